@@ -1,0 +1,5 @@
+//! HTTP as this API speaks it: answers, the error envelope, conditional requests.
+
+pub mod error;
+pub mod preconditions;
+pub mod response;

@@ -1,0 +1,60 @@
+//! A product that is there can be read; a deleted one cannot.
+
+use crate::models::identifiers::ProductId;
+use crate::models::product::{Product, Status};
+use crate::repositories::product_reader::ProductReader;
+use crate::repositories::store_error::StoreError;
+
+/// The product, or `None` when the id names none or a deleted one.
+pub async fn get_product(products: &dyn ProductReader, id: ProductId) -> Result<Option<Product>, StoreError> {
+    let product = products.read(id).await?;
+    Ok(product.filter(|product| product.status == Status::Active))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::identifiers::EventId;
+    use crate::models::money::{Currency, Money};
+    use crate::models::product::ProductDetails;
+    use crate::models::timestamp::Timestamp;
+    use crate::repositories::product_reader::MockProductReader;
+
+    fn product(id: ProductId, status: Status) -> Product {
+        let now = Timestamp::now();
+        Product {
+            id,
+            details: ProductDetails {
+                name: "Oak table".to_owned(),
+                price: Money::parse("19.99", Currency::EUR).unwrap(),
+                sku: None,
+                description: None,
+                category: None,
+                tags: vec![],
+                image_urls: vec![],
+                attributes: [].into(),
+            },
+            status,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            last_event_id: EventId::after(None, now),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_active_product_is_shown_and_a_tombstone_is_not() {
+        for (status, shown) in [(Status::Active, true), (Status::Deleted, false)] {
+            let mut products = MockProductReader::new();
+            products.expect_read().returning(move |id| Ok(Some(product(id, status))));
+            assert_eq!(get_product(&products, ProductId::random()).await.unwrap().is_some(), shown, "{status:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_told_apart_from_an_absence() {
+        let mut products = MockProductReader::new();
+        products.expect_read().returning(|_| Err(StoreError::Unavailable("down".into())));
+        assert!(matches!(get_product(&products, ProductId::random()).await, Err(StoreError::Unavailable(_))));
+    }
+}

@@ -1,0 +1,107 @@
+//! The whole function but for the runtime: a proxy event in, an answer out, over a real DynamoDB engine.
+
+mod support;
+
+use get_product::handler::handle;
+use get_product::repositories::dynamodb::DynamoDbProducts;
+use lambda_http::Body;
+use lambda_http::http::Response;
+use serde_json::json;
+use support::contract::assert_keeps;
+use support::gateway::{Call, body};
+use support::products_table::{self, TABLE};
+
+const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
+
+async fn get(call: Call) -> Response<Body> {
+    let client = products_table::start().await;
+    products_table::put(&client, products_table::product(ID)).await;
+    handle(call.request(), &DynamoDbProducts::new(client, TABLE)).await
+}
+
+fn call() -> Call {
+    Call::new("GET", "/products/{productId}")
+}
+
+#[tokio::test]
+async fn a_stored_product_is_returned_with_its_version_as_entity_tag() {
+    let answer = get(call().product(ID)).await;
+
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["etag"], "\"3\"");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_keeps("product", &body(&answer));
+    assert_eq!(
+        body(&answer),
+        json!({
+            "productId": ID, "name": "Oak table", "price": "19.99", "currency": "EUR", "sku": "OAK-1",
+            "description": "A table of oak.", "category": "furniture", "tags": ["oak", "table"],
+            "imageUrls": ["https://images.example/oak.jpg"], "attributes": {"width": "90 cm"},
+            "status": "ACTIVE", "version": 3, "createdAt": "2026-01-31T12:00:00.000Z",
+            "updatedAt": "2026-02-01T12:00:00.000Z", "lastEventId": "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_known_version_is_not_sent_again() {
+    for header in ["\"3\"", "W/\"3\"", "\"1\", \"3\"", "*"] {
+        let answer = get(call().product(ID).header("If-None-Match", header)).await;
+        assert_eq!(answer.status(), 304, "{header}");
+        assert_eq!(answer.headers()["etag"], "\"3\"", "{header}");
+        assert_eq!(answer.body(), &Body::Empty, "{header}");
+    }
+    for header in ["\"2\"", "\"abc\"", "3"] {
+        assert_eq!(get(call().product(ID).header("if-none-match", header)).await.status(), 200, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_names_no_product_is_not_found() {
+    for id in ["00000000-0000-4000-8000-000000000000", "not-an-id", "", "..", &"9".repeat(5_000)] {
+        let answer = get(call().product(id)).await;
+        assert_eq!(answer.status(), 404, "{id}");
+        assert_keeps("error", &body(&answer));
+        assert_eq!(body(&answer)["error"]["code"], "NOT_FOUND", "{id}");
+        assert_eq!(body(&answer)["error"]["requestId"], "req-1", "{id}");
+    }
+    assert_eq!(get(call()).await.status(), 404, "no id at all");
+}
+
+#[tokio::test]
+async fn a_deleted_product_is_not_found() {
+    let client = products_table::start().await;
+    let mut tombstone = products_table::product(ID);
+    tombstone["status"] = json!("DELETED");
+    products_table::put(&client, tombstone).await;
+
+    let answer = handle(call().product(ID).request(), &DynamoDbProducts::new(client, TABLE)).await;
+
+    assert_eq!(answer.status(), 404);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_reached_is_a_503_that_says_when_to_try_again() {
+    let products = DynamoDbProducts::new(products_table::unreachable(), TABLE);
+
+    let answer = handle(call().product(ID).request(), &products).await;
+
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_keeps("error", &body(&answer));
+}
+
+#[tokio::test]
+async fn a_missing_table_or_a_damaged_item_is_our_fault_and_says_nothing_of_itself() {
+    let client = products_table::start().await;
+    let mut damaged = products_table::product(ID);
+    damaged["currency"] = json!("not a currency");
+    products_table::put(&client, damaged).await;
+
+    for table in [TABLE, "no-such-table"] {
+        let answer = handle(call().product(ID).request(), &DynamoDbProducts::new(client.clone(), table)).await;
+        assert_eq!(answer.status(), 500, "{table}");
+        assert_eq!(body(&answer)["error"]["code"], "INTERNAL_ERROR", "{table}");
+        assert!(!body(&answer).to_string().contains("currency"), "{table}");
+    }
+}
