@@ -9,7 +9,6 @@ use crate::http::preconditions::{Versions, etag};
 use crate::http::response;
 use crate::models::product::ProductDocument;
 use crate::repositories::product_reader::ProductReader;
-use crate::repositories::store_error::StoreError;
 use crate::services::get_product::get_product;
 
 /// Answers one request. It never fails: whatever goes wrong is an answer in the error envelope.
@@ -34,13 +33,4 @@ async fn respond(request: &Request, products: &dyn ProductReader) -> Result<Resp
     };
     answer.headers_mut().insert(ETAG, tag);
     Ok(answer)
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::unavailable(error),
-            StoreError::Refused(_) | StoreError::Unreadable(_) => Self::internal(error),
-        }
-    }
 }

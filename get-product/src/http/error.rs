@@ -8,6 +8,8 @@ use std::error::Error;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
+use crate::repositories::store_error::StoreError;
+
 /// One field, parameter or header that is wrong. All that are wrong are told at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Detail {
@@ -92,5 +94,14 @@ impl Failure {
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let failure = Self::new(ErrorCode::InternalError, "Something went wrong on our side.");
         Self { cause: Some(cause.into()), ..failure }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Refused(_) | StoreError::Unreadable(_) => Self::internal(error),
+        }
     }
 }

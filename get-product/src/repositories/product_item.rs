@@ -53,6 +53,8 @@ pub enum UnreadableItem {
     Shape(#[from] serde_dynamo::Error),
     #[error("{0} is not a currency that has a minor unit, or the amount is out of range")]
     Price(String),
+    #[error("the item lacks the key {0}")]
+    Key(&'static str),
 }
 
 impl ProductItem {

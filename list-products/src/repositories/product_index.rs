@@ -1,0 +1,49 @@
+//! The port: everything this function asks of the table.
+
+use async_trait::async_trait;
+
+use super::store_error::StoreError;
+use crate::models::product::Product;
+
+/// A part of an index that DynamoDB keeps in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Partition {
+    /// One shard of the active products, in `ProductsByPriceIndex`.
+    Shard(u32),
+    /// The active products of one name, in `ProductsByNameIndex`.
+    Name(String),
+}
+
+/// Sort keys from `first` to `last`, both included. Neither need exist; `first` must not lie after `last`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    pub first: String,
+    pub last: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Ascending,
+    Descending,
+}
+
+/// A product where it stands in the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub sort_key: String,
+    pub product: Product,
+}
+
+/// `dynamodb:Query` on the two indexes, and no more.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait ProductIndex: Send + Sync {
+    /// The first `limit` rows of the partition that lie in `range`, in `order`. Fewer mean that there are no more.
+    async fn rows(
+        &self,
+        partition: &Partition,
+        range: &KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+}

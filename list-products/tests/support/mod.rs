@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+pub mod contract;
+pub mod gateway;
+pub mod products_table;
