@@ -1,0 +1,39 @@
+# Sourced by the other scripts, from the repository's root: names that a deployment needs more than once.
+# shellcheck shell=bash disable=SC2034 # Not every script uses every name.
+
+REPOSITORY=$(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+PACKAGE=target/package/bootstrap.zip
+PLAN=target/package/reviewed.tfplan
+
+function_name() {
+  echo "bbws-$REPOSITORY-$ENVIRONMENT"
+}
+
+package_digest() {
+  sha256sum "$PACKAGE" | cut -d ' ' -f 1
+}
+
+# The version that serves now; nothing before the first release. Any other failure is one.
+live_version() {
+  local answer
+  if answer=$(aws lambda get-alias --function-name "$(function_name)" --name live \
+    --query FunctionVersion --output text 2>&1); then
+    echo "$answer"
+  elif [[ $answer != *ResourceNotFoundException* ]]; then
+    echo "$answer" >&2
+    return 1
+  fi
+}
+
+terraform_init() {
+  terraform -chdir=terraform init -input=false -lockfile=readonly \
+    -backend-config="environments/$ENVIRONMENT.s3.tfbackend" >&2
+}
+
+# terraform_plan FILE VERSION: what it takes to run the package with `live` at VERSION (empty: at what it publishes).
+terraform_plan() {
+  local live=()
+  if [[ -n $2 ]]; then live=(-var "live_version=$2"); fi
+  terraform -chdir=terraform plan -input=false -lock-timeout=5m -out="../$1" \
+    -var-file="environments/$ENVIRONMENT.tfvars" -var "package_path=../$PACKAGE" "${live[@]}" >&2
+}
