@@ -1,0 +1,55 @@
+variable "environment" {
+  description = "Environment to deploy to. Each one is an AWS account of its own."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = contains(["dev", "sit", "prod"], var.environment)
+    error_message = "environment must be dev, sit or prod."
+  }
+}
+
+variable "aws_region" {
+  description = "AWS region of every resource."
+  type        = string
+  default     = "eu-west-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
+    error_message = "aws_region must be a region name such as eu-west-1."
+  }
+}
+
+variable "account_id" {
+  description = "Account that this environment belongs to. When given, credentials of any other account are refused before anything is planned."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.account_id == null ? true : can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be twelve digits, or null."
+  }
+}
+
+variable "key_generations" {
+  description = "Generations of the API key that are valid, oldest first; the last is the current one, which the secret holds. To rotate: apply with [1, 2], move the clients over, apply with [2]."
+  type        = list(number)
+  default     = [1]
+  nullable    = false
+
+  validation {
+    condition     = length(var.key_generations) >= 1 && length(var.key_generations) <= 2
+    error_message = "key_generations must name one generation, or two during a rotation."
+  }
+
+  validation {
+    condition     = alltrue([for generation in var.key_generations : generation >= 1 && floor(generation) == generation])
+    error_message = "key_generations must hold whole numbers from 1."
+  }
+
+  validation {
+    condition     = length(var.key_generations) < 2 ? true : var.key_generations[0] < var.key_generations[length(var.key_generations) - 1]
+    error_message = "key_generations must be in rising order: the last generation is the current one."
+  }
+}

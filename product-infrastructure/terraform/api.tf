@@ -1,0 +1,265 @@
+# The REST API without its product methods: each function brings its own method and integration. What is here is what
+# they share: the resources, the form of errors, the stage and the usage plan.
+locals {
+  api_base_path = "/v1.0"
+  api_stage     = var.environment
+}
+
+resource "aws_api_gateway_rest_api" "product" {
+  name        = "bbws-product-api-${var.environment}"
+  description = "Product catalogue"
+
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+}
+
+resource "aws_api_gateway_resource" "version" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_rest_api.product.root_resource_id
+  path_part   = trimprefix(local.api_base_path, "/")
+}
+
+resource "aws_api_gateway_resource" "products" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.version.id
+  path_part   = "products"
+}
+
+resource "aws_api_gateway_resource" "product" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.products.id
+  path_part   = "{productId}"
+}
+
+# GET /v1.0/health: is the API itself up. Answered by the gateway, with no key: a load balancer or an uptime probe holds
+# none. It says nothing about the functions; the alarms do.
+resource "aws_api_gateway_resource" "health" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.version.id
+  path_part   = "health"
+}
+
+resource "aws_api_gateway_method" "health" {
+  rest_api_id      = aws_api_gateway_rest_api.product.id
+  resource_id      = aws_api_gateway_resource.health.id
+  http_method      = "GET"
+  authorization    = "NONE"
+  api_key_required = false
+}
+
+resource "aws_api_gateway_integration" "health" {
+  rest_api_id       = aws_api_gateway_rest_api.product.id
+  resource_id       = aws_api_gateway_resource.health.id
+  http_method       = aws_api_gateway_method.health.http_method
+  type              = "MOCK"
+  request_templates = { "application/json" = jsonencode({ statusCode = 200 }) }
+}
+
+resource "aws_api_gateway_method_response" "health" {
+  rest_api_id         = aws_api_gateway_rest_api.product.id
+  resource_id         = aws_api_gateway_resource.health.id
+  http_method         = aws_api_gateway_method.health.http_method
+  status_code         = "200"
+  response_models     = { "application/json" = "Empty" }
+  response_parameters = { "method.response.header.Cache-Control" = false }
+}
+
+resource "aws_api_gateway_integration_response" "health" {
+  rest_api_id         = aws_api_gateway_rest_api.product.id
+  resource_id         = aws_api_gateway_resource.health.id
+  http_method         = aws_api_gateway_method.health.http_method
+  status_code         = aws_api_gateway_method_response.health.status_code
+  response_templates  = { "application/json" = jsonencode({ status = "ok" }) }
+  response_parameters = { "method.response.header.Cache-Control" = "'no-store'" }
+
+  depends_on = [aws_api_gateway_integration.health]
+}
+
+# Errors that API Gateway answers by itself, in the same envelope as the functions' own. The messages are ours and fixed:
+# the gateway's (`$context.error.message`) speak of AWS, and some of them of its configuration.
+locals {
+  gateway_responses = {
+    # A route that does not exist. API Gateway calls it a missing token and answers 403, which would send a client with
+    # a typo in the path looking for a fault in the key.
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = "There is no such resource, or it has no such method." }
+    RESOURCE_NOT_FOUND           = { status = 404, code = "NOT_FOUND", message = "There is no such resource." }
+
+    INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "The x-api-key header is missing, or its key is not valid." }
+    ACCESS_DENIED     = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+    UNAUTHORIZED      = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+    EXPIRED_TOKEN     = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+    INVALID_SIGNATURE = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+    WAF_FILTERED      = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+
+    BAD_REQUEST_BODY       = { status = 400, code = "VALIDATION_FAILED", message = "The body is not valid." }
+    BAD_REQUEST_PARAMETERS = { status = 400, code = "INVALID_PARAMETER", message = "A parameter is missing or not valid." }
+    REQUEST_TOO_LARGE      = { status = 413, code = "PAYLOAD_TOO_LARGE", message = "The request is too large." }
+    UNSUPPORTED_MEDIA_TYPE = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", message = "The body must be application/json." }
+
+    THROTTLED      = { status = 429, code = "TOO_MANY_REQUESTS", message = "Too many requests; try again shortly.", retry_after = 1 }
+    QUOTA_EXCEEDED = { status = 429, code = "TOO_MANY_REQUESTS", message = "The quota of this key is used up.", retry_after = 3600 }
+
+    INTEGRATION_FAILURE            = { status = 503, code = "SERVICE_UNAVAILABLE", message = "The service is not available; try again shortly.", retry_after = 1 }
+    INTEGRATION_TIMEOUT            = { status = 503, code = "SERVICE_UNAVAILABLE", message = "The service did not answer in time; try again shortly.", retry_after = 1 }
+    API_CONFIGURATION_ERROR        = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+    AUTHORIZER_CONFIGURATION_ERROR = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+    AUTHORIZER_FAILURE             = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+
+    # Whatever has no entry above, such as a malformed Authorization header. The status is fixed so that status and code
+    # cannot disagree.
+    DEFAULT_4XX = { status = 400, code = "INVALID_PARAMETER", message = "The request is not valid." }
+    DEFAULT_5XX = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+  }
+}
+
+resource "aws_api_gateway_gateway_response" "error" {
+  for_each = local.gateway_responses
+
+  rest_api_id   = aws_api_gateway_rest_api.product.id
+  response_type = each.key
+  status_code   = tostring(each.value.status)
+
+  response_templates = {
+    "application/json" = jsonencode({
+      error = {
+        code      = each.value.code
+        message   = each.value.message
+        requestId = "$context.requestId"
+      }
+    })
+  }
+
+  response_parameters = try({ "gatewayresponse.header.Retry-After" = "'${each.value.retry_after}'" }, {})
+}
+
+# A first deployment, because a stage needs one. Later ones are made by whoever changes the API (this root's pipeline,
+# or a function's when its method changes) with `create-deployment`. A trigger here could not do it: it cannot see the
+# functions' methods, and replacing the deployment that a stage still serves fails.
+resource "aws_api_gateway_deployment" "first" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  description = "First deployment: health alone"
+
+  depends_on = [
+    aws_api_gateway_integration_response.health,
+    aws_api_gateway_gateway_response.error,
+  ]
+}
+
+resource "aws_api_gateway_stage" "api" {
+  rest_api_id          = aws_api_gateway_rest_api.product.id
+  deployment_id        = aws_api_gateway_deployment.first.id
+  stage_name           = local.api_stage
+  description          = "The product catalogue's API in ${var.environment}"
+  xray_tracing_enabled = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.api_access.arn
+    # Neither the path as requested nor the query: resource and status are enough to operate by, and names or ids that a
+    # client puts into a URL stay out of the log. Never $context.identity.apiKey, which is the key itself.
+    format = jsonencode({
+      requestId          = "$context.requestId"
+      requestTime        = "$context.requestTime"
+      apiKeyId           = "$context.identity.apiKeyId"
+      sourceIp           = "$context.identity.sourceIp"
+      httpMethod         = "$context.httpMethod"
+      resourcePath       = "$context.resourcePath"
+      status             = "$context.status"
+      responseLength     = "$context.responseLength"
+      responseLatency    = "$context.responseLatency"
+      integrationLatency = "$context.integrationLatency"
+      integrationStatus  = "$context.integrationStatus"
+      errorType          = "$context.error.responseType"
+      xrayTraceId        = "$context.xrayTraceId"
+    })
+  }
+
+  depends_on = [aws_api_gateway_account.logging]
+
+  lifecycle {
+    # Moved by `create-deployment`, see above.
+    ignore_changes = [deployment_id]
+  }
+}
+
+resource "aws_api_gateway_method_settings" "all" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  stage_name  = aws_api_gateway_stage.api.stage_name
+  method_path = "*/*"
+
+  settings {
+    metrics_enabled = true
+    logging_level   = "ERROR"
+    # Would write whole requests, keys and bodies included, into the execution log.
+    data_trace_enabled = false
+  }
+}
+
+resource "aws_api_gateway_method_settings" "health" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  stage_name  = aws_api_gateway_stage.api.stage_name
+  method_path = "${trimprefix(aws_api_gateway_resource.health.path, "/")}/${aws_api_gateway_method.health.http_method}"
+
+  settings {
+    metrics_enabled    = true
+    logging_level      = "ERROR"
+    data_trace_enabled = false
+    # The one call that no usage plan limits.
+    throttling_rate_limit  = 50
+    throttling_burst_limit = 100
+  }
+
+  depends_on = [aws_api_gateway_method_settings.all]
+}
+
+resource "aws_api_gateway_usage_plan" "product" {
+  name        = "bbws-product-api-${var.environment}"
+  description = "Limits of one API key"
+
+  api_stages {
+    api_id = aws_api_gateway_rest_api.product.id
+    stage  = aws_api_gateway_stage.api.stage_name
+  }
+
+  throttle_settings {
+    rate_limit  = var.throttle_rate_limit
+    burst_limit = var.throttle_burst_limit
+  }
+}
+
+resource "aws_cloudwatch_log_group" "api_access" {
+  name              = "/aws/apigateway/bbws-product-api-${var.environment}"
+  retention_in_days = 90
+}
+
+# API Gateway may log only when the account names a role for it: one setting for the whole account and region, which is
+# ours to make because the account is the environment.
+resource "aws_api_gateway_account" "logging" {
+  cloudwatch_role_arn = aws_iam_role.api_logging.arn
+
+  depends_on = [aws_iam_role_policy_attachment.api_logging]
+}
+
+resource "aws_iam_role" "api_logging" {
+  name               = "bbws-product-api-logging-${var.environment}"
+  description        = "Assumed by API Gateway to write access and execution logs"
+  assume_role_policy = data.aws_iam_policy_document.api_logging_trust.json
+}
+
+data "aws_iam_policy_document" "api_logging_trust" {
+  statement {
+    effect  = "Allow"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["apigateway.amazonaws.com"]
+    }
+  }
+}
+
+# AWS's own policy for this purpose: API Gateway tests the role for its exact actions before it accepts it.
+resource "aws_iam_role_policy_attachment" "api_logging" {
+  role       = aws_iam_role.api_logging.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}

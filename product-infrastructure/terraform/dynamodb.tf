@@ -1,0 +1,70 @@
+resource "aws_dynamodb_table" "products" {
+  name                        = "products"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "PK"
+  range_key                   = "SK"
+  stream_enabled              = true
+  stream_view_type            = "NEW_AND_OLD_IMAGES" # The audit trail records the product before and after.
+  deletion_protection_enabled = var.environment != "dev"
+
+  attribute {
+    name = "PK"
+    type = "S"
+  }
+
+  attribute {
+    name = "SK"
+    type = "S"
+  }
+
+  attribute {
+    name = "GSI1_PK"
+    type = "S"
+  }
+
+  attribute {
+    name = "GSI1_SK"
+    type = "S"
+  }
+
+  attribute {
+    name = "GSI2_PK"
+    type = "S"
+  }
+
+  # ACTIVE#{shard} / {currency}#{padded price}#{id}. Only active products carry the keys: the index is sparse, so a
+  # deleted product is absent from it and no list request ever filters.
+  global_secondary_index {
+    name            = "ProductsByPriceIndex"
+    hash_key        = "GSI1_PK"
+    range_key       = "GSI1_SK"
+    projection_type = "ALL"
+  }
+
+  # NAME#{normalised name}. It sorts by the other index's sort key, so products of one name come in price order and one
+  # form of cursor serves both.
+  global_secondary_index {
+    name            = "ProductsByNameIndex"
+    hash_key        = "GSI2_PK"
+    range_key       = "GSI1_SK"
+    projection_type = "ALL"
+  }
+
+  # Journal entries leave after 90 days; the audit bucket has them for good.
+  ttl {
+    attribute_name = "expiresAt"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled = true
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}

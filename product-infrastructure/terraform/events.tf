@@ -1,0 +1,153 @@
+# The table's own log, made public: stream -> pipe -> topic -> audit queue. The stream has no hole; a producer that wrote
+# to the table and then to a queue would have one between the two. The topic is there for further subscribers (a search
+# index, a cache, e-mail), which join without a change here.
+resource "aws_sns_topic" "events" {
+  name              = "bbws-product-events-${var.environment}"
+  kms_master_key_id = aws_kms_key.topics.arn
+}
+
+resource "aws_sns_topic_policy" "events" {
+  arn    = aws_sns_topic.events.arn
+  policy = data.aws_iam_policy_document.events_topic.json
+}
+
+# Publishing and subscribing are granted in IAM, to the account's own roles; the topic only insists on TLS.
+data "aws_iam_policy_document" "events_topic" {
+  statement {
+    sid       = "TlsOnly"
+    effect    = "Deny"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.events.arn]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+# Raw delivery: the queue gets the stream record itself, not an SNS envelope around it. Half the size, and the consumer
+# need not know how the record came. What cannot be delivered goes to the audit dead-letter queue in the same form, so
+# one redrive mends it.
+resource "aws_sns_topic_subscription" "audit" {
+  topic_arn            = aws_sns_topic.events.arn
+  protocol             = "sqs"
+  endpoint             = aws_sqs_queue.audit.arn
+  raw_message_delivery = true
+
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.audit_dlq.arn
+  })
+
+  depends_on = [aws_sqs_queue_policy.audit, aws_sqs_queue_policy.audit_dlq]
+}
+
+resource "aws_pipes_pipe" "events" {
+  name        = "bbws-product-events-${var.environment}"
+  description = "Publishes every change of the products table to the events topic"
+  role_arn    = aws_iam_role.events_pipe.arn
+  source      = aws_dynamodb_table.products.stream_arn
+  target      = aws_sns_topic.events.arn
+
+  # No filter on journal entries: an edit made by hand changes a product without one, and must be recorded too.
+  source_parameters {
+    dynamodb_stream_parameters {
+      # LATEST would lose what is written while the pipe starts up.
+      starting_position                  = "TRIM_HORIZON"
+      batch_size                         = 10
+      maximum_batching_window_in_seconds = 0
+      # A record that the topic refuses must hold up neither its batch nor, until the stream forgets it after 24 hours,
+      # every later change of its shard: halve the batch, try for an hour, then set the record's address aside.
+      on_partial_batch_item_failure = "AUTOMATIC_BISECT"
+      maximum_record_age_in_seconds = 3600
+      maximum_retry_attempts        = -1
+
+      dead_letter_config {
+        arn = aws_sqs_queue.events_dlq.arn
+      }
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.events_pipe]
+}
+
+# Holds the shard and sequence number of records the pipe gave up, not the records: those stay readable in the stream
+# for 24 hours, which is why the alarm on this queue is at one message. Apart from the audit dead-letter queue, because
+# audit-logger could not read such a message and a redrive would only return it.
+resource "aws_sqs_queue" "events_dlq" {
+  name                      = "bbws-product-events-dlq-${var.environment}"
+  message_retention_seconds = local.dead_letter_retention_seconds
+  sqs_managed_sse_enabled   = true
+}
+
+resource "aws_iam_role" "events_pipe" {
+  name               = "bbws-product-events-pipe-${var.environment}"
+  description        = "Assumed by the pipe that publishes table changes"
+  assume_role_policy = data.aws_iam_policy_document.events_pipe_trust.json
+}
+
+data "aws_iam_policy_document" "events_pipe_trust" {
+  statement {
+    effect  = "Allow"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["pipes.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = ["arn:aws:pipes:${var.aws_region}:${local.account_id}:pipe/bbws-product-events-${var.environment}"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "events_pipe" {
+  name   = "stream-to-topic"
+  role   = aws_iam_role.events_pipe.id
+  policy = data.aws_iam_policy_document.events_pipe.json
+}
+
+data "aws_iam_policy_document" "events_pipe" {
+  statement {
+    sid       = "ReadTheStream"
+    effect    = "Allow"
+    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    resources = [aws_dynamodb_table.products.stream_arn]
+  }
+
+  statement {
+    sid       = "PublishToTheTopic"
+    effect    = "Allow"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.events.arn]
+  }
+
+  statement {
+    sid       = "EncryptForTheTopic"
+    effect    = "Allow"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [aws_kms_key.topics.arn]
+  }
+
+  statement {
+    sid       = "SetAsideWhatCannotBePublished"
+    effect    = "Allow"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.events_dlq.arn]
+  }
+}

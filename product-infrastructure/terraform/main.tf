@@ -1,0 +1,19 @@
+# What every file of this root starts from. Resources stand in the file of their own subject: api.tf, dynamodb.tf,
+# queues.tf, events.tf, audit_bucket.tf, audit_catalogue.tf, alerts.tf, dashboard.tf, secrets.tf, iam.tf, encryption.tf.
+locals {
+  repository = "product-infrastructure"
+
+  # Raised when an output changes its meaning or goes away; every function compares it before it plans anything.
+  contract_version = "1"
+
+  account_id = data.aws_caller_identity.current.account_id
+}
+
+data "aws_caller_identity" "current" {
+  lifecycle {
+    postcondition {
+      condition     = var.account_id == null ? true : self.account_id == var.account_id
+      error_message = "These credentials belong to account ${self.account_id}, but environment ${var.environment} lives in account ${coalesce(var.account_id, "?")}. Each environment is an account of its own: the table is named `products` with no suffix, so two environments cannot share one."
+    }
+  }
+}

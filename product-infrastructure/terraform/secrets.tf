@@ -1,0 +1,7 @@
+# The place of the API key, empty here. The value is written by the root in api-keys/, whose state no function's
+# deployment can read; in this root's state, which all seven read, it would be open to each of them.
+resource "aws_secretsmanager_secret" "api_key" {
+  name                    = "bbws/product-api/key-${var.environment}"
+  description             = "API key of the product catalogue's first client"
+  recovery_window_in_days = 7
+}

@@ -1,0 +1,124 @@
+variable "environment" {
+  description = "Environment to deploy to. Each one is an AWS account of its own."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = contains(["dev", "sit", "prod"], var.environment)
+    error_message = "environment must be dev, sit or prod."
+  }
+}
+
+variable "aws_region" {
+  description = "AWS region of every resource."
+  type        = string
+  default     = "eu-west-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
+    error_message = "aws_region must be a region name such as eu-west-1."
+  }
+}
+
+variable "account_id" {
+  description = "Account that this environment belongs to. When given, credentials of any other account are refused before anything is planned."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.account_id == null ? true : can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be twelve digits, or null."
+  }
+}
+
+variable "alert_emails" {
+  description = "Addresses subscribed to the alerts topic. AWS sends each one a confirmation that has to be accepted."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alert_emails must hold e-mail addresses only."
+  }
+
+  validation {
+    condition     = var.environment != "prod" || length(var.alert_emails) > 0
+    error_message = "alert_emails must not be empty in prod: an alarm that reaches nobody is no alarm."
+  }
+}
+
+variable "list_shards" {
+  description = "Number of partitions that the active products are spread over in ProductsByPriceIndex. It may be raised at any time; lowering it hides the products of the partitions given up until they are next written."
+  type        = number
+  default     = 4
+  nullable    = false
+
+  validation {
+    condition     = var.list_shards >= 1 && var.list_shards <= 32 && floor(var.list_shards) == var.list_shards
+    error_message = "list_shards must be a whole number from 1 to 32: each list request queries every shard."
+  }
+}
+
+variable "throttle_rate_limit" {
+  description = "Requests a second that one API key may make, sustained."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.throttle_rate_limit > 0 && var.throttle_rate_limit <= 10000
+    error_message = "throttle_rate_limit must be above 0 and at most 10000, the account's own default limit."
+  }
+}
+
+variable "throttle_burst_limit" {
+  description = "Requests that one API key may make at once before the rate limit bites."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.throttle_burst_limit >= var.throttle_rate_limit && var.throttle_burst_limit <= 10000 && floor(var.throttle_burst_limit) == var.throttle_burst_limit
+    error_message = "throttle_burst_limit must be a whole number, at least throttle_rate_limit and at most 10000."
+  }
+}
+
+variable "queue_visibility_timeout_seconds" {
+  description = "Time a received message stays hidden. AWS asks for at least six times the timeout of the function that reads the queue (10 s for product-creator and audit-logger)."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = var.queue_visibility_timeout_seconds >= 60 && var.queue_visibility_timeout_seconds <= 43200
+    error_message = "queue_visibility_timeout_seconds must be from 60 (six times the functions' 10 s) to 43200."
+  }
+}
+
+variable "oldest_message_alarm_seconds" {
+  description = "Age of a queue's oldest message above which on-call is told that changes or audit records are not keeping up."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.oldest_message_alarm_seconds >= 60
+    error_message = "oldest_message_alarm_seconds must be at least 60."
+  }
+}
+
+variable "audit_retention_days" {
+  description = "Days for which Object Lock keeps an audit record from being deleted. In prod the lock is in compliance mode: nobody, the account's root included, can shorten it afterwards."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.audit_retention_days >= 1 && floor(var.audit_retention_days) == var.audit_retention_days
+    error_message = "audit_retention_days must be a whole number, at least 1."
+  }
+
+  validation {
+    condition     = var.environment != "prod" || var.audit_retention_days >= 365
+    error_message = "audit_retention_days must be at least 365 in prod."
+  }
+}
