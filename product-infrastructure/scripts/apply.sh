@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# apply.sh shared|api-keys DIGEST   Apply what was reviewed under this digest, put the API's methods as they stand on its
+#                                   stage, and try the API; the stage goes back to its former deployment if that fails.
+# The resources themselves do not go back: what a table or a queue has become is mended by a new plan, not undone by a script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/deployment.sh
+: "${ENVIRONMENT:?dev, sit or prod}"
+
+folder=$(root_folder "$1")
+if [[ $1 == api-keys ]]; then
+  terraform_plan "$1" "$PLAN"
+  changes "$1" "$PLAN" > target/deployment/changes
+  reviewed=target/deployment/changes
+else
+  terraform -chdir="$folder" init -input=false -lockfile=readonly \
+    -backend-config="environments/$ENVIRONMENT.s3.tfbackend"
+  reviewed=$PLAN
+fi
+printf '%s  %s\n' "$2" "$reviewed" | sha256sum --check --strict
+terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
+
+if [[ $1 == api-keys ]]; then exit; fi
+
+api=$(api_id)
+before=$(aws apigateway get-stage --rest-api-id "$api" --stage-name "$ENVIRONMENT" --query deploymentId --output text)
+aws apigateway create-deployment --rest-api-id "$api" --stage-name "$ENVIRONMENT" \
+  --description "product-infrastructure ${GITHUB_SHA:-}" --query id --output text
+if ! scripts/smoke.sh; then
+  echo "::error::The smoke test failed. Going back to deployment $before."
+  aws apigateway update-stage --rest-api-id "$api" --stage-name "$ENVIRONMENT" \
+    --patch-operations "op=replace,path=/deploymentId,value=$before" --query deploymentId --output text
+  exit 1
+fi

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Validate every golden example against its schema and recompute every digest, with the tools in requirements.txt.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+environment=target/contracts-tools
+if ! cmp --silent scripts/requirements.txt "$environment/requirements.txt"; then
+  python3 -m venv --clear "$environment"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
+  cp scripts/requirements.txt "$environment/requirements.txt"
+fi
+"$environment/bin/python" scripts/check_contracts.py

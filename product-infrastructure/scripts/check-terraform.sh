@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Format, validate and test both Terraform roots. Needs no credentials: the tests mock the provider.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+terraform fmt -check -recursive terraform
+for folder in terraform terraform/api-keys; do
+  terraform -chdir="$folder" init -backend=false -input=false -lockfile=readonly
+  terraform -chdir="$folder" validate
+  terraform -chdir="$folder" test
+done
