@@ -1,5 +1,5 @@
-# get-product answers GET /v1.0/products/{productId}. All that is particular to this function is here and in iam.tf; the
-# other files are the same in every function's repository.
+# get-product answers GET /v1.0/products/{productId}. All that is particular to this function is here and in iam.tf;
+# the other files are the same in every function's repository.
 locals {
   repository    = "get-product"
   function_name = "bbws-get-product-${var.environment}"

@@ -1,2 +1,1 @@
 environment = "dev"
-log_level   = "debug"

@@ -1,0 +1,18 @@
+# create-product answers POST /v1.0/products. All that is particular to this function is here and in iam.tf; the other
+# files are the same in every function's repository.
+locals {
+  repository    = "create-product"
+  function_name = "bbws-create-product-${var.environment}"
+  description   = "POST /v1.0/products: accepts a new product"
+
+  environment_variables = {
+    TABLE_NAME       = local.infrastructure.dynamodb_table_name
+    CHANGE_QUEUE_URL = local.infrastructure.sqs_queue_url
+  }
+
+  http_method = "POST"
+  resource_id = local.infrastructure.products_resource_id
+  route       = "/products"
+
+  further_alarm_names = []
+}

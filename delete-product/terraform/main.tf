@@ -1,0 +1,18 @@
+# delete-product answers DELETE /v1.0/products/{productId}. All that is particular to this function is here and in
+# iam.tf; the other files are the same in every function's repository.
+locals {
+  repository    = "delete-product"
+  function_name = "bbws-delete-product-${var.environment}"
+  description   = "DELETE /v1.0/products/{productId}: accepts a deletion"
+
+  environment_variables = {
+    TABLE_NAME       = local.infrastructure.dynamodb_table_name
+    CHANGE_QUEUE_URL = local.infrastructure.sqs_queue_url
+  }
+
+  http_method = "DELETE"
+  resource_id = local.infrastructure.product_resource_id
+  route       = "/products/*"
+
+  further_alarm_names = []
+}

@@ -1,0 +1,46 @@
+resource "aws_lambda_function" "this" {
+  function_name = local.function_name
+  description   = local.description
+  role          = aws_iam_role.function.arn
+
+  filename         = var.package_path
+  source_code_hash = filebase64sha256(var.package_path)
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  memory_size      = var.memory_size
+  timeout          = var.timeout_seconds
+  publish          = true # Each change of code or configuration is a version that `live` can return to.
+
+  environment {
+    variables = merge(local.environment_variables, {
+      ENVIRONMENT = var.environment
+      LOG_LEVEL   = var.log_level
+    })
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.function.name
+    # No application_log_level: Lambda would treat a metric line, which has no level, as INFO and drop it at "warn". The
+    # function filters its own log by LOG_LEVEL.
+    system_log_level = "INFO"
+  }
+
+  depends_on = [
+    aws_iam_role_policy.calls,
+    aws_iam_role_policy_attachment.logs,
+  ]
+}
+
+# What the caller calls. No ignore_changes: a plan shows truthfully which version is live and which one will be.
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  description      = "The version that serves"
+  function_name    = aws_lambda_function.this.function_name
+  function_version = coalesce(var.live_version, aws_lambda_function.this.version)
+}
