@@ -71,7 +71,7 @@ for chain in chains.values():
 
 readme = (CONTRACTS / "README.md").read_text(encoding="utf-8")
 worked = re.search(r'^\{"actor".*\}$', readme, re.MULTILINE).group(0)
-for expected in (hashlib.sha256(worked.encode()).hexdigest(), *(link[2] for link in max(chains.values(), key=len))):
+for expected in (hashlib.sha256(worked.encode()).hexdigest(), *(link[2] for link in max(chains.values(), key=len, default=[]))):
     if expected not in readme:
         faults.append(f"README.md does not name {expected}")
 
