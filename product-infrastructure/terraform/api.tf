@@ -192,6 +192,9 @@ resource "aws_api_gateway_method_settings" "all" {
     logging_level   = "ERROR"
     # Would write whole requests, keys and bodies included, into the execution log.
     data_trace_enabled = false
+    # The account's own limits. Clients are limited one by one, by the usage plan.
+    throttling_rate_limit  = 10000
+    throttling_burst_limit = 5000
   }
 }
 
