@@ -1,0 +1,97 @@
+//! The few calls to AWS that Terraform does not make.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_apigateway::config::Credentials;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
+
+/// The configuration for a local stack, whatever this machine's own profile says.
+pub async fn local(endpoint: &str) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .endpoint_url(endpoint)
+        .region(Region::from_static(REGION))
+        .credentials_provider(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack"))
+        .load()
+        .await
+}
+
+/// Makes the bucket that Terraform's state goes to. It cannot be Terraform's own: the state comes before the first apply.
+pub async fn ensure_state_bucket(config: &SdkConfig, bucket: &str) -> Result<()> {
+    let client = aws_sdk_s3::Client::new(config);
+    if client.head_bucket().bucket(bucket).send().await.is_ok() {
+        return Ok(());
+    }
+    let location =
+        CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION)).build();
+    client
+        .create_bucket()
+        .bucket(bucket)
+        .create_bucket_configuration(location)
+        .send()
+        .await
+        .with_context(|| format!("the bucket {bucket} for Terraform's state cannot be made"))?;
+    Ok(())
+}
+
+/// Makes the REST API's methods, as they are now, what the stage serves.
+pub async fn deploy_api(config: &SdkConfig, rest_api_id: &str) -> Result<()> {
+    aws_sdk_apigateway::Client::new(config)
+        .create_deployment()
+        .rest_api_id(rest_api_id)
+        .stage_name(ENVIRONMENT)
+        .description("catalogctl up")
+        .send()
+        .await
+        .with_context(|| format!("the API {rest_api_id} cannot be deployed to the stage {ENVIRONMENT}"))?;
+    Ok(())
+}
+
+/// The API key's value.
+pub async fn api_key(config: &SdkConfig) -> Result<String> {
+    let name = format!("bbws/product-api/key-{ENVIRONMENT}");
+    let secret = aws_sdk_secretsmanager::Client::new(config)
+        .get_secret_value()
+        .secret_id(&name)
+        .send()
+        .await
+        .with_context(|| format!("the secret {name} cannot be read"))?;
+    match secret.secret_string() {
+        Some(value) if !value.is_empty() => Ok(value.to_owned()),
+        _ => bail!("the secret {name} is empty"),
+    }
+}
+
+/// Whether the emulator still holds what was applied to it. It writes its state when it stops, and a crash can undo what
+/// Terraform's state, written at once, still describes.
+pub async fn holds_stack(config: &SdkConfig, rest_api_id: &str, functions: impl Iterator<Item = &str>) -> bool {
+    let api = aws_sdk_apigateway::Client::new(config)
+        .get_stage()
+        .rest_api_id(rest_api_id)
+        .stage_name(ENVIRONMENT)
+        .send()
+        .await;
+    if api.is_err() || api_key(config).await.is_err() {
+        return false;
+    }
+    let (Some(endpoint), Ok(client)) =
+        (config.endpoint_url(), reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build())
+    else {
+        return false;
+    };
+    for function in functions {
+        // Lambda's GetFunctionConfiguration, unsigned: the emulator asks for no signature, and one question is not worth
+        // another SDK crate.
+        let url = format!("{endpoint}/2015-03-31/functions/{function}/configuration");
+        if !client.get(url).send().await.is_ok_and(|response| response.status().is_success()) {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,164 @@
+//! What each command does.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::cli::{Cli, Command, DeployLocal, Down, Status as StatusArguments, Sync, Test, Up};
+use crate::duplicates::Manifest;
+use crate::emulator::Emulator;
+use crate::packages::Profile;
+use crate::process;
+use crate::progress::Progress;
+use crate::provision::{self, Ready};
+use crate::stack::Stack;
+use crate::status::{State, Status};
+use crate::verification;
+use crate::workspace::{Workspace, function};
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let workspace = Workspace::discover()?;
+    let stack = Stack::new(&workspace, &cli.stack);
+    match cli.command {
+        Command::Up(arguments) => up(&workspace, &stack, &arguments).await,
+        Command::Down(arguments) => down(&stack, &arguments).await,
+        Command::Status(arguments) => status(&stack, &arguments),
+        Command::Plan => plan(&workspace, &stack).await,
+        Command::DeployLocal(arguments) => deploy_local(&workspace, &stack, &arguments).await,
+        Command::Drift => drift(&workspace),
+        Command::Sync(arguments) => sync(&workspace, &arguments),
+        Command::Test(arguments) => test(&workspace, &arguments).await,
+    }
+}
+
+async fn up(workspace: &Workspace, stack: &Stack, arguments: &Up) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let lock = stack.lock()?;
+    let ready = provision::up(workspace, stack, Profile::new(arguments.release), arguments.port, &progress).await?;
+    drop(lock);
+    let stays = arguments.detach || ready.was_running;
+    println!("{}", welcome(stack, &ready, stays));
+    if stays {
+        return Ok(ExitCode::SUCCESS);
+    }
+    watch(stack, &ready.emulator).await
+}
+
+/// Stays until the user ends it, or something else does.
+async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
+    loop {
+        tokio::select! {
+            () = process::interruption() => {
+                eprintln!("\nStopping; the data stays.");
+                let _lock = stack.lock()?;
+                emulator.stop(stack).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        if !emulator.is_alive() {
+            if !stack.pid_file().exists() {
+                eprintln!("Stopped by another command.");
+                return Ok(ExitCode::SUCCESS);
+            }
+            let log = stack.log("emulator");
+            bail!("the emulator ended by itself. The end of {}:\n{}", log.display(), process::tail(&log, 20));
+        }
+    }
+}
+
+/// What the user can do now.
+fn welcome(stack: &Stack, ready: &Ready, stays: bool) -> String {
+    let key = stack.api_key();
+    let url = &ready.facts.api_url;
+    let stop = if stays { format!("cargo catalogctl down{}", stack.option()) } else { "Ctrl-C".to_owned() };
+    format!(
+        "\nThe product catalogue is up.\n\n  API      {url}\n  API key  in {key}\n  Try      curl -s -H \"x-api-key: $(cat '{key}')\" \
+         '{url}/products'\n  Logs     {logs}\n  Stop     {stop} (the data stays)",
+        key = key.display(),
+        logs = stack.logs().display(),
+    )
+}
+
+async fn down(stack: &Stack, arguments: &Down) -> Result<ExitCode> {
+    let _lock = stack.lock()?;
+    match Emulator::running(stack) {
+        Some(emulator) => {
+            emulator.stop(stack).await?;
+            println!("Stopped.");
+        }
+        None => println!("It was not running."),
+    }
+    if arguments.purge {
+        stack.purge()?;
+        println!("Its data is deleted.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(stack: &Stack, arguments: &StatusArguments) -> Result<ExitCode> {
+    let status = Status::of(stack)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        println!("{}", status.text(stack));
+    }
+    // For scripts, as `systemctl status` does it.
+    Ok(if status.state == State::Running { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+async fn plan(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    let differing = provision::differing_roots(workspace, stack, &progress).await?;
+    if differing.is_empty() {
+        println!("No changes: the stack is what the nine roots say.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (root, log) in &differing {
+        println!("{} would change; {}:\n{}", root.name(), log.display(), process::tail(log, 60));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+async fn deploy_local(workspace: &Workspace, stack: &Stack, arguments: &DeployLocal) -> Result<ExitCode> {
+    let function = function(&arguments.repository)?;
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    let released = provision::release(workspace, stack, function, Profile::new(arguments.release), &progress).await?;
+    println!("{} serves version {}.", released.function_name, released.version);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn drift(workspace: &Workspace) -> Result<ExitCode> {
+    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+    let findings = manifest.drift(workspace)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("{} duplicated entries: no copy differs.", manifest.file.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "\n{} of the copies differ. `cargo catalogctl sync FILE --from REPO` copies the right one to the others.",
+        findings.len()
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+fn sync(workspace: &Workspace, arguments: &Sync) -> Result<ExitCode> {
+    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+    let changed = manifest.sync(workspace, &arguments.file, &arguments.from)?;
+    for path in &changed {
+        println!("{}", path.display());
+    }
+    println!("{} changed.", if changed.is_empty() { "Nothing".to_owned() } else { format!("{} files", changed.len()) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(workspace: &Workspace, arguments: &Test) -> Result<ExitCode> {
+    verification::run(workspace, arguments, &Progress::new()).await
+}

@@ -1,0 +1,28 @@
+//! `catalogctl`: runs, tests and operates the product catalogue.
+//!
+//! The crate's map, from the outside in:
+//!
+//! - [`cli`] is what can be typed, [`commands`] what each of it does.
+//! - [`workspace`] knows the eight repositories and where run-time files lie; [`stack`] is one local stack below it.
+//! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`];
+//!   [`provision`] puts them in order, [`aws`] are the few calls that Terraform does not make, and [`status`] is what the
+//!   stack says of itself.
+//! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
+//! - [`process`], [`progress`] and [`digest`] serve the others.
+
+pub mod aws;
+pub mod cli;
+pub mod commands;
+pub mod digest;
+pub mod duplicates;
+pub mod emulator;
+pub mod packages;
+pub mod prerequisites;
+pub mod process;
+pub mod progress;
+pub mod provision;
+pub mod stack;
+pub mod status;
+pub mod terraform;
+pub mod verification;
+pub mod workspace;

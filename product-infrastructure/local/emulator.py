@@ -1,0 +1,304 @@
+"""Starts the local AWS emulator with the corrections this project needs.
+
+The emulator is used as published, from its hash-pinned package; nothing in site-packages is edited. What differs from
+AWS in a way that matters here is corrected at start-up, one function a correction, each with its reason. The
+corrections reach into private names, so they hold for one version only and `main` refuses any other.
+
+Everything else (port, state, credentials) comes from environment variables that `catalogctl` sets.
+"""
+
+import json
+import os
+import signal
+import socketserver
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from xml.sax.saxutils import escape
+
+from ministack import app
+from ministack.core import lambda_runtime, persistence
+from ministack.services import apigateway_v1, cloudwatch, pipes, s3
+
+CORRECTED_VERSION = "1.5.33"
+
+
+def _members(params, prefix):
+    """The values of a query-protocol list: prefix.member.1, prefix.member.2, …"""
+    values = []
+    while value := cloudwatch._p(params, f"{prefix}.member.{len(values) + 1}"):
+        values.append(value)
+    return values
+
+
+def _dimensions(params, prefix):
+    """A query-protocol list of {Name, Value} structures."""
+    dimensions = []
+    while name := cloudwatch._p(params, f"{prefix}.member.{len(dimensions) + 1}.Name"):
+        value = cloudwatch._p(params, f"{prefix}.member.{len(dimensions) + 1}.Value")
+        dimensions.append({"Name": name, "Value": value})
+    return dimensions
+
+
+def _xml_value(value):
+    """A JSON value in the query protocol's XML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "".join(f"<{name}>{_xml_value(member)}</{name}>" for name, member in value.items())
+    if isinstance(value, list):
+        return "".join(f"<member>{_xml_value(member)}</member>" for member in value)
+    return escape(str(value))
+
+
+def _alarm_xml(alarm):
+    """One alarm as DescribeAlarms sends it: every field that is set, timestamps as ISO 8601."""
+    described = {}
+    for name, value in alarm.items():
+        if value in (None, "", []):
+            continue
+        if name.endswith("Timestamp") and isinstance(value, (int, float)):
+            value = datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        described[name] = value
+    return _xml_value(described)
+
+
+def describe_alarms_completely():
+    """DescribeAlarms in the query protocol leaves out most of an alarm's fields.
+
+    Terraform then reads back period, statistic, dimensions and actions as empty, and every plan wants to put them
+    right. The JSON answer of the same operation is complete: it is asked for and written as XML.
+    """
+    describe_alarms = cloudwatch._describe_alarms
+
+    def complete(params, cbor_data, is_cbor, is_json=False):
+        if is_cbor or is_json:
+            return describe_alarms(params, cbor_data, is_cbor, is_json)
+        request = {
+            "AlarmNames": _members(params, "AlarmNames"),
+            "AlarmTypes": _members(params, "AlarmTypes"),
+            "AlarmNamePrefix": cloudwatch._p(params, "AlarmNamePrefix"),
+            "StateValue": cloudwatch._p(params, "StateValue"),
+            "MaxRecords": cloudwatch._p(params, "MaxRecords"),
+            "NextToken": cloudwatch._p(params, "NextToken"),
+        }
+        request = {name: value for name, value in request.items() if value}
+        status, headers, body = describe_alarms({}, request, False, True)
+        if status != 200:
+            # The query protocol's own form of the same refusal.
+            return describe_alarms(params, cbor_data, is_cbor, is_json)
+        answer = json.loads(body)
+        lists = "".join(
+            f"<{kind}>{''.join(f'<member>{_alarm_xml(alarm)}</member>' for alarm in answer[kind])}</{kind}>"
+            for kind in ("MetricAlarms", "CompositeAlarms")
+        )
+        token = f"<NextToken>{escape(answer['NextToken'])}</NextToken>" if "NextToken" in answer else ""
+        return cloudwatch._xml(
+            200, "DescribeAlarmsResponse", f"<DescribeAlarmsResult>{lists}{token}</DescribeAlarmsResult>"
+        )
+
+    cloudwatch._describe_alarms = complete
+
+
+def keep_alarm_fields():
+    """PutMetricAlarm in the query protocol drops some fields and invents others.
+
+    Metric math, InsufficientDataActions and EvaluateLowSampleCountPercentile are lost. An alarm on an error rate is
+    metric math (`Metrics`), a latency alarm an ExtendedStatistic; for both the emulator adds `Statistic: Average`, and
+    for the former a Period. AWS describes neither; Terraform sees them as drift.
+    """
+    put_metric_alarm = cloudwatch._put_metric_alarm
+
+    def metric_data_queries(params):
+        queries = []
+        while identity := cloudwatch._p(params, f"Metrics.member.{len(queries) + 1}.Id"):
+            prefix = f"Metrics.member.{len(queries) + 1}"
+            given = {name: cloudwatch._p(params, f"{prefix}.{name}")
+                     for name in ("Expression", "Label", "AccountId", "ReturnData", "Period")}
+            query = {"Id": identity, **{name: value for name, value in given.items() if value}}
+            if "ReturnData" in query:
+                query["ReturnData"] = query["ReturnData"] == "true"
+            metric_name = cloudwatch._p(params, f"{prefix}.MetricStat.Metric.MetricName")
+            if metric_name:
+                query["MetricStat"] = {
+                    "Metric": {
+                        "Namespace": cloudwatch._p(params, f"{prefix}.MetricStat.Metric.Namespace"),
+                        "MetricName": metric_name,
+                        "Dimensions": _dimensions(params, f"{prefix}.MetricStat.Metric.Dimensions"),
+                    },
+                    "Period": cloudwatch._p(params, f"{prefix}.MetricStat.Period"),
+                    "Stat": cloudwatch._p(params, f"{prefix}.MetricStat.Stat"),
+                }
+                unit = cloudwatch._p(params, f"{prefix}.MetricStat.Unit")
+                if unit:
+                    query["MetricStat"]["Unit"] = unit
+            queries.append(query)
+        return queries
+
+    def keeping(params, cbor_data, is_cbor, is_json=False):
+        answer = put_metric_alarm(params, cbor_data, is_cbor, is_json)
+        alarm = cloudwatch._alarms.get(cloudwatch._p(params, "AlarmName"))
+        if is_cbor or is_json or answer[0] != 200 or alarm is None:
+            return answer
+        few_samples = cloudwatch._p(params, "EvaluateLowSampleCountPercentile")
+        if few_samples:
+            alarm["EvaluateLowSampleCountPercentile"] = few_samples
+        alarm["InsufficientDataActions"] = _members(params, "InsufficientDataActions")
+        queries = metric_data_queries(params)
+        if queries:
+            alarm["Metrics"] = queries
+        for name in ("Statistic", "Period"):
+            if not cloudwatch._p(params, name):
+                alarm.pop(name, None)
+        return answer
+
+    cloudwatch._put_metric_alarm = keeping
+
+
+def remember_a_pipes_source():
+    """CreatePipe forgets SourceParameters: Terraform reads back none and wants to replace the pipe on every plan.
+
+    The starting position is one of them; without it a pipe starts at LATEST whatever it was given.
+    """
+    create_pipe, describe_response = pipes._create_pipe, pipes._describe_response
+
+    def create(name, body):
+        answer = create_pipe(name, body)
+        if answer[0] == 200:
+            pipe, parameters = pipes._pipes[name], body.get("SourceParameters") or {}
+            pipe["SourceParameters"] = parameters
+            pipe["StartingPosition"] = parameters.get("DynamoDBStreamParameters", {}).get("StartingPosition", "LATEST")
+            pipes._positions[pipe["Arn"]] = pipes._initial_position(pipe)
+        return answer
+
+    def describe(pipe):
+        return {**describe_response(pipe), "SourceParameters": pipe.get("SourceParameters") or {}}
+
+    pipes._create_pipe, pipes._describe_response = create, describe
+
+
+def remember_which_objects_a_lifecycle_moves():
+    """A lifecycle's minimum object size is answered as the default, whatever was set.
+
+    Terraform waits three minutes for the value it wrote, then fails.
+    """
+    header, dispatch = "x-amz-transition-default-minimum-object-size", s3._dispatch
+
+    def remembering(method, bucket, key, headers, body, query_params):
+        answer = dispatch(method, bucket, key, headers, body, query_params)
+        if key or "lifecycle" not in query_params or answer[0] != 200 or header not in answer[1]:
+            return answer
+        if method == "PUT":
+            given = {name.lower(): value for name, value in headers.items()}
+            s3._buckets[bucket][header] = given.get(header, answer[1][header])
+        return answer[0], {**answer[1], header: s3._buckets[bucket].get(header, answer[1][header])}, answer[2]
+
+    s3._dispatch = remembering
+
+
+def leave_out_what_was_not_given():
+    """A MOCK integration is given an HTTP method, and a usage plan without a quota an empty one: Terraform sees drift.
+
+    An API key's empty value, which is how Terraform asks for a generated one, is refused as too short.
+    """
+    put_integration, create_usage_plan = apigateway_v1._put_integration, apigateway_v1._create_usage_plan
+    create_api_key = apigateway_v1._create_api_key
+
+    def put(api_id, resource_id, http_method, data):
+        answer = put_integration(api_id, resource_id, http_method, data)
+        if data.get("type") == "MOCK" and answer[0] == 201:
+            method = apigateway_v1._resources[api_id][resource_id]["resourceMethods"][http_method]
+            method["methodIntegration"]["httpMethod"] = data.get("httpMethod")
+        return answer
+
+    def create(data):
+        answer = create_usage_plan(data)
+        plan = apigateway_v1._usage_plans[json.loads(answer[2])["id"]]
+        for name in ("quota", "throttle"):
+            if not plan.get(name):
+                plan.pop(name, None)
+        return answer
+
+    def generate(data):
+        return create_api_key({name: value for name, value in data.items() if name != "value" or value})
+
+    apigateway_v1._put_integration, apigateway_v1._create_usage_plan = put, create
+    apigateway_v1._create_api_key = generate
+
+
+def name_the_caller():
+    """A proxy event lacks `requestContext.identity.apiKeyId` and `apiKey`, which API Gateway always sends with a key.
+
+    The functions record the key's id as the actor of a change and scope idempotency keys by it; without this the local
+    system would take the code path of an API without keys.
+    """
+    build_event = apigateway_v1._build_lambda_event_v1
+
+    def with_caller(*args, **kwargs):
+        event = build_event(*args, **kwargs)
+        key = apigateway_v1._resolve_api_key(apigateway_v1._api_key_from_request(event["headers"]))
+        if key is not None:
+            event["requestContext"]["identity"].update({"apiKeyId": key["id"], "apiKey": key["value"]})
+        return event
+
+    apigateway_v1._build_lambda_event_v1 = with_caller
+
+
+def answer_without_waiting_for_logs():
+    """After each invocation the emulator waits 50 ms for a first log line and 5 ms after the last, before it answers.
+
+    Lambda does not make the caller wait for logs, and latencies measured here would be the emulator's. Lines that come
+    later are not lost: the next invocation's drain picks them up.
+    """
+    for worker in (lambda_runtime.Worker, lambda_runtime.ProvidedWorker):
+        drain = vars(worker).get("_drain_stderr_bounded")
+        if drain is not None:
+            drain.__defaults__ = (0.002, 0.001, 0.25)  # first_line_wait, idle_confirm, hard_cap
+
+
+def send_runtime_events_at_once():
+    """The Runtime API server writes headers and body separately; Nagle's algorithm then delays each event by 40 ms."""
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+def save_on_request():
+    """State reaches the disk only at a clean stop, while S3 objects (Terraform's state among them) are written at once.
+
+    After a crash the two would disagree about everything. `catalogctl` sends SIGUSR1 when it has applied something.
+    """
+
+    def save(_signal, _frame):
+        persistence.save_all(app._build_persistence_save_dict())
+
+    signal.signal(signal.SIGUSR1, save)
+
+
+def lead_a_session():
+    """A Ctrl-C in the terminal must not reach the emulator before Terraform has written its state to it, and closing the
+    terminal must not end one that was asked to stay. `catalogctl` stops it by name; its functions are in its group."""
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # Started by hand as a job of its own: it leads a group already.
+
+
+def main():
+    installed = version("ministack")
+    if installed != CORRECTED_VERSION:
+        sys.exit(f"emulator.py corrects ministack {CORRECTED_VERSION}, but {installed} is installed: "
+                 "install requirements.txt, or review the corrections for the new version.")
+    lead_a_session()
+    describe_alarms_completely()
+    keep_alarm_fields()
+    remember_a_pipes_source()
+    remember_which_objects_a_lifecycle_moves()
+    leave_out_what_was_not_given()
+    name_the_caller()
+    answer_without_waiting_for_logs()
+    send_runtime_events_at_once()
+    save_on_request()
+    sys.exit(app.main())
+
+
+if __name__ == "__main__":
+    main()
