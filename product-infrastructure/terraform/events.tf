@@ -44,8 +44,6 @@ resource "aws_sns_topic_subscription" "audit" {
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.audit_dlq.arn
   })
-
-  depends_on = [aws_sqs_queue_policy.audit, aws_sqs_queue_policy.audit_dlq]
 }
 
 resource "aws_pipes_pipe" "events" {
@@ -84,6 +82,7 @@ resource "aws_sqs_queue" "events_dlq" {
   name                      = "bbws-product-events-dlq-${var.environment}"
   message_retention_seconds = local.dead_letter_retention_seconds
   sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.queue["events-dlq"].json
 }
 
 resource "aws_iam_role" "events_pipe" {

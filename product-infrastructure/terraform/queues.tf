@@ -7,6 +7,14 @@ locals {
   # it longer than the queue does, or it could vanish on arrival.
   queue_retention_seconds       = 4 * 24 * 60 * 60
   dead_letter_retention_seconds = 14 * 24 * 60 * 60
+
+  # Queues and their policies name one another and the topic. Names being a contract, the ARNs are known beforehand; a
+  # policy can then be part of its queue, and none of them exists for a moment without it.
+  queue_arns = {
+    for queue in ["change", "change-dlq", "audit", "audit-dlq", "events-dlq"] :
+    queue => "arn:aws:sqs:${var.aws_region}:${local.account_id}:bbws-product-${queue}-${var.environment}"
+  }
+  events_topic_arn = "arn:aws:sns:${var.aws_region}:${local.account_id}:bbws-product-events-${var.environment}"
 }
 
 resource "aws_sqs_queue" "change" {
@@ -14,6 +22,7 @@ resource "aws_sqs_queue" "change" {
   visibility_timeout_seconds = var.queue_visibility_timeout_seconds
   message_retention_seconds  = local.queue_retention_seconds
   sqs_managed_sse_enabled    = true
+  policy                     = data.aws_iam_policy_document.queue["change"].json
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.change_dlq.arn
@@ -25,14 +34,11 @@ resource "aws_sqs_queue" "change_dlq" {
   name                      = "bbws-product-change-dlq-${var.environment}"
   message_retention_seconds = local.dead_letter_retention_seconds
   sqs_managed_sse_enabled   = true
-}
-
-resource "aws_sqs_queue_redrive_allow_policy" "change_dlq" {
-  queue_url = aws_sqs_queue.change_dlq.id
+  policy                    = data.aws_iam_policy_document.queue["change-dlq"].json
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.change.arn]
+    sourceQueueArns   = [local.queue_arns["change"]]
   })
 }
 
@@ -41,6 +47,7 @@ resource "aws_sqs_queue" "audit" {
   visibility_timeout_seconds = var.queue_visibility_timeout_seconds
   message_retention_seconds  = local.queue_retention_seconds
   sqs_managed_sse_enabled    = true
+  policy                     = data.aws_iam_policy_document.queue["audit"].json
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.audit_dlq.arn
@@ -52,77 +59,18 @@ resource "aws_sqs_queue" "audit_dlq" {
   name                      = "bbws-product-audit-dlq-${var.environment}"
   message_retention_seconds = local.dead_letter_retention_seconds
   sqs_managed_sse_enabled   = true
-}
-
-resource "aws_sqs_queue_redrive_allow_policy" "audit_dlq" {
-  queue_url = aws_sqs_queue.audit_dlq.id
+  policy                    = data.aws_iam_policy_document.queue["audit-dlq"].json
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.audit.arn]
+    sourceQueueArns   = [local.queue_arns["audit"]]
   })
 }
 
-resource "aws_sqs_queue_policy" "change" {
-  queue_url = aws_sqs_queue.change.id
-  policy    = data.aws_iam_policy_document.change_queue.json
-}
-
-# Who may use the queue is said in IAM, in the roles of the functions; the queue itself only insists on TLS.
-data "aws_iam_policy_document" "change_queue" {
-  statement {
-    sid       = "TlsOnly"
-    effect    = "Deny"
-    actions   = ["sqs:*"] # A denial is meant to be total.
-    resources = [aws_sqs_queue.change.arn]
-
-    principals {
-      type        = "*"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "Bool"
-      variable = "aws:SecureTransport"
-      values   = ["false"]
-    }
-  }
-}
-
-resource "aws_sqs_queue_policy" "audit" {
-  queue_url = aws_sqs_queue.audit.id
-  policy    = data.aws_iam_policy_document.events_topic_delivers["audit"].json
-}
-
-resource "aws_sqs_queue_policy" "audit_dlq" {
-  queue_url = aws_sqs_queue.audit_dlq.id
-  policy    = data.aws_iam_policy_document.events_topic_delivers["audit_dlq"].json
-}
-
-# The topic delivers to the audit queue, and what it cannot deliver to the dead-letter queue (events.tf).
-data "aws_iam_policy_document" "events_topic_delivers" {
-  for_each = {
-    audit     = aws_sqs_queue.audit.arn
-    audit_dlq = aws_sqs_queue.audit_dlq.arn
-  }
-
-  statement {
-    sid       = "EventsTopicDelivers"
-    effect    = "Allow"
-    actions   = ["sqs:SendMessage"]
-    resources = [each.value]
-
-    principals {
-      type        = "Service"
-      identifiers = ["sns.amazonaws.com"]
-    }
-
-    condition {
-      test     = "ArnEquals"
-      variable = "aws:SourceArn"
-      values   = [aws_sns_topic.events.arn]
-    }
-  }
+# Who may use a queue is said in IAM, in the roles of those that do; the queues themselves insist on TLS, and the two on
+# the audit side let the topic deliver: to the queue, and what it cannot deliver to the dead-letter queue (events.tf).
+data "aws_iam_policy_document" "queue" {
+  for_each = local.queue_arns
 
   statement {
     sid       = "TlsOnly"
@@ -139,6 +87,28 @@ data "aws_iam_policy_document" "events_topic_delivers" {
       test     = "Bool"
       variable = "aws:SecureTransport"
       values   = ["false"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(["audit", "audit-dlq"], each.key) ? ["sns.amazonaws.com"] : []
+
+    content {
+      sid       = "EventsTopicDelivers"
+      effect    = "Allow"
+      actions   = ["sqs:SendMessage"]
+      resources = [each.value]
+
+      principals {
+        type        = "Service"
+        identifiers = [statement.value]
+      }
+
+      condition {
+        test     = "ArnEquals"
+        variable = "aws:SourceArn"
+        values   = [local.events_topic_arn]
+      }
     }
   }
 }

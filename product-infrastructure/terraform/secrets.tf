@@ -1,7 +1,8 @@
 # The place of the API key, empty here. The value is written by the root in api-keys/, whose state no function's
 # deployment can read; in this root's state, which all seven read, it would be open to each of them.
 resource "aws_secretsmanager_secret" "api_key" {
-  name                    = "bbws/product-api/key-${var.environment}"
-  description             = "API key of the product catalogue's first client"
-  recovery_window_in_days = 7
+  name        = "bbws/product-api/key-${var.environment}"
+  description = "Current API key of the product catalogue"
+  # A deleted secret keeps its name until the window ends; dev is taken down and set up again within minutes.
+  recovery_window_in_days = var.environment == "dev" ? 0 : 7
 }
