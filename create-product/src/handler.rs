@@ -3,7 +3,8 @@
 use lambda_http::http::Response;
 use lambda_http::{Body, Request};
 
-use crate::http::accepted::{accepted, actor, product_location};
+use crate::http::accepted::{accepted, product_location};
+use crate::http::actor::actor;
 use crate::http::error::{Detail, ErrorCode, Failure};
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::product_body::read_product;

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::response::{RETRY_AFTER_SECONDS, json};
-use crate::models::change_event::Actor;
 use crate::models::identifiers::{EventId, ProductId};
 
 #[derive(Serialize)]
@@ -39,15 +38,4 @@ pub fn product_location(request: &Request, id: ProductId) -> String {
     };
     let prefix = path.find(COLLECTION).map_or("", |start| &path[..start]);
     format!("{prefix}{COLLECTION}/{id}")
-}
-
-/// Who made the request, as far as API Gateway tells: the key's id (never the key) and the address.
-pub fn actor(request: &Request) -> Actor {
-    match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => {
-            let said = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-            Actor { api_key_id: said(&context.identity.api_key_id), source_ip: said(&context.identity.source_ip) }
-        }
-        _ => Actor::default(),
-    }
 }

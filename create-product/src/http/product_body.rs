@@ -9,7 +9,7 @@ use std::fmt;
 use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::{Body, Request};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{Detail, ErrorCode, Failure};
@@ -86,11 +86,13 @@ impl<'de> Deserialize<'de> for Fields {
 
 fn read_object(bytes: &[u8]) -> Result<Fields, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
+        // Another type is seen at its first byte; whether the rest is JSON decides what there is to tell.
+        let malformed = if error.is_data() { serde_json::from_slice::<IgnoredAny>(bytes).err() } else { Some(error) };
+        let Some(error) = malformed else {
             let detail = Detail::new("body", "INVALID_TYPE", "must be a JSON object");
             let message = "The product cannot be accepted as it is.";
             return Failure::new(ErrorCode::ValidationFailed, message).with_details(vec![detail]);
-        }
+        };
         // Only the place is told: serde_json's own words may quote the body.
         let place = format!("is no JSON from line {}, column {} on", error.line(), error.column());
         let detail = Detail::new("body", "INVALID_FORMAT", place);
@@ -309,7 +311,7 @@ mod tests {
         for body in ["[]", "null", "5", "\"text\""] {
             assert_eq!(refused(body), [("body".to_owned(), "INVALID_TYPE")], "{body}");
         }
-        for body in ["", "{", "{\"name\":}", "{} {}", "{'name':1}", "\u{feff}{}", "nul"] {
+        for body in ["", "{", "{\"name\":}", "{} {}", "{'name':1}", "\u{feff}{}", "nul", "[", "5 5", "\"a"] {
             assert_eq!(read(body).unwrap_err().code, ErrorCode::MalformedJson, "{body:?}");
         }
         let latin1 = Body::from(b"{\"name\":\"\xe4\"}".to_vec());

@@ -1,0 +1,3 @@
+//! The rule of this function; it knows ports and models, no AWS type.
+
+pub mod delete_product;

@@ -1,0 +1,55 @@
+//! `PUT /v1.0/products/{productId}`: request in, answer out.
+
+use lambda_http::http::Response;
+use lambda_http::http::header::IF_MATCH;
+use lambda_http::{Body, Request, RequestExt};
+
+use crate::http::accepted::{accepted, product_location};
+use crate::http::actor::actor;
+use crate::http::error::{ErrorCode, Failure};
+use crate::http::preconditions::Versions;
+use crate::http::product_body::read_product;
+use crate::http::response;
+use crate::models::timestamp::Timestamp;
+use crate::repositories::change_publisher::ChangePublisher;
+use crate::repositories::current_product::CurrentProducts;
+use crate::services::update_product::{Outcome, Updating, update_product};
+
+/// Answers one request. It never fails: whatever goes wrong is an answer in the error envelope.
+pub async fn handle(request: Request, products: &dyn CurrentProducts, queue: &dyn ChangePublisher) -> Response<Body> {
+    let request_id = response::request_id(&request);
+    response::answer(&request_id, respond(&request, &request_id, products, queue)).await
+}
+
+async fn respond(
+    request: &Request,
+    request_id: &str,
+    products: &dyn CurrentProducts,
+    queue: &dyn ChangePublisher,
+) -> Result<Response<Body>, Failure> {
+    let parameters = request.path_parameters();
+    // What is no id names no product: a 404 as for any other unknown one.
+    let product_id = parameters.first("productId").and_then(|text| text.parse().ok()).ok_or_else(Failure::not_found)?;
+    let expected = Versions::from_header(request.headers(), &IF_MATCH).map_err(|detail| {
+        Failure::new(ErrorCode::InvalidParameter, "The If-Match header cannot be used.").with_details(vec![detail])
+    })?;
+    let updating = Updating {
+        product_id,
+        details: read_product(request)?,
+        expected,
+        actor: actor(request),
+        request_id: request_id.to_owned(),
+        now: Timestamp::now(),
+    };
+    match update_product(products, queue, updating).await? {
+        Outcome::Accepted(event_id) => {
+            tracing::info!(apiRequestId = request_id, productId = %product_id, eventId = %event_id, "accepted");
+            accepted(&product_location(request, product_id), product_id, event_id)
+        }
+        Outcome::NotFound => Err(Failure::not_found()),
+        Outcome::OtherVersion => {
+            let message = "The product has another version than If-Match names. Read it again.";
+            Err(Failure::new(ErrorCode::PreconditionFailed, message))
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The ports to the table and the queue, and their adapters.
+
+pub mod change_publisher;
+pub mod current_product;
+pub mod dynamodb;
+pub mod product_item;
+pub mod sqs;
+pub mod store_error;
+pub mod table_keys;
