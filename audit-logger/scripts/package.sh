@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 
-cargo lambda build --release --locked --arm64 --output-format zip --lambda-dir target/lambda
+PATH="$PWD/target/tools/bin:$PATH" cargo lambda build --release --locked --arm64 --output-format zip --lambda-dir target/lambda
 mkdir -p "$(dirname "$PACKAGE")"
 cp "target/lambda/$REPOSITORY/bootstrap.zip" "$PACKAGE"
 printf 'digest=%s\n' "$(package_digest)" >> "${GITHUB_OUTPUT:-/dev/stdout}"

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 cargo_llvm_cov=0.9.1
 cargo_lambda=1.9.2
+ziglang=0.15.2
 
 # rustup reads rust-toolchain.toml and fetches what it names.
 rustup toolchain install
@@ -17,8 +18,9 @@ case $1 in
     ;;
   package)
     rustup target add aarch64-unknown-linux-gnu
-    # With it comes zig, which links for arm64 on any machine.
-    pipx install "cargo-lambda==$cargo_lambda"
+    # zig links for arm64 on any machine; cargo-lambda finds it through the Python that comes first in PATH.
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --disable-pip-version-check "cargo-lambda==$cargo_lambda" "ziglang==$ziglang"
     ;;
   *)
     echo "coverage or package?" >&2
