@@ -1,0 +1,173 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_data {
+  target = data.terraform_remote_state.infrastructure
+
+  values = {
+    outputs = {
+      contract_version    = "1"
+      environment         = "dev"
+      usage_plan_id       = "plan01"
+      api_key_secret_arn  = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:bbws/product-api/key-dev-AbCdEf"
+      api_key_secret_name = "bbws/product-api/key-dev"
+    }
+  }
+}
+
+variables {
+  environment = "dev"
+}
+
+run "one_key_in_the_plan_and_in_the_secret" {
+  assert {
+    condition     = keys(aws_api_gateway_api_key.product) == ["1"] && aws_api_gateway_usage_plan_key.product["1"].usage_plan_id == "plan01"
+    error_message = "The key must belong to the usage plan, or it opens nothing."
+  }
+
+  assert {
+    condition     = endswith(aws_secretsmanager_secret_version.api_key.secret_id, "secret:bbws/product-api/key-dev-AbCdEf") && aws_secretsmanager_secret_version.api_key.secret_string_wo_version == 1
+    error_message = "The secret must be sent the current key."
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret_version.api_key.secret_string == null
+    error_message = "The secret's value must not be in the state."
+  }
+
+  assert {
+    condition     = output.secret_name == "bbws/product-api/key-dev" && output.api_key_id == aws_api_gateway_api_key.product["1"].id
+    error_message = "Outputs name the key; they never hold it."
+  }
+}
+
+run "both_generations_are_valid_during_a_rotation" {
+  variables {
+    key_generations = [1, 2]
+  }
+
+  assert {
+    condition     = keys(aws_api_gateway_api_key.product) == ["1", "2"] && length(aws_api_gateway_usage_plan_key.product) == 2
+    error_message = "Clients that still hold the old key must go on working."
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret_version.api_key.secret_string_wo_version == 2 && output.api_key_id == aws_api_gateway_api_key.product["2"].id
+    error_message = "The secret must move on to the new key."
+  }
+}
+
+run "the_old_generation_is_gone_after_a_rotation" {
+  variables {
+    key_generations = [2]
+  }
+
+  assert {
+    condition     = keys(aws_api_gateway_api_key.product) == ["2"]
+    error_message = "A generation that is not listed must not open anything."
+  }
+}
+
+run "refuses_no_key" {
+  command = plan
+
+  variables {
+    key_generations = []
+  }
+
+  expect_failures = [var.key_generations]
+}
+
+run "refuses_a_rotation_backwards" {
+  command = plan
+
+  variables {
+    key_generations = [2, 1]
+  }
+
+  expect_failures = [var.key_generations]
+}
+
+run "refuses_half_a_generation" {
+  command = plan
+
+  variables {
+    key_generations = [1.5]
+  }
+
+  expect_failures = [var.key_generations]
+}
+
+run "refuses_an_unknown_environment" {
+  command = plan
+
+  variables {
+    environment = "test"
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_what_is_no_region" {
+  command = plan
+
+  variables {
+    aws_region = "Ireland"
+  }
+
+  expect_failures = [var.aws_region]
+}
+
+run "refuses_what_is_no_account" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
+}
+
+run "refuses_another_account" {
+  command = plan
+
+  variables {
+    account_id = "999999999999"
+  }
+
+  expect_failures = [data.aws_caller_identity.current]
+}
+
+run "refuses_infrastructure_of_another_contract" {
+  command = plan
+
+  override_data {
+    target = data.terraform_remote_state.infrastructure
+    values = { outputs = { contract_version = "2", environment = "dev" } }
+  }
+
+  expect_failures = [data.terraform_remote_state.infrastructure]
+}
+
+run "refuses_infrastructure_of_another_environment" {
+  command = plan
+
+  override_data {
+    target = data.terraform_remote_state.infrastructure
+    values = { outputs = { contract_version = "1", environment = "sit" } }
+  }
+
+  expect_failures = [data.terraform_remote_state.infrastructure]
+}
+
+run "says_so_when_there_is_no_infrastructure" {
+  command = plan
+
+  override_data {
+    target = data.terraform_remote_state.infrastructure
+    values = { outputs = {} }
+  }
+
+  expect_failures = [data.terraform_remote_state.infrastructure]
+}

@@ -1,0 +1,316 @@
+# Names and properties that others rely on: functions, dashboards, runbooks, clients.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+  # Plans alone: what an apply made could not be taken away again, with prevent_destroy on table, bucket and key.
+  override_during = plan
+}
+
+variables {
+  environment          = "dev"
+  throttle_rate_limit  = 500
+  throttle_burst_limit = 1000
+  audit_retention_days = 1
+}
+
+run "everything_has_the_name_that_is_the_contract" {
+  command = plan
+
+  assert {
+    condition     = aws_api_gateway_rest_api.product.name == "bbws-product-api-dev" && aws_api_gateway_stage.api.stage_name == "dev"
+    error_message = "The API is bbws-product-api-{env}, its stage {env}."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.products.name == "products"
+    error_message = "The table is products, with no suffix."
+  }
+
+  assert {
+    condition = [
+      aws_sqs_queue.change.name, aws_sqs_queue.change_dlq.name, aws_sqs_queue.audit.name, aws_sqs_queue.audit_dlq.name, aws_sqs_queue.events_dlq.name,
+      ] == [
+      "bbws-product-change-dev", "bbws-product-change-dlq-dev", "bbws-product-audit-dev", "bbws-product-audit-dlq-dev", "bbws-product-events-dlq-dev",
+    ]
+    error_message = "The queues' names are a contract."
+  }
+
+  assert {
+    condition     = sort(keys(local.queue_arns)) == sort([for name in [aws_sqs_queue.change.name, aws_sqs_queue.change_dlq.name, aws_sqs_queue.audit.name, aws_sqs_queue.audit_dlq.name, aws_sqs_queue.events_dlq.name] : trimsuffix(trimprefix(name, "bbws-product-"), "-dev")])
+    error_message = "The ARNs written into policies must be those of the queues."
+  }
+
+  assert {
+    condition     = aws_sns_topic.alerts.name == "bbws-product-alerts-dev" && aws_sns_topic.events.name == "bbws-product-events-dev" && endswith(local.events_topic_arn, ":${aws_sns_topic.events.name}") && aws_pipes_pipe.events.name == "bbws-product-events-dev"
+    error_message = "Topics and pipe are bbws-product-{alerts,events}-{env}."
+  }
+
+  assert {
+    condition     = aws_s3_bucket.audit_logs.bucket == "bbws-product-audit-logs-dev"
+    error_message = "The bucket is bbws-product-audit-logs-{env}."
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret.api_key.name == "bbws/product-api/key-dev"
+    error_message = "The secret is bbws/product-api/key-{env}."
+  }
+
+  assert {
+    condition = output.alarm_names == tolist([
+      "bbws-product-api-5xx-dev",
+      "bbws-product-audit-dlq-depth-dev",
+      "bbws-product-audit-oldest-message-dev",
+      "bbws-product-change-dlq-depth-dev",
+      "bbws-product-change-oldest-message-dev",
+      "bbws-product-events-delivery-failed-dev",
+      "bbws-product-events-dlq-depth-dev",
+      "bbws-product-events-pipe-failed-dev",
+    ])
+    error_message = "The alarms' names are a contract."
+  }
+
+  assert {
+    condition     = output.contract_version == "1" && output.environment == "dev" && output.list_shards == 4 && output.api_base_path == "/v1.0"
+    error_message = "What the functions check and share."
+  }
+}
+
+run "the_table_has_the_keys_indexes_and_protection_that_the_functions_expect" {
+  command = plan
+
+  assert {
+    condition     = aws_dynamodb_table.products.hash_key == "PK" && aws_dynamodb_table.products.range_key == "SK" && aws_dynamodb_table.products.billing_mode == "PAY_PER_REQUEST"
+    error_message = "PK and SK, on demand."
+  }
+
+  assert {
+    condition = { for index in aws_dynamodb_table.products.global_secondary_index : index.name => "${index.hash_key} ${index.range_key} ${index.projection_type}" } == {
+      ProductsByPriceIndex = "GSI1_PK GSI1_SK ALL"
+      ProductsByNameIndex  = "GSI2_PK GSI1_SK ALL"
+    }
+    error_message = "By price within a shard; by name, then price."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.products.stream_enabled && aws_dynamodb_table.products.stream_view_type == "NEW_AND_OLD_IMAGES"
+    error_message = "The audit trail needs both images."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.products.ttl[0].attribute_name == "expiresAt" && aws_dynamodb_table.products.ttl[0].enabled && aws_dynamodb_table.products.point_in_time_recovery[0].enabled && aws_dynamodb_table.products.server_side_encryption[0].enabled
+    error_message = "Journal entries expire; the table can be restored and is encrypted."
+  }
+}
+
+run "a_message_is_set_aside_after_five_receives_and_kept_for_fourteen_days" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for queue in [aws_sqs_queue.change, aws_sqs_queue.audit] : jsondecode(queue.redrive_policy).maxReceiveCount == 5 && queue.visibility_timeout_seconds == 60])
+    error_message = "Five receives; a visibility timeout of six times the functions' timeout."
+  }
+
+  assert {
+    condition     = alltrue([for queue in [aws_sqs_queue.change_dlq, aws_sqs_queue.audit_dlq, aws_sqs_queue.events_dlq] : queue.message_retention_seconds == 1209600])
+    error_message = "Fourteen days in a dead-letter queue."
+  }
+
+  assert {
+    condition     = alltrue([for queue in [aws_sqs_queue.change, aws_sqs_queue.change_dlq, aws_sqs_queue.audit, aws_sqs_queue.audit_dlq, aws_sqs_queue.events_dlq] : queue.sqs_managed_sse_enabled])
+    error_message = "Every queue is encrypted."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sqs_queue.change_dlq.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:bbws-product-change-dev"] && jsondecode(aws_sqs_queue.audit_dlq.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:bbws-product-audit-dev"]
+    error_message = "A dead-letter queue serves its own queue only."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.queue["audit"].statement : statement.actions if statement.effect == "Allow"])) == toset(["sqs:SendMessage"]) && length([for statement in data.aws_iam_policy_document.queue["change"].statement : statement if statement.effect == "Allow"]) == 0
+    error_message = "The topic may send to the audit queue; the change queue lets nobody in by its own policy."
+  }
+}
+
+run "table_changes_are_published_whole_and_none_blocks_the_next" {
+  command = plan
+
+  assert {
+    condition     = aws_pipes_pipe.events.source == aws_dynamodb_table.products.stream_arn && aws_pipes_pipe.events.target == aws_sns_topic.events.arn
+    error_message = "From the stream to the topic."
+  }
+
+  assert {
+    condition     = aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].starting_position == "TRIM_HORIZON" && length(aws_pipes_pipe.events.source_parameters[0].filter_criteria) == 0
+    error_message = "No change may be passed over."
+  }
+
+  assert {
+    condition     = aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].on_partial_batch_item_failure == "AUTOMATIC_BISECT" && length(aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].dead_letter_config) == 1
+    error_message = "A record that cannot be published must be set aside."
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.audit.raw_message_delivery && aws_sns_topic_subscription.audit.protocol == "sqs"
+    error_message = "audit-logger reads stream records, not envelopes around them."
+  }
+}
+
+run "audit_records_cannot_be_changed_and_are_archived_after_a_year" {
+  command = plan
+
+  assert {
+    condition     = aws_s3_bucket.audit_logs.object_lock_enabled && aws_s3_bucket_versioning.audit_logs.versioning_configuration[0].status == "Enabled" && aws_s3_bucket_object_lock_configuration.audit_logs.rule[0].default_retention[0].mode == "GOVERNANCE"
+    error_message = "Object Lock, in governance mode outside prod."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.audit_logs.transition_default_minimum_object_size == "varies_by_storage_class"
+    error_message = "By default S3 moves no object under 128 KiB, which is every one of these."
+  }
+
+  assert {
+    condition     = anytrue([for transition in aws_s3_bucket_lifecycle_configuration.audit_logs.rule[0].transition : transition.days == 365 && transition.storage_class == "GLACIER"])
+    error_message = "To Glacier after 365 days."
+  }
+
+  assert {
+    condition     = alltrue([aws_s3_bucket_public_access_block.audit_logs.block_public_acls, aws_s3_bucket_public_access_block.audit_logs.block_public_policy, aws_s3_bucket_public_access_block.audit_logs.ignore_public_acls, aws_s3_bucket_public_access_block.audit_logs.restrict_public_buckets])
+    error_message = "Nothing public, in any of the four ways."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.audit_logs.statement : statement.effect == "Deny"]) && contains(flatten([for statement in data.aws_iam_policy_document.audit_logs.statement : statement.actions]), "s3:DeleteObjectVersion")
+    error_message = "The bucket's policy only denies: deleting, overwriting, and anything without TLS."
+  }
+}
+
+run "the_lock_cannot_be_lifted_in_prod" {
+  command = plan
+
+  variables {
+    environment          = "prod"
+    audit_retention_days = 2557
+    alert_emails         = ["on-call@example.com"]
+  }
+
+  assert {
+    condition     = aws_s3_bucket_object_lock_configuration.audit_logs.rule[0].default_retention[0].mode == "COMPLIANCE"
+    error_message = "Compliance mode in prod."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.products.deletion_protection_enabled
+    error_message = "The table must be protected."
+  }
+
+  assert {
+    condition     = [for subscription in aws_sns_topic_subscription.alert_email : subscription.endpoint] == ["on-call@example.com"]
+    error_message = "On-call is subscribed."
+  }
+}
+
+run "every_alarm_reaches_somebody_and_names_its_runbook" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed]) :
+      alarm.alarm_actions == toset([aws_sns_topic.alerts.arn])
+    ])
+    error_message = "Each alarm must go to the alerts topic."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed]) :
+      endswith(alarm.alarm_description, "docs/runbooks/${trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev")}.md")
+    ])
+    error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.dlq_depth) : alarm.metric_name == "ApproximateNumberOfMessagesVisible" && alarm.threshold == 0])
+    error_message = "One message set aside is one too many; NumberOfMessagesSent would not see it."
+  }
+
+  assert {
+    condition     = aws_sns_topic.alerts.kms_master_key_id == aws_kms_key.topics.arn && contains(flatten([for statement in data.aws_iam_policy_document.topics_key.statement : [for principal in statement.principals : tolist(principal.identifiers)]]), "cloudwatch.amazonaws.com")
+    error_message = "CloudWatch must be able to use the topic's key, or no alarm would ever arrive."
+  }
+}
+
+run "errors_of_the_gateway_have_the_form_and_status_of_the_functions" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.error : keys(jsondecode(response.response_templates["application/json"]).error) == ["code", "message", "requestId"]])
+    error_message = "One envelope for all errors."
+  }
+
+  assert {
+    condition = { for type in ["MISSING_AUTHENTICATION_TOKEN", "INVALID_API_KEY", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "THROTTLED", "INTEGRATION_TIMEOUT", "DEFAULT_5XX"] : type => "${aws_api_gateway_gateway_response.error[type].status_code} ${jsondecode(aws_api_gateway_gateway_response.error[type].response_templates["application/json"]).error.code}" } == {
+      MISSING_AUTHENTICATION_TOKEN = "404 NOT_FOUND" # What API Gateway calls a route that it does not know.
+      INVALID_API_KEY              = "403 FORBIDDEN"
+      REQUEST_TOO_LARGE            = "413 PAYLOAD_TOO_LARGE"
+      UNSUPPORTED_MEDIA_TYPE       = "415 UNSUPPORTED_MEDIA_TYPE"
+      THROTTLED                    = "429 TOO_MANY_REQUESTS"
+      INTEGRATION_TIMEOUT          = "503 SERVICE_UNAVAILABLE"
+      DEFAULT_5XX                  = "500 INTERNAL_ERROR"
+    }
+    error_message = "Status and code are those of the HTTP contract."
+  }
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.error : can(response.response_parameters["gatewayresponse.header.Retry-After"]) == contains(["429", "503"], response.status_code)])
+    error_message = "Retry-After on 429 and 503, and on nothing else."
+  }
+
+  assert {
+    condition     = aws_api_gateway_method.health.api_key_required == false && jsondecode(aws_api_gateway_integration_response.health.response_templates["application/json"]).status == "ok"
+    error_message = "Health answers without a key."
+  }
+
+  assert {
+    condition     = !strcontains(aws_api_gateway_stage.api.access_log_settings[0].format, "identity.apiKey\"") && aws_api_gateway_method_settings.all.settings[0].data_trace_enabled == false
+    error_message = "No log may hold a key."
+  }
+
+  assert {
+    condition     = alltrue([for value in values(jsondecode(aws_api_gateway_stage.api.access_log_settings[0].format)) : startswith(value, "$context.")])
+    error_message = "The access log is JSON of context variables."
+  }
+}
+
+run "no_function_can_reach_beyond_the_boundary" {
+  command = plan
+
+  assert {
+    condition = toset(flatten([for statement in data.aws_iam_policy_document.function_boundary.statement : statement.actions])) == toset([
+      "dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query",
+      "logs:CreateLogStream", "logs:PutLogEvents",
+      "s3:GetObject", "s3:PutObject",
+      "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
+      "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+    ])
+    error_message = "No secret, no deletion, no administration."
+  }
+
+  assert {
+    condition     = !anytrue([for statement in data.aws_iam_policy_document.function_boundary.statement : contains(statement.resources, "*") if statement.sid != "Traces"])
+    error_message = "Only X-Ray has no resource to name."
+  }
+
+  assert {
+    condition     = aws_iam_policy.function_boundary.name == "bbws-product-function-boundary-dev" && aws_iam_policy.function_logs.name == "bbws-product-function-logs-dev"
+    error_message = "The policies' names are a contract."
+  }
+}
+
+run "the_audit_table_needs_no_crawler" {
+  command = plan
+
+  assert {
+    condition     = aws_glue_catalog_table.audit_events.parameters["projection.enabled"] == "true" && aws_glue_catalog_table.audit_events.parameters["storage.location.template"] == "s3://bbws-product-audit-logs-dev/events/year=$${year}/month=$${month}/day=$${day}/"
+    error_message = "Partitions are computed from the keys' dates."
+  }
+}
