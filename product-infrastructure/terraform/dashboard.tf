@@ -20,7 +20,7 @@ locals {
     },
     { title = "Function errors", metrics = [[{ expression = "SEARCH('{AWS/Lambda,FunctionName} bbws MetricName=\"Errors\"', 'Sum')", id = "errors" }]] },
     { title = "Function duration, p95 ms", metrics = [[{ expression = "SEARCH('{AWS/Lambda,FunctionName} bbws MetricName=\"Duration\"', 'p95')", id = "duration" }]] },
-    { title = "What became of the changes", metrics = [[{ expression = "SEARCH('Namespace=\"ProductCatalogue\" MetricName=\"Outcome\"', 'Sum')", id = "outcomes" }]] },
+    { title = "What became of the changes", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=(\"Applied\" OR \"Duplicate\" OR \"Rejected\" OR \"Superseded\")', 'Sum')", id = "outcomes" }]] },
     { title = "From accepted to applied, p95 ms", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"ChangeLagMs\"', 'p95')", id = "lag" }]] },
     {
       title = "Messages waiting", metrics = [
@@ -40,6 +40,7 @@ locals {
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }]
       ]
     },
+    { title = "Given back to the queues", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"BatchItemFailures\"', 'Sum')", id = "failures" }]] },
     {
       title = "Pipe", metrics = [
         ["AWS/EventBridge/Pipes", "EventCount", "PipeName", aws_pipes_pipe.events.name, { stat = "Sum" }],
