@@ -62,7 +62,7 @@ data "aws_iam_policy_document" "function_logs" {
 }
 
 locals {
-  # The functions' names are their repositories' to choose; this one knows how they begin and end. A log stream's name
-  # is Lambda's.
-  function_log_streams = "arn:aws:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/bbws-*-${var.environment}:log-stream:*"
+  # The functions' names are their repositories' to choose; this one knows how they begin and end. The streams in a group
+  # are Lambda's to name.
+  function_log_streams = "arn:aws:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/bbws-*-${var.environment}:*"
 }
