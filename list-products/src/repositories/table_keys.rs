@@ -1,7 +1,7 @@
 //! The keys of the `products` table and its two indexes: every format in one place, since readers and the one writer
 //! must agree on each byte. See `contracts/README.md` of product-infrastructure for the table.
 
-use crate::models::identifiers::ProductId;
+use crate::models::identifiers::{EventId, ProductId};
 use crate::models::money::{Currency, Money};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +15,11 @@ pub const AMOUNT_WIDTH: usize = 16;
 /// Partition key of everything that belongs to a product.
 pub fn product_pk(id: ProductId) -> String {
     format!("PRODUCT#{id}")
+}
+
+/// Sort key of the journal entry of an event: a product's entries follow one another as its events do.
+pub fn journal_sk(id: EventId) -> String {
+    format!("EVENT#{id}")
 }
 
 /// Partition key of `ProductsByPriceIndex` for one shard of the active products.
@@ -68,6 +73,8 @@ mod tests {
         let price = Money::parse("19.99", Currency::EUR).unwrap();
         assert_eq!(product_pk(id()), "PRODUCT#3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84");
         assert_eq!(shard_pk(3), "ACTIVE#3");
+        let event = "019c141b-9a00-7d2e-9f10-2b3c4d5e6f70".parse().unwrap();
+        assert_eq!(journal_sk(event), "EVENT#019c141b-9a00-7d2e-9f10-2b3c4d5e6f70");
         assert_eq!(price_sk(price, id()), "EUR#0000000000001999#3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84");
     }
 

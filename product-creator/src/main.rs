@@ -1,0 +1,32 @@
+//! Wiring only: see `lib.rs` for what the function does.
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use product_creator::config::Config;
+use product_creator::models::timestamp::Timestamp;
+use product_creator::repositories::dynamodb::DynamoDbChanges;
+use product_creator::{aws, handler, metrics, telemetry};
+
+/// Kept of the function's time for the answer: what is cut off by Lambda itself is not reported to anyone.
+const RESERVE: Duration = Duration::from_millis(500);
+
+// One batch at a time comes to a Lambda instance: further threads would only cost memory and start-up time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = Config::from_env()?;
+    telemetry::init(&config.log_level);
+    let sdk = aws::sdk_config().await;
+    let client = aws_sdk_dynamodb::Client::new(&sdk);
+    let store = &DynamoDbChanges::new(client, config.table_name, config.list_shards);
+
+    run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
+        let time = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let result = handler::handle(event.payload, store, time.saturating_sub(RESERVE)).await?;
+        let name = &event.context.env_config.function_name;
+        metrics::write(name, Timestamp::now().unix_millis(), &result.metrics);
+        Ok::<SqsBatchResponse, Error>(result.response)
+    }))
+    .await
+}

@@ -1,0 +1,9 @@
+//! What the catalogue is about. The same files stand in every function that needs them.
+
+pub mod change_event;
+pub mod identifiers;
+pub mod journal;
+pub mod money;
+pub mod product;
+pub mod product_content;
+pub mod timestamp;

@@ -1,0 +1,284 @@
+//! What a caller says of a product, in the form of a change event, and the rules that it must keep.
+//!
+//! The edge checks them to give a clear answer, and product-creator checks them again: what is on the queue may come
+//! from an older version of the edge, or from a hand.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+use validator::ValidateLength;
+
+use super::money::{Currency, InvalidMoney, Money};
+use super::product::ProductDetails;
+
+const LONGEST_NAME: u64 = 200;
+const LONGEST_SKU: u64 = 64;
+const LONGEST_DESCRIPTION: u64 = 4_000;
+const LONGEST_CATEGORY: u64 = 100;
+const MOST_TAGS: usize = 20;
+const LONGEST_TAG: u64 = 50;
+const MOST_IMAGES: usize = 10;
+const LONGEST_URL: u64 = 2_048;
+const MOST_ATTRIBUTES: usize = 50;
+const LONGEST_ATTRIBUTE_NAME: u64 = 64;
+const LONGEST_ATTRIBUTE_VALUE: u64 = 500;
+
+/// The content of a product as JSON. Lengths are counted in Unicode scalar values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProductContent {
+    pub name: String,
+    pub price: String,
+    pub currency: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub image_urls: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A rule that a field does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path, such as `tags[2]`.
+    pub field: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Violation {
+    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: field.into(), code, message: message.into() }
+    }
+}
+
+impl ProductContent {
+    /// The details, if every rule is kept; otherwise all that are not.
+    pub fn check(self) -> Result<ProductDetails, Vec<Violation>> {
+        let mut found = Vec::new();
+        check_text(&mut found, "name", &self.name, 1, LONGEST_NAME);
+        if self.name.trim() != self.name {
+            found.push(Violation::new("name", "INVALID_FORMAT", "must not begin or end with white space"));
+        }
+        if let Some(sku) = &self.sku {
+            check_text(&mut found, "sku", sku, 1, LONGEST_SKU);
+        }
+        if let Some(description) = &self.description {
+            check_length(&mut found, "description", description, 0, LONGEST_DESCRIPTION);
+        }
+        if let Some(category) = &self.category {
+            check_text(&mut found, "category", category, 1, LONGEST_CATEGORY);
+        }
+        check_tags(&mut found, &self.tags);
+        check_image_urls(&mut found, &self.image_urls);
+        check_attributes(&mut found, &self.attributes);
+
+        match check_price(&self.price, &self.currency) {
+            Ok(price) if found.is_empty() => Ok(ProductDetails {
+                name: self.name,
+                price,
+                sku: self.sku,
+                description: self.description,
+                category: self.category,
+                tags: self.tags,
+                image_urls: self.image_urls,
+                attributes: self.attributes,
+            }),
+            Ok(_) => Err(found),
+            Err(violation) => {
+                found.push(violation);
+                Err(found)
+            }
+        }
+    }
+}
+
+impl From<ProductDetails> for ProductContent {
+    fn from(details: ProductDetails) -> Self {
+        Self {
+            name: details.name,
+            price: details.price.to_string(),
+            currency: details.price.currency().code().to_owned(),
+            sku: details.sku,
+            description: details.description,
+            category: details.category,
+            tags: details.tags,
+            image_urls: details.image_urls,
+            attributes: details.attributes,
+        }
+    }
+}
+
+fn check_price(price: &str, currency: &str) -> Result<Money, Violation> {
+    let unknown = || Violation::new("currency", "UNKNOWN_CURRENCY", "must be an ISO 4217 code such as EUR");
+    let currency = Currency::from_code(currency).ok_or_else(unknown)?;
+    Money::parse(price, currency).map_err(|error| {
+        let code = match error {
+            InvalidMoney::Format => "INVALID_FORMAT",
+            InvalidMoney::Range => "OUT_OF_RANGE",
+            InvalidMoney::Decimals(_) => "TOO_MANY_DECIMALS",
+            InvalidMoney::Currency => return unknown(),
+        };
+        Violation::new("price", code, error.to_string())
+    })
+}
+
+/// A text of one line: a control character in a name is a mistake, or an attempt on somebody's terminal.
+fn check_text(found: &mut Vec<Violation>, field: &str, text: &str, least: u64, most: u64) {
+    check_length(found, field, text, least, most);
+    if text.chars().any(char::is_control) {
+        found.push(Violation::new(field, "INVALID_FORMAT", "must not contain control characters"));
+    }
+}
+
+fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: u64, most: u64) {
+    if !text.validate_length(Some(least), None, None) {
+        found.push(Violation::new(field, "TOO_SHORT", "must not be empty"));
+    } else if !text.validate_length(None, Some(most), None) {
+        found.push(Violation::new(field, "TOO_LONG", format!("must have at most {most} characters")));
+    }
+}
+
+fn check_tags(found: &mut Vec<Violation>, tags: &[String]) {
+    if tags.len() > MOST_TAGS {
+        found.push(Violation::new("tags", "TOO_MANY", format!("must be at most {MOST_TAGS}")));
+        return;
+    }
+    for (place, tag) in tags.iter().enumerate() {
+        let field = format!("tags[{place}]");
+        check_text(found, &field, tag, 1, LONGEST_TAG);
+        if tags[..place].contains(tag) {
+            found.push(Violation::new(field, "DUPLICATE", "is there already"));
+        }
+    }
+}
+
+fn check_image_urls(found: &mut Vec<Violation>, urls: &[String]) {
+    if urls.len() > MOST_IMAGES {
+        found.push(Violation::new("imageUrls", "TOO_MANY", format!("must be at most {MOST_IMAGES}")));
+        return;
+    }
+    for (place, text) in urls.iter().enumerate() {
+        let field = format!("imageUrls[{place}]");
+        check_length(found, &field, text, 1, LONGEST_URL);
+        // What a browser would mend (white space, a missing slash) is refused: others do not mend it.
+        let clean = text.starts_with("https://") && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        if !clean || Url::parse(text).is_err() {
+            found.push(Violation::new(field, "INVALID_FORMAT", "must be an https URL"));
+        }
+    }
+}
+
+fn check_attributes(found: &mut Vec<Violation>, attributes: &BTreeMap<String, String>) {
+    if attributes.len() > MOST_ATTRIBUTES {
+        found.push(Violation::new("attributes", "TOO_MANY", format!("must be at most {MOST_ATTRIBUTES}")));
+        return;
+    }
+    for (name, value) in attributes {
+        // A name that is too long is not sent back whole.
+        let shown: String = name.chars().take(64).collect();
+        let field = format!("attributes[{shown:?}]");
+        check_text(found, &field, name, 1, LONGEST_ATTRIBUTE_NAME);
+        check_length(found, &field, value, 0, LONGEST_ATTRIBUTE_VALUE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content() -> ProductContent {
+        ProductContent {
+            name: "Oak table".to_owned(),
+            price: "19.99".to_owned(),
+            currency: "EUR".to_owned(),
+            ..ProductContent::default()
+        }
+    }
+
+    fn violations(change: impl FnOnce(&mut ProductContent)) -> Vec<(String, &'static str)> {
+        let mut changed = content();
+        change(&mut changed);
+        let found = changed.check().expect_err("a violation");
+        found.into_iter().map(|violation| (violation.field, violation.code)).collect()
+    }
+
+    #[test]
+    fn the_least_and_the_most_that_is_allowed_is_allowed() {
+        assert!(content().check().is_ok());
+        let most = ProductContent {
+            name: "ä".repeat(200),
+            sku: Some("s".repeat(64)),
+            description: Some("line\n\t".repeat(666)),
+            category: Some("c".repeat(100)),
+            tags: (0..20).map(|tag| format!("{tag:050}")).collect(),
+            image_urls: vec![format!("https://x.example/{}", "u".repeat(2_030)); 10],
+            attributes: (0..50).map(|name| (format!("{name:064}"), "v".repeat(500))).collect(),
+            ..content()
+        };
+        let details = most.clone().check().unwrap();
+        assert_eq!(ProductContent::from(details), most);
+    }
+
+    #[test]
+    fn each_rule_is_checked() {
+        let one = |field: &str, code| vec![(field.to_owned(), code)];
+        assert_eq!(violations(|c| c.name = String::new()), one("name", "TOO_SHORT"));
+        assert_eq!(violations(|c| c.name = "x".repeat(201)), one("name", "TOO_LONG"));
+        assert_eq!(violations(|c| c.name = " x".to_owned()), one("name", "INVALID_FORMAT"));
+        assert_eq!(violations(|c| c.name = "a\u{7}b".to_owned()), one("name", "INVALID_FORMAT"));
+        assert_eq!(violations(|c| c.price = "1e3".to_owned()), one("price", "INVALID_FORMAT"));
+        assert_eq!(violations(|c| c.price = "-1".to_owned()), one("price", "OUT_OF_RANGE"));
+        assert_eq!(violations(|c| c.price = "1.001".to_owned()), one("price", "TOO_MANY_DECIMALS"));
+        assert_eq!(violations(|c| c.currency = "EURO".to_owned()), one("currency", "UNKNOWN_CURRENCY"));
+        assert_eq!(violations(|c| c.currency = "XAU".to_owned()), one("currency", "UNKNOWN_CURRENCY"));
+        assert_eq!(violations(|c| c.sku = Some(String::new())), one("sku", "TOO_SHORT"));
+        assert_eq!(violations(|c| c.description = Some("x".repeat(4_001))), one("description", "TOO_LONG"));
+        assert_eq!(violations(|c| c.category = Some("x".repeat(101))), one("category", "TOO_LONG"));
+        assert_eq!(violations(|c| c.tags = vec!["x".to_owned(); 21]), one("tags", "TOO_MANY"));
+        assert_eq!(violations(|c| c.tags = vec!["x".to_owned(); 2]), one("tags[1]", "DUPLICATE"));
+        assert_eq!(violations(|c| c.tags = vec!["x".repeat(51)]), one("tags[0]", "TOO_LONG"));
+        assert_eq!(violations(|c| c.image_urls = vec![String::from("https://a"); 11]), one("imageUrls", "TOO_MANY"));
+        for url in [
+            "http://x.example/a.jpg",
+            "https://",
+            "https:x.example",
+            " https://x.example",
+            "https://x.example/a b",
+            "data:,",
+        ] {
+            assert_eq!(
+                violations(|c| c.image_urls = vec![url.to_owned()]),
+                one("imageUrls[0]", "INVALID_FORMAT"),
+                "{url}"
+            );
+        }
+        let attributes = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(violations(|c| c.attributes = attributes("", "x")), one("attributes[\"\"]", "TOO_SHORT"));
+        assert_eq!(
+            violations(|c| c.attributes = attributes("a", &"x".repeat(501))),
+            one("attributes[\"a\"]", "TOO_LONG")
+        );
+        let many = (0..51).map(|name| (name.to_string(), String::new())).collect();
+        assert_eq!(violations(|c| c.attributes = many), one("attributes", "TOO_MANY"));
+    }
+
+    #[test]
+    fn all_violations_are_told_at_once() {
+        let found = violations(|content| {
+            content.name = String::new();
+            content.price = "x".to_owned();
+            content.tags = vec![String::new(), "ok".to_owned(), String::new()];
+        });
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["name", "tags[0]", "tags[2]", "tags[2]", "price"]);
+    }
+}

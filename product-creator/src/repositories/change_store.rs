@@ -1,0 +1,41 @@
+//! The port: everything this function asks of the table.
+
+use async_trait::async_trait;
+
+use super::store_error::StoreError;
+use crate::models::identifiers::{EventId, ProductId};
+use crate::models::journal::JournalEntry;
+use crate::services::decide::ProductState;
+
+/// What is written about one event, all of it or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The product's last event when it was read; `None` if there was no product.
+    pub seen: Option<EventId>,
+    /// The product as it becomes; `None` if it stays as it is.
+    pub next: Option<ProductState>,
+    pub entry: JournalEntry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    Done,
+    /// The journal holds the event already. Nothing was written.
+    AlreadyRecorded,
+    /// The product is no longer as it was read, or another change is under way. Nothing was written.
+    Outdated,
+}
+
+/// `dynamodb:GetItem`, and one `TransactWriteItems` (`PutItem`, `ConditionCheckItem`).
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait ChangeStore: Send + Sync {
+    /// The product as it is now, deleted or not; `None` for an id that was never created. Strongly consistent.
+    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, StoreError>;
+
+    /// Writes the product and the journal entry in one transaction, provided that the product's last event is still
+    /// the one that was seen and that the journal does not hold the event.
+    ///
+    /// After `Unavailable` it may have been written all the same (the answer was lost).
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError>;
+}

@@ -1,0 +1,108 @@
+//! The products table in a real DynamoDB engine, in this process, behind the real SDK client.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+
+/// Name of the table in tests.
+pub const TABLE: &str = "products";
+
+/// A client of a table of its own, empty; the engine ends with the test's runtime.
+pub async fn start() -> Client {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let database = dynoxide::Database::memory().unwrap();
+    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+
+    let client = client(&endpoint);
+    create_table(&client).await;
+    client
+}
+
+/// A client that finds nobody at the other end.
+#[allow(dead_code, reason = "not every test that uses the table also does without it")]
+pub fn unreachable() -> Client {
+    // Port 1 of the loopback interface refuses connections at once.
+    client("http://127.0.0.1:1")
+}
+
+fn client(endpoint: &str) -> Client {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http)
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(endpoint)
+        .build();
+    Client::from_conf(config)
+}
+
+async fn create_table(client: &Client) {
+    let attribute = |name: &str| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
+    };
+    let key =
+        |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let index = |name: &str, hash: &str| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .key_schema(key(hash, KeyType::Hash))
+            .key_schema(key("GSI1_SK", KeyType::Range))
+            .projection(Projection::builder().projection_type(ProjectionType::All).build())
+            .build()
+            .unwrap()
+    };
+    client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK"].map(attribute).to_vec()))
+        .key_schema(key("PK", KeyType::Hash))
+        .key_schema(key("SK", KeyType::Range))
+        .global_secondary_indexes(index("ProductsByPriceIndex", "GSI1_PK"))
+        .global_secondary_indexes(index("ProductsByNameIndex", "GSI2_PK"))
+        .send()
+        .await
+        .unwrap();
+}
+
+/// Stores a JSON object as an item: texts, whole numbers, lists and maps.
+#[allow(dead_code, reason = "not every test stores items by hand")]
+pub async fn put(client: &Client, item: serde_json::Value) {
+    let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(item).unwrap();
+    client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+}
+
+/// A stored product as product-creator writes it: version 3, EUR 19.99, active in shard 0.
+#[allow(dead_code, reason = "not every test stores items by hand")]
+pub fn product(id: &str) -> serde_json::Value {
+    serde_json::json!({
+        "PK": format!("PRODUCT#{id}"),
+        "SK": "META",
+        "GSI1_PK": "ACTIVE#0",
+        "GSI1_SK": format!("EUR#0000000000001999#{id}"),
+        "GSI2_PK": "NAME#oak table",
+        "productId": id,
+        "name": "Oak table",
+        "priceMinor": 1999,
+        "currency": "EUR",
+        "sku": "OAK-1",
+        "description": "A table of oak.",
+        "category": "furniture",
+        "tags": ["oak", "table"],
+        "imageUrls": ["https://images.example/oak.jpg"],
+        "attributes": {"width": "90 cm"},
+        "status": "ACTIVE",
+        "version": 3,
+        "createdAt": "2026-01-31T12:00:00.000Z",
+        "updatedAt": "2026-02-01T12:00:00.000Z",
+        "lastEventId": "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70",
+        "chainHash": "0".repeat(64),
+        "createEventId": "019c141b-9a00-7d2e-9f10-2b3c4d5e6f70",
+        "createFingerprint": "0".repeat(64),
+    })
+}
