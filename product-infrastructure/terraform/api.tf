@@ -174,7 +174,7 @@ resource "aws_api_gateway_stage" "api" {
     })
   }
 
-  depends_on = [aws_api_gateway_account.logging]
+  depends_on = [aws_api_gateway_account.logging, aws_cloudwatch_log_group.api_execution]
 
   lifecycle {
     # Moved by `create-deployment`, see above.
@@ -232,6 +232,13 @@ resource "aws_api_gateway_usage_plan" "product" {
 
 resource "aws_cloudwatch_log_group" "api_access" {
   name              = "/aws/apigateway/bbws-product-api-${var.environment}"
+  retention_in_days = 90
+}
+
+# The execution log's name is API Gateway's choice. Made here first: the group that API Gateway would make itself keeps its
+# log for ever.
+resource "aws_cloudwatch_log_group" "api_execution" {
+  name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.product.id}/${local.api_stage}"
   retention_in_days = 90
 }
 
