@@ -8,9 +8,10 @@
 //!   [`provision`] puts them in order, [`aws`] are the few calls that Terraform does not make, and [`status`] is what the
 //!   stack says of itself.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
-//! - [`process`], [`progress`] and [`digest`] serve the others.
+//! - [`cargo`], [`process`], [`progress`] and [`digest`] serve the others.
 
 pub mod aws;
+pub mod cargo;
 pub mod cli;
 pub mod commands;
 pub mod digest;

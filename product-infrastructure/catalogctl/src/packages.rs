@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use crate::cargo;
 use crate::digest::{Inputs, Stamp};
-use crate::process::External;
 use crate::progress::Meter;
 use crate::stack::Stack;
 use crate::workspace::Workspace;
@@ -52,15 +52,13 @@ pub async fn build(
     profile: Profile,
     meter: &Meter,
 ) -> Result<Package> {
-    let manifest = workspace.repository(function).join("Cargo.toml");
     let watching = meter.clone();
     // `rustc` instead of `build` hands the last argument to the binary alone: its dependencies are those of every other
     // build. Line tables are two thirds of a debug binary, and a Lambda package has no use for them.
-    let finished = External::new("cargo", stack.log(&format!("build-{function}")))
-        // Where Cargo looks for its configuration, and with it for the shared target directory.
-        .directory(workspace.root())
-        .args(["rustc", "--locked", "--message-format=json-render-diagnostics", "--manifest-path"])
-        .arg(&manifest)
+    let finished = cargo::command(stack.log(&format!("build-{function}")))
+        // From here Cargo and rustup find the repository's toolchain and, above it, the shared target directory.
+        .directory(workspace.repository(function))
+        .args(["rustc", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--bin", function])
         .args((profile == Profile::Release).then_some("--release"))
         .args(["--", "-C", "strip=debuginfo"])

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -64,6 +64,7 @@ pub struct External {
     log: PathBuf,
     append: bool,
     watcher: Option<LineWatcher>,
+    started: Option<Box<dyn FnOnce(u32) + Send>>,
 }
 
 impl External {
@@ -72,7 +73,7 @@ impl External {
         let shown = program.as_ref().to_string_lossy().into_owned();
         let mut command = Command::new(program);
         command.process_group(0);
-        Self { command, shown, log: log.into(), append: false, watcher: None }
+        Self { command, shown, log: log.into(), append: false, watcher: None, started: None }
     }
 
     /// Keeps what the log holds already.
@@ -120,6 +121,12 @@ impl External {
         self
     }
 
+    /// Is told the program's process id once it runs.
+    pub fn when_started(mut self, started: impl FnOnce(u32) + Send + 'static) -> Self {
+        self.started = Some(Box::new(started));
+        self
+    }
+
     /// Runs to the end, whatever that is.
     pub async fn finish(mut self) -> Result<Finished> {
         if is_interrupted() {
@@ -135,6 +142,9 @@ impl External {
             .spawn()
             .with_context(|| format!("`{}` cannot be started", self.shown))?;
         let _group = child.id().map(Group::enter);
+        if let (Some(started), Some(id)) = (self.started.take(), child.id()) {
+            started(id);
+        }
         let stdout = child.stdout.take().context("no standard output")?;
         let stderr = child.stderr.take().context("no standard error")?;
         let (stdout, stderr, status) = tokio::join!(
@@ -253,6 +263,13 @@ pub fn interrupt() {
 /// Ends every program under way at once.
 pub fn kill() {
     signal_all(Signal::KILL);
+}
+
+/// Interrupts a program as Ctrl-C in its terminal would.
+pub fn interrupt_program(id: u32) {
+    if let Some(pid) = Pid::from_raw(id.cast_signed()) {
+        let _ = kill_process(pid, Signal::INT);
+    }
 }
 
 /// Whether the user has asked this program to end.

@@ -29,6 +29,11 @@ impl Progress {
         }
     }
 
+    /// A result, on standard output.
+    pub fn print(&self, text: &str) {
+        self.bars.suspend(|| println!("{text}"));
+    }
+
     /// A step of unknown length.
     pub fn step(&self, name: impl Into<String>) -> Step {
         let name = name.into();

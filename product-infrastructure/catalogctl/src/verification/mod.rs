@@ -1,8 +1,255 @@
-//! Everything that CI runs.
-use crate::cli::Test;
-use crate::progress::Progress;
-use crate::workspace::Workspace;
+//! Everything that CI runs, in the order from cheap to expensive. A failure does not keep the other checks from running:
+//! one run tells everything that is wrong.
+
+mod alone;
+mod layout;
+mod lock_files;
+mod system;
+mod tally;
+mod tools;
+
+use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
-pub async fn run(_: &Workspace, _: &Test, _: &Progress) -> anyhow::Result<ExitCode> {
-    todo!()
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::cargo;
+use crate::cli;
+use crate::duplicates::Manifest;
+use crate::process::is_interrupted;
+use crate::progress::{Progress, duration};
+use crate::stack::Stack;
+use crate::terraform::root::Root;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
+use alone::Alone;
+use tally::Tally;
+
+/// One of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// Copies that must be equal are.
+    Duplicates,
+    /// The top level holds the eight repositories, and none depends on another.
+    Layout,
+    /// All repositories lock the same versions.
+    LockFiles,
+    /// Every crate is formatted.
+    Format,
+    /// A crate has no lint.
+    Clippy(&'static str),
+    /// A repository, alone in an empty folder, builds, passes its tests and covers its lines.
+    Tests(&'static str),
+    /// A root, alone in an empty folder, is valid, formatted and passes its tests.
+    Terraform(Root),
+    /// A whole stack comes up, works, survives a restart and goes down.
+    System,
+    /// This tool's lines, as its own tests and the system test together executed them.
+    Coverage,
+}
+
+impl Check {
+    fn all() -> Vec<Self> {
+        let mut checks = vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format];
+        checks.extend(Workspace::repositories().map(Self::Clippy));
+        checks.extend(Root::all().map(Self::Terraform));
+        // This tool comes last: its profiles must still be there when the system test has added its own.
+        checks.extend(crate::workspace::FUNCTIONS.map(Self::Tests));
+        checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
+        checks
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicates => formatter.write_str("duplicates"),
+            Self::Layout => formatter.write_str("layout"),
+            Self::LockFiles => formatter.write_str("lock files"),
+            Self::Format => formatter.write_str("format"),
+            Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
+            Self::Tests(repository) => write!(formatter, "tests {repository}"),
+            Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
+            Self::System => formatter.write_str("system"),
+            Self::Coverage => write!(formatter, "coverage {INFRASTRUCTURE}"),
+        }
+    }
+}
+
+/// What the checks share.
+struct Context<'a> {
+    workspace: &'a Workspace,
+    /// The stack that the system test brings up, and whose folder holds the logs.
+    stack: Stack,
+    progress: &'a Progress,
+    alone: Alone,
+}
+
+impl Context<'_> {
+    fn log(&self, name: &str) -> PathBuf {
+        self.stack.log(&name.replace([' ', '/'], "-"))
+    }
+
+    /// The folder of a repository's crate.
+    fn crate_folder(&self, repository: &str) -> PathBuf {
+        crate_folder(&self.workspace.repository(repository), repository)
+    }
+}
+
+fn crate_folder(folder: &std::path::Path, repository: &str) -> PathBuf {
+    if repository == INFRASTRUCTURE { folder.join("catalogctl") } else { folder.to_owned() }
+}
+
+/// How a check ended.
+struct Outcome {
+    check: Check,
+    tally: Tally,
+    took: Duration,
+    failure: Option<String>,
+}
+
+/// Runs the checks asked for, prints a table, and succeeds if all of them did.
+pub async fn run(workspace: &Workspace, arguments: &cli::Test, progress: &Progress) -> Result<ExitCode> {
+    let checks = select(&arguments.only)?;
+    if arguments.list {
+        checks.iter().for_each(|check| println!("{check}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stack = Stack::new(workspace, "test");
+    let _lock = stack.lock()?;
+    let needs = tools::Needs {
+        coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
+        lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
+    };
+    tools::ensure(workspace, &stack, needs, progress).await?;
+    let context = Context { workspace, stack, progress, alone: Alone::new()? };
+
+    let mut outcomes = Vec::new();
+    for check in checks {
+        let started = Instant::now();
+        let step = progress.step(check.to_string());
+        let (tally, failure) = match perform(&context, check).await {
+            Ok(tally) => (tally.at_least_passed(), None),
+            Err(failed) => (failed.tally.at_least_failed(), Some(format!("{:#}", failed.error))),
+        };
+        match &failure {
+            None => step.done(tally.to_string()),
+            Some(failure) => {
+                drop(step);
+                progress.say(failure);
+            }
+        }
+        outcomes.push(Outcome { check, tally, took: started.elapsed(), failure });
+        if is_interrupted() {
+            bail!("interrupted");
+        }
+    }
+    Ok(conclude(&outcomes, progress))
+}
+
+/// The checks whose names contain one of the texts; all without any.
+fn select(only: &[String]) -> Result<Vec<Check>> {
+    let wanted = |check: &Check| only.is_empty() || only.iter().any(|text| check.to_string().contains(text.as_str()));
+    let checks: Vec<Check> = Check::all().into_iter().filter(wanted).collect();
+    if checks.is_empty() {
+        bail!("no check's name contains {}; `cargo catalogctl test --list` names them", only.join(" or "));
+    }
+    Ok(checks)
+}
+
+async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Failed> {
+    let name = check.to_string();
+    match check {
+        Check::Duplicates => Ok(duplicates(context.workspace)?),
+        Check::Layout => Ok(layout::check(context.workspace, &context.log(&name)).await?),
+        Check::LockFiles => Ok(lock_files::check(context.workspace)?),
+        Check::Format => Ok(format(context).await?),
+        Check::Clippy(repository) => Ok(clippy(context, repository).await?),
+        Check::Tests(repository) => context.alone.tests(context, repository).await,
+        Check::Terraform(root) => context.alone.terraform(context, root).await,
+        Check::System => system::check(context).await,
+        Check::Coverage => Ok(context.alone.coverage(context).await?),
+    }
+}
+
+fn duplicates(workspace: &Workspace) -> Result<Tally> {
+    let findings = Manifest::read(&workspace.duplicates_manifest())?.drift(workspace)?;
+    if !findings.is_empty() {
+        let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        bail!("{}\n`cargo catalogctl sync FILE --from REPO` copies the right one to the others", text.join("\n"));
+    }
+    Ok(Tally::default())
+}
+
+async fn format(context: &Context<'_>) -> Result<Tally> {
+    for repository in Workspace::repositories() {
+        cargo::command(context.log(&format!("format {repository}")))
+            .directory(context.crate_folder(repository))
+            .args(["fmt", "--check"])
+            .run(&format!("`cargo fmt --check` in {repository}"))
+            .await?;
+    }
+    Ok(Tally::default())
+}
+
+async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
+    cargo::command(context.log(&format!("clippy {repository}")))
+        .directory(context.crate_folder(repository))
+        .args(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"])
+        .run(&format!("`cargo clippy` in {repository}"))
+        .await?;
+    Ok(Tally::default())
+}
+
+/// The table, and in the last line the sum, alone and in a fixed form for programs that read it.
+fn conclude(outcomes: &[Outcome], progress: &Progress) -> ExitCode {
+    let total = outcomes.iter().fold(Tally::default(), |sum, outcome| sum + outcome.tally);
+    let took: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+    let mut table = String::from("\n");
+    for outcome in outcomes {
+        let mark = if outcome.failure.is_none() { "ok    " } else { "FAILED" };
+        table.push_str(&format!(
+            "{mark} {:<44} {:>12}  {}\n",
+            outcome.check.to_string(),
+            duration(outcome.took),
+            outcome.tally
+        ));
+    }
+    table.push_str(&format!("       {:<44} {:>12}", "all", duration(took)));
+    progress.print(&table);
+    progress.print(&format!("{} passed, {} failed", total.passed, total.failed));
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checks_cover_eight_repositories_and_nine_roots() {
+        let checks = Check::all();
+        let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
+        assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Tests(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 9);
+        assert_eq!(checks.last(), Some(&Check::Coverage));
+    }
+
+    #[test]
+    fn checks_are_chosen_by_part_of_their_name() {
+        let chosen = select(&["clippy get".to_owned(), "layout".to_owned()]).unwrap();
+        assert_eq!(chosen, [Check::Layout, Check::Clippy("get-product")]);
+        assert!(select(&["nothing".to_owned()]).unwrap_err().to_string().contains("--list"));
+    }
+
+    #[test]
+    fn one_failure_fails_the_run() {
+        let outcome =
+            |failure: Option<String>, tally| Outcome { check: Check::Layout, tally, took: Duration::ZERO, failure };
+        let passed = outcome(None, Tally { passed: 3, failed: 0 });
+        let failed = outcome(Some("broken".to_owned()), Tally { passed: 1, failed: 1 });
+        assert_eq!(conclude(&[passed], &Progress::new()), ExitCode::SUCCESS);
+        assert_eq!(conclude(&[failed], &Progress::new()), ExitCode::FAILURE);
+    }
 }

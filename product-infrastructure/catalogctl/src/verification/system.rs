@@ -1,0 +1,166 @@
+//! The system test: a stack of its own comes up from nothing, is what Terraform says, passes the tests in
+//! `tests/system.rs`, survives a restart with its data, and goes down without a trace.
+//!
+//! It uses this tool as a user does, as a program. The developer's own stack is not touched.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::Notify;
+
+use super::alone::Alone;
+use super::tally::{Counter, Failed, Tally};
+use super::{Context, crate_folder};
+use crate::cargo;
+use crate::emulator::{self, Emulator, find_free_port};
+use crate::process::{External, interrupt_program};
+use crate::progress::duration;
+use crate::stack::Stack;
+use crate::status::{Running, Status};
+use crate::workspace::INFRASTRUCTURE;
+
+/// The stack under test.
+const STACK: &str = "test-system";
+
+/// How `tests/system.rs` learns where the stack is.
+pub const STATUS_VARIABLE: &str = "CATALOGUE_STATUS";
+
+/// Within this time a second `up` with nothing changed must be ready.
+const SECOND_UP: Duration = Duration::from_secs(20);
+
+pub async fn check(context: &Context<'_>) -> Result<Tally, Failed> {
+    let counter = Counter::new(context.progress);
+    let tool = Tool::new(context)?;
+    // What an earlier run may have left.
+    tool.run("down", &["down", "--purge"]).await?;
+    let outcome = exercise(context, &tool, &counter).await;
+    let down = tool.run("down", &["down", "--purge"]).await;
+    outcome.map_err(|error| counter.failed(error))?;
+    down.map_err(|error| counter.failed(error))?;
+    Ok(counter.tally())
+}
+
+async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> Result<()> {
+    let port =
+        find_free_port(emulator::DEFAULT_PORT + 10).context("no loopback port is free for the stack under test")?;
+    let port = port.to_string();
+    tool.run("up", &["up", "--detach", "--port", &port]).await?;
+    tool.run("status", &["status"]).await?;
+    tool.run("plan", &["plan"]).await.context("a second plan of every root must be empty")?;
+
+    let running = tool.running()?;
+    let watching = counter.clone();
+    cargo::command(context.log("system tests"))
+        .directory(crate_folder(&context.workspace.repository(INFRASTRUCTURE), INFRASTRUCTURE))
+        .args(["test", "--locked", "--test", "system"])
+        .env(STATUS_VARIABLE, serde_json::to_string(&Status::of(&tool.stack)?).context("the status is no JSON")?)
+        .watch(move |line| watching.see(line))
+        .run("the system tests")
+        .await?;
+
+    let before = products(&running).await?;
+    tool.run("down", &["down"]).await?;
+    if Emulator::running(&tool.stack).is_some() {
+        bail!("the emulator still runs after `down`");
+    }
+    in_the_foreground(context, tool, &before).await?;
+
+    tool.run("up-again", &["up", "--detach"]).await?;
+    tool.run("deploy-local", &["deploy-local", "get-product"]).await?;
+    tool.run("plan-after-deploy", &["plan"]).await.context("a plan after `deploy-local` must be empty")
+}
+
+/// `up` without `--detach`: quick, with its data, and ended by Ctrl-C.
+async fn in_the_foreground(context: &Context<'_>, tool: &Tool<'_>, before: &str) -> Result<()> {
+    let started = Instant::now();
+    let (ready, seen) = (Arc::new(Notify::new()), Arc::new(Mutex::new(None)));
+    let (tell_ready, tell_id) = (ready.clone(), seen.clone());
+    let program = tool
+        .command("up-foreground", &["up"])
+        .when_started(move |id| *tell_id.lock().expect("no panic while noting") = Some(id))
+        .watch(move |line| {
+            if line.contains("The product catalogue is up") {
+                tell_ready.notify_one();
+            }
+        })
+        .finish();
+    let mut program = std::pin::pin!(program);
+    tokio::select! {
+        finished = &mut program => {
+            finished?.expect_success("`up` in the foreground")?;
+            bail!("`up` in the foreground ended by itself");
+        }
+        () = ready.notified() => {}
+    }
+    let took = started.elapsed();
+    context.progress.say(format!("    a second up: {}", duration(took)));
+    let after = products(&tool.running()?).await;
+    if let Some(id) = *seen.lock().expect("no panic while noting") {
+        interrupt_program(id);
+    }
+    program.await?.expect_success("ending `up` with Ctrl-C")?;
+    if Emulator::running(&tool.stack).is_some() {
+        bail!("the emulator still runs after Ctrl-C");
+    }
+    if after? != before {
+        bail!("the products after a restart are not those before it");
+    }
+    if took > SECOND_UP {
+        bail!("a second `up` with nothing changed took {}, more than {}", duration(took), duration(SECOND_UP));
+    }
+    Ok(())
+}
+
+/// The list of products as the API returns it, of which there must be some.
+async fn products(running: &Running) -> Result<String> {
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().context("no HTTP client")?;
+    let url = format!("{}/products?limit=100", running.facts.api_url);
+    let response =
+        client.get(url).header("x-api-key", &running.api_key).send().await.context("the API does not answer")?;
+    let text =
+        response.error_for_status().context("the list is refused")?.text().await.context("the list breaks off")?;
+    if !text.contains("productId") {
+        bail!("the list of products is empty: {text}");
+    }
+    Ok(text)
+}
+
+/// This tool as a program, working on the stack under test.
+struct Tool<'a> {
+    context: &'a Context<'a>,
+    program: std::path::PathBuf,
+    stack: Stack,
+}
+
+impl<'a> Tool<'a> {
+    /// Instrumented if this tool's own tests have run before, so that what is executed here counts as covered.
+    fn new(context: &'a Context<'a>) -> Result<Self> {
+        let program = match context.alone.instrumented() {
+            Some(program) => program,
+            None => std::env::current_exe().context("this program cannot find itself")?,
+        };
+        Ok(Self { context, program, stack: Stack::new(context.workspace, STACK) })
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> External {
+        External::new(&self.program, self.context.log(&format!("system {name}")))
+            .directory(self.context.workspace.root())
+            .env("LLVM_PROFILE_FILE", Alone::records(self.context))
+            .args(["--stack", STACK])
+            .args(arguments)
+    }
+
+    async fn run(&self, name: &str, arguments: &[&str]) -> Result<()> {
+        let started = Instant::now();
+        let shown = format!("catalogctl {}", arguments.join(" "));
+        self.command(name, arguments).run(&format!("`{shown}`")).await?;
+        self.context.progress.say(format!("    {shown}: {}", duration(started.elapsed())));
+        Ok(())
+    }
+
+    fn running(&self) -> Result<Running> {
+        Status::of(&self.stack)?.running.context("the stack under test does not run")
+    }
+}

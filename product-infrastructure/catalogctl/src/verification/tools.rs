@@ -1,0 +1,122 @@
+//! What the checks need beyond a compiler, installed when it is missing.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo;
+use crate::process::{External, find_program};
+use crate::progress::Progress;
+use crate::stack::Stack;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
+
+/// Measures coverage. One version everywhere: its report decides whether a build passes.
+const COVERAGE_VERSION: &str = "0.9.1";
+
+/// What the chosen checks call for.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    pub coverage: bool,
+    pub lints: bool,
+}
+
+/// Installs what is missing, and says so.
+pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress: &Progress) -> Result<()> {
+    let mut components = Vec::new();
+    if needs.lints {
+        components.extend(["rustfmt", "clippy"]);
+    }
+    if needs.coverage {
+        components.push("llvm-tools");
+    }
+    if !components.is_empty() {
+        // Where a repository's `rust-toolchain.toml` decides which toolchain is meant.
+        let folder = workspace.repository(INFRASTRUCTURE).join("catalogctl");
+        ensure_components(&folder, &components, stack, progress).await?;
+    }
+    if needs.coverage {
+        ensure_coverage(workspace, stack, progress).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_components(folder: &Path, components: &[&str], stack: &Stack, progress: &Progress) -> Result<()> {
+    let log = stack.log("tools");
+    let traces = || cargo::traces(std::env::vars_os().map(|(name, _)| name));
+    if find_program("rustup").is_none() {
+        return without_rustup(&log).await;
+    }
+    let installed = External::new("rustup", &log)
+        .directory(folder)
+        .without_env(traces())
+        .args(["component", "list", "--installed"])
+        .run("asking rustup what is installed")
+        .await?;
+    let missing: Vec<&str> =
+        components.iter().copied().filter(|component| !is_installed(&installed.stdout, component)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let step = progress.step(format!("install {} for this toolchain", missing.join(", ")));
+    External::new("rustup", &log)
+        .append()
+        .directory(folder)
+        .without_env(traces())
+        .args(["component", "add"])
+        .args(missing)
+        .run("`rustup component add`")
+        .await?;
+    step.done("");
+    Ok(())
+}
+
+/// A distribution's Rust brings its components along, or not at all.
+async fn without_rustup(log: &Path) -> Result<()> {
+    let sysroot = External::new("rustc", log).args(["--print", "sysroot"]).run("asking rustc for its folder").await?;
+    let libraries = Path::new(sysroot.stdout.trim()).join("lib/rustlib");
+    let folders = std::fs::read_dir(&libraries).with_context(|| format!("{} cannot be read", libraries.display()))?;
+    if folders.flatten().any(|folder| folder.path().join("bin/llvm-profdata").is_file()) {
+        return Ok(());
+    }
+    bail!("coverage needs the component llvm-tools, which this Rust lacks and only rustup can add: https://rustup.rs")
+}
+
+/// Components are listed with the target behind them: `clippy-x86_64-unknown-linux-gnu`.
+fn is_installed(list: &str, component: &str) -> bool {
+    list.lines().any(|line| line.strip_prefix(component).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+}
+
+async fn ensure_coverage(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+    let log = stack.log("tools");
+    let program = workspace.tools().join("bin/cargo-llvm-cov");
+    if program.is_file() {
+        let version = External::new(&program, &log).append().args(["llvm-cov", "--version"]).finish().await?;
+        if version.stdout.split_whitespace().nth(1) == Some(COVERAGE_VERSION) {
+            return Ok(());
+        }
+    }
+    let step = progress.step(format!("install cargo-llvm-cov {COVERAGE_VERSION} into {}", workspace.tools().display()));
+    cargo::command(&log)
+        .append()
+        .directory(workspace.root())
+        // Unoptimised is compiled in half the time; LLVM's own tools do the work.
+        .args(["install", "--locked", "--debug", "--force", "--root"])
+        .arg(workspace.tools())
+        .arg(format!("cargo-llvm-cov@{COVERAGE_VERSION}"))
+        .run("installing cargo-llvm-cov")
+        .await?;
+    step.done("");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_recognised_with_and_without_a_target() {
+        let list = "cargo-x86_64-unknown-linux-gnu\nclippy-x86_64-unknown-linux-gnu\nrustfmt\n";
+        assert!(is_installed(list, "clippy") && is_installed(list, "rustfmt"));
+        assert!(!is_installed(list, "llvm-tools") && !is_installed(list, "rust"));
+    }
+}
