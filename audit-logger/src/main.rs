@@ -1,0 +1,31 @@
+//! Wiring only: see `lib.rs` for what the function does.
+
+use std::time::{Duration, SystemTime};
+
+use audit_logger::config::Config;
+use audit_logger::models::timestamp::Timestamp;
+use audit_logger::repositories::s3::S3AuditLog;
+use audit_logger::{aws, handler, metrics, telemetry};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+/// Kept of the function's time for the answer: what is cut off by Lambda itself is not reported to anyone.
+const RESERVE: Duration = Duration::from_millis(500);
+
+// One batch at a time comes to a Lambda instance: further threads would only cost memory and start-up time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = Config::from_env()?;
+    telemetry::init(&config.log_level);
+    let sdk = aws::sdk_config().await;
+    let log = &S3AuditLog::new(&sdk, config.audit_bucket);
+
+    run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
+        let time = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let result = handler::handle(event.payload, log, time.saturating_sub(RESERVE)).await?;
+        let name = &event.context.env_config.function_name;
+        metrics::write(name, Timestamp::now().unix_millis(), &result.metrics);
+        Ok::<SqsBatchResponse, Error>(result.response)
+    }))
+    .await
+}

@@ -1,0 +1,95 @@
+//! Metrics in CloudWatch's embedded metric format: a log line from which CloudWatch makes metrics, with no call to make.
+//!
+//! Lambda's own `Errors` does not count what is returned as a failed item of a batch; these do.
+
+use serde_json::{Map, Value, json};
+
+/// Namespace of the catalogue's own metrics; the alarms name it.
+const NAMESPACE: &str = "ProductCatalogue";
+/// The format takes at most as many values of a metric in one line.
+const MOST_VALUES: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Count,
+    Milliseconds,
+}
+
+/// A metric with the values that one invocation saw of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub unit: Unit,
+    pub values: Vec<u64>,
+}
+
+impl Metric {
+    pub fn count(name: &'static str, value: usize) -> Self {
+        Self { name, unit: Unit::Count, values: vec![u64::try_from(value).unwrap_or(u64::MAX)] }
+    }
+}
+
+/// Writes the metrics of one invocation to standard output, as metrics of `function_name`.
+pub fn write(function_name: &str, unix_millis: u64, metrics: &[Metric]) {
+    for line in lines(function_name, unix_millis, metrics) {
+        println!("{line}");
+    }
+}
+
+fn lines(function_name: &str, unix_millis: u64, metrics: &[Metric]) -> Vec<String> {
+    let most = metrics.iter().map(|metric| metric.values.len()).max().unwrap_or_default();
+    let line = |start: usize| {
+        let mut fields = Map::new();
+        let mut definitions = Vec::new();
+        for metric in metrics {
+            let values: Vec<u64> = metric.values.iter().skip(start).take(MOST_VALUES).copied().collect();
+            if !values.is_empty() {
+                definitions.push(json!({"Name": metric.name, "Unit": format!("{:?}", metric.unit)}));
+                fields.insert(metric.name.to_owned(), json!(values));
+            }
+        }
+        fields.insert("FunctionName".to_owned(), json!(function_name));
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": definitions});
+        fields.insert("_aws".to_owned(), json!({"Timestamp": unix_millis, "CloudWatchMetrics": [directive]}));
+        Value::Object(fields).to_string()
+    };
+    (0..most).step_by(MOST_VALUES).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_in_the_embedded_metric_format() {
+        let lag = Metric { name: "ChangeLagMs", unit: Unit::Milliseconds, values: vec![5, 7] };
+        let lines = lines("creator", 1_800_000_000_000, &[lag, Metric::count("Applied", 2)]);
+        assert_eq!(lines.len(), 1);
+        assert_eq!(
+            serde_json::from_str::<Value>(&lines[0]).unwrap(),
+            json!({
+                "FunctionName": "creator",
+                "ChangeLagMs": [5, 7],
+                "Applied": [2],
+                "_aws": {
+                    "Timestamp": 1_800_000_000_000_u64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "ProductCatalogue",
+                        "Dimensions": [["FunctionName"]],
+                        "Metrics": [
+                            {"Name": "ChangeLagMs", "Unit": "Milliseconds"},
+                            {"Name": "Applied", "Unit": "Count"},
+                        ],
+                    }],
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn more_values_than_a_line_takes_make_more_lines_and_none_makes_none() {
+        let lag = Metric { name: "ChangeLagMs", unit: Unit::Milliseconds, values: vec![1; 101] };
+        assert_eq!(lines("creator", 0, &[lag, Metric::count("Applied", 1)]).len(), 2);
+        assert_eq!(lines("creator", 0, &[]), [""; 0]);
+    }
+}

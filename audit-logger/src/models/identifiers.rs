@@ -1,0 +1,173 @@
+//! The two identifiers of the catalogue: of a product and of a change to it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::timestamp::Timestamp;
+
+/// A text that is not an identifier in the canonical form: 36 characters, hyphenated (RFC 9562 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID in its canonical form (RFC 9562)")]
+pub struct InvalidIdentifier;
+
+/// Only the hyphenated form is taken: `Uuid` itself would also take braces, a URN and no hyphens, and one product
+/// would answer at four addresses.
+fn parse_canonical(text: &str) -> Result<Uuid, InvalidIdentifier> {
+    if text.len() != uuid::fmt::Hyphenated::LENGTH {
+        return Err(InvalidIdentifier);
+    }
+    Uuid::try_parse(text).map_err(|_| InvalidIdentifier)
+}
+
+/// Names one product for ever: a deleted product's id is not used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProductId(Uuid);
+
+impl ProductId {
+    /// An id that nobody can guess and that tells nothing of when it was made (UUIDv4).
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+/// Names one change and orders the changes of a product: a UUIDv7, so its text sorts by the time it was made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// A new id made at `now`, greater than `last_seen` whatever the clock says.
+    ///
+    /// A change is ordered after the state it was based on even when the clock of the machine that accepted it runs
+    /// behind the clock that made `last_seen`: the id is then put one millisecond after it.
+    pub fn after(last_seen: Option<EventId>, now: Timestamp) -> Self {
+        let fresh = Self::at(now.unix_millis());
+        match last_seen {
+            Some(last) if fresh <= last => Self::at(last.unix_millis() + 1),
+            _ => fresh,
+        }
+    }
+
+    fn at(unix_millis: u64) -> Self {
+        let seconds = unix_millis / 1_000;
+        let nanos = u32::try_from(unix_millis % 1_000).unwrap_or_default() * 1_000_000;
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    }
+
+    /// Milliseconds since the Unix epoch, from the id's first 48 bits (RFC 9562 §5.7).
+    pub fn unix_millis(self) -> u64 {
+        let (high, low, ..) = self.0.as_fields();
+        (u64::from(high) << 16) | u64::from(low)
+    }
+
+    /// When the id was made, to the millisecond.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp::from_unix_millis(self.unix_millis())
+    }
+}
+
+impl FromStr for ProductId {
+    type Err = InvalidIdentifier;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_canonical(text).map(Self)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidIdentifier;
+
+    /// Refuses any UUID but version 7: no other carries the time that orders changes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uuid = parse_canonical(text)?;
+        if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(InvalidIdentifier) }
+    }
+}
+
+macro_rules! text_form {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidIdentifier;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+    };
+}
+
+text_form!(ProductId);
+text_form!(EventId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_form_is_an_identifier() {
+        let canonical = "0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70";
+        assert_eq!(canonical.parse::<ProductId>().unwrap().to_string(), canonical);
+        assert_eq!(canonical.to_uppercase().parse::<ProductId>().unwrap().to_string(), canonical);
+        for other in [
+            "",
+            "1",
+            "0190b6f57c3a7d2e9f102b3c4d5e6f70",
+            "{0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70}",
+            "urn:uuid:0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70",
+            "0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f7g",
+            "０190b6f5-7c3a-7d2e-9f10-2b3c4d5e6",
+        ] {
+            assert_eq!(other.parse::<ProductId>(), Err(InvalidIdentifier), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_event_id_is_a_version_7_uuid() {
+        assert!(Uuid::new_v4().to_string().parse::<EventId>().is_err());
+        assert!(Uuid::now_v7().to_string().parse::<EventId>().is_ok());
+    }
+
+    #[test]
+    fn a_new_event_follows_what_it_has_seen_even_when_the_clock_runs_behind() {
+        let now = Timestamp::from_unix_millis(1_800_000_000_000);
+        let from_a_fast_clock = EventId::after(None, Timestamp::from_unix_millis(1_800_000_090_000));
+
+        let next = EventId::after(Some(from_a_fast_clock), now);
+
+        assert!(next > from_a_fast_clock);
+        assert!(next.to_string() > from_a_fast_clock.to_string(), "the text sorts as the id does");
+        assert_eq!(next.unix_millis(), 1_800_000_090_001);
+    }
+
+    #[test]
+    fn an_event_id_tells_when_it_was_made() {
+        let now = Timestamp::from_unix_millis(1_767_225_600_123);
+        assert_eq!(EventId::after(None, now).timestamp(), now);
+    }
+}

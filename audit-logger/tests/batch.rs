@@ -1,0 +1,276 @@
+//! The whole function but for the runtime: batches of stream records in, objects out.
+
+mod support;
+
+use std::time::Duration;
+
+use audit_logger::handler::handle;
+use audit_logger::repositories::s3::S3AuditLog;
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+use support::audit_bucket::{self, BUCKET, Bucket};
+use support::contract::{assert_keeps, examples};
+
+const TIME: Duration = Duration::from_secs(30);
+const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
+
+struct Audit {
+    log: S3AuditLog,
+    bucket: Bucket,
+}
+
+impl Audit {
+    async fn empty() -> Self {
+        let (sdk, bucket) = audit_bucket::start().await;
+        Self { log: S3AuditLog::new(&sdk, BUCKET), bucket }
+    }
+
+    /// Delivers bodies as one batch and returns the ids of the messages that must come again: `m0`, `m1`, …
+    async fn deliver(&self, bodies: &[Value]) -> Vec<String> {
+        let bodies: Vec<String> = bodies.iter().map(Value::to_string).collect();
+        failures(&self.log, &bodies).await
+    }
+}
+
+async fn failures(log: &S3AuditLog, bodies: &[String]) -> Vec<String> {
+    let result = handle(batch(bodies), log, TIME).await.unwrap();
+    let failures = result.response.batch_item_failures;
+    let counted = result.metrics.iter().find(|metric| metric.name == "BatchItemFailures").unwrap();
+    assert_eq!(counted.values, [failures.len() as u64]);
+    failures.into_iter().map(|failure| failure.item_identifier).collect()
+}
+
+fn batch(bodies: &[String]) -> SqsEvent {
+    let message = |(place, body): (usize, &String)| {
+        let mut message = SqsMessage::default();
+        message.message_id = Some(format!("m{place}"));
+        message.body = Some(body.clone());
+        message
+    };
+    let mut event = SqsEvent::default();
+    event.records = bodies.iter().enumerate().map(message).collect();
+    event
+}
+
+/// A record of the stream, as a pipe hands it on.
+fn record(name: &str, sk: &str, before: Option<Value>, after: Option<Value>) -> Value {
+    let pk = format!("PRODUCT#{ID}");
+    let image = |item: Value| {
+        let mut item = item;
+        item["PK"] = json!(pk);
+        item["SK"] = json!(sk);
+        dynamodb_json(&item)
+    };
+    let mut dynamodb = json!({
+        "ApproximateCreationDateTime": 1_769_860_800,
+        "Keys": {"PK": {"S": pk}, "SK": {"S": sk}},
+        "SequenceNumber": "111", "SizeBytes": 26, "StreamViewType": "NEW_AND_OLD_IMAGES",
+    });
+    if let Some(item) = before {
+        dynamodb["OldImage"] = image(item);
+    }
+    if let Some(item) = after {
+        dynamodb["NewImage"] = image(item);
+    }
+    json!({
+        "eventID": "c81e728d9d4c2f636f067f89cc14862c", "eventName": name, "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb", "awsRegion": "eu-west-1", "dynamodb": dynamodb,
+        "eventSourceARN": "arn:aws:dynamodb:eu-west-1:123456789012:table/products/stream/2026-01-31T00:00:00.000",
+    })
+}
+
+/// The attributes of an object, in DynamoDB's JSON.
+fn dynamodb_json(object: &Value) -> Value {
+    fn value(value: &Value) -> Value {
+        match value {
+            Value::Null => json!({"NULL": true}),
+            Value::Bool(flag) => json!({"BOOL": flag}),
+            Value::Number(number) => json!({"N": number.to_string()}),
+            Value::String(text) => json!({"S": text}),
+            Value::Array(list) => json!({"L": list.iter().map(self::dynamodb_value).collect::<Vec<_>>()}),
+            Value::Object(_) => json!({"M": dynamodb_json(value)}),
+        }
+    }
+    let object = object.as_object().unwrap();
+    Value::Object(object.iter().map(|(name, member)| (name.clone(), value(member))).collect::<Map<_, _>>())
+}
+
+fn dynamodb_value(value: &Value) -> Value {
+    dynamodb_json(&json!({"v": value}))["v"].clone()
+}
+
+/// A new journal entry, as product-creator stores it.
+fn journalled(entry: &Value) -> Value {
+    let mut item = entry.clone();
+    item["expiresAt"] = json!(1_777_636_800);
+    record("INSERT", &format!("EVENT#{}", entry["eventId"].as_str().unwrap()), None, Some(item))
+}
+
+fn entries() -> Vec<(String, Value)> {
+    let examples = examples("journal-entry", "valid").into_iter();
+    examples.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect()
+}
+
+fn product(last_event: &str, price: u64) -> Value {
+    json!({"productId": ID, "name": "Oak table", "priceMinor": price, "lastEventId": last_event, "status": "ACTIVE"})
+}
+
+const ONE: &str = "019c141b-9a00-7d2e-9f10-2b3c4d5e6f70";
+const NEXT: &str = "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70";
+
+#[tokio::test]
+async fn each_journal_entry_is_one_object_that_holds_it_field_for_field() {
+    for (name, entry) in entries() {
+        let audit = Audit::empty().await;
+
+        assert_eq!(audit.deliver(&[journalled(&entry)]).await, [""; 0], "{name}");
+
+        let objects = audit.bucket.all();
+        assert_eq!(objects.len(), 1, "{name}");
+        let (key, object) = objects.iter().next().unwrap();
+        assert_eq!(object, &entry, "{name}");
+        assert_keeps("audit-record", object);
+        let id = entry["eventId"].as_str().unwrap();
+        assert!(key.starts_with("events/year=20") && key.ends_with(&format!("/{id}.json")), "{name}: {key}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_writes_nothing_new_and_is_done_with() {
+    let audit = Audit::empty().await;
+    let record = journalled(&entries()[0].1);
+    for _ in 0..3 {
+        assert_eq!(audit.deliver(&[record.clone(), record.clone()]).await, [""; 0]);
+    }
+    assert_eq!(audit.bucket.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_different_object_under_the_key_stays_and_the_message_comes_again() {
+    let audit = Audit::empty().await;
+    let (first, second) = (&entries()[0].1, &entries()[1].1);
+    assert_eq!(audit.deliver(&[journalled(first)]).await, [""; 0]);
+    let key = audit.bucket.all().into_keys().next().unwrap();
+    audit.bucket.store(&key, b"{}");
+
+    assert_eq!(audit.deliver(&[journalled(first), journalled(second)]).await, ["m0"]);
+
+    assert_eq!(audit.bucket.all()[&key], json!({}));
+    assert_eq!(audit.bucket.all().len(), 2, "the other message is done");
+}
+
+#[tokio::test]
+async fn a_product_that_changed_by_an_event_is_told_of_by_the_events_entry() {
+    let audit = Audit::empty().await;
+    let records = [
+        record("INSERT", "META", None, Some(product(ONE, 1))),
+        record("MODIFY", "META", Some(product(ONE, 1)), Some(product(NEXT, 2))),
+    ];
+    assert_eq!(audit.deliver(&records).await, [""; 0]);
+    assert_eq!(audit.bucket.all().len(), 0);
+}
+
+#[tokio::test]
+async fn a_change_that_no_event_announced_is_written_as_such() {
+    let entry = &entries()[0].1;
+    let event_key = format!("EVENT#{}", entry["eventId"].as_str().unwrap());
+    let mut by_ttl = record("REMOVE", &event_key, Some(entry.clone()), None);
+    by_ttl["userIdentity"] = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
+    let without_event = json!({"productId": ID});
+    for (what, record, cause) in [
+        ("an edited product", record("MODIFY", "META", Some(product(ONE, 1)), Some(product(ONE, 2))), "MANUAL"),
+        ("a removed product", record("REMOVE", "META", Some(product(ONE, 1)), None), "MANUAL"),
+        ("a product without event", record("INSERT", "META", None, Some(without_event)), "MANUAL"),
+        ("an edited entry", record("MODIFY", &event_key, Some(entry.clone()), Some(json!({"x": 1}))), "MANUAL"),
+        ("a removed entry", record("REMOVE", &event_key, Some(entry.clone()), None), "MANUAL"),
+        ("an entry under another key", record("INSERT", &format!("EVENT#{NEXT}"), None, Some(entry.clone())), "MANUAL"),
+        ("something else of a product", record("INSERT", "NOTE", None, Some(json!({"n": 0.5}))), "MANUAL"),
+        ("an expired entry", by_ttl, "TTL"),
+    ] {
+        let audit = Audit::empty().await;
+        assert_eq!(audit.deliver(&[record.clone()]).await, [""; 0], "{what}");
+        let objects = audit.bucket.all();
+        let (key, object) = objects.iter().next().unwrap_or_else(|| panic!("{what}: nothing was written"));
+        assert_eq!(key, "out-of-band/year=2026/month=01/day=31/c81e728d9d4c2f636f067f89cc14862c.json", "{what}");
+        assert_keeps("audit-record", object);
+        assert_eq!((&object["recordType"], &object["cause"]), (&json!("OUT_OF_BAND"), &json!(cause)), "{what}");
+        assert_eq!(object["changeType"], record["eventName"], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_keeps_its_values() {
+    let audit = Audit::empty().await;
+    let before =
+        json!({"text": "ä\n", "number": -7, "flag": true, "nothing": null, "list": [1, "x"], "map": {"a": {}}});
+    audit.deliver(&[record("REMOVE", "NOTE", Some(before.clone()), None)]).await;
+
+    let mut image = audit.bucket.all().into_values().next().unwrap()["before"].take();
+    for key in ["PK", "SK"] {
+        image.as_object_mut().unwrap().remove(key);
+    }
+    assert_eq!(image, before);
+}
+
+#[tokio::test]
+async fn what_is_not_the_catalogues_is_ignored() {
+    let audit = Audit::empty().await;
+    let mut foreign = record("INSERT", "META", None, Some(json!({})));
+    foreign["dynamodb"]["Keys"]["PK"] = json!({"S": "SOMETHING#1"});
+    assert_eq!(audit.deliver(&[foreign]).await, [""; 0]);
+    assert_eq!(audit.bucket.all().len(), 0);
+}
+
+#[tokio::test]
+async fn several_records_in_one_message_are_all_written() {
+    let audit = Audit::empty().await;
+    let records: Vec<Value> = entries().iter().take(3).map(|(_, entry)| journalled(entry)).collect();
+    assert_eq!(audit.deliver(&[Value::Array(records)]).await, [""; 0]);
+    assert_eq!(audit.bucket.all().len(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_comes_again_and_takes_nobody_with_it() {
+    let audit = Audit::empty().await;
+    let good = journalled(&entries()[0].1);
+    let mut without_keys = good.clone();
+    without_keys["dynamodb"]["Keys"] = json!({});
+    let mut renamed = good.clone();
+    renamed["eventName"] = json!("TRUNCATE");
+    let mut path = record("REMOVE", "META", Some(product(ONE, 1)), None);
+    path["eventID"] = json!("../../events/x");
+    let bodies = ["".to_owned(), "not JSON".to_owned(), "{}".to_owned(), good.to_string()]
+        .into_iter()
+        .chain([without_keys, renamed, path].map(|record| record.to_string()));
+
+    let failed = failures(&audit.log, &bodies.collect::<Vec<_>>()).await;
+
+    assert_eq!(failed, ["m0", "m1", "m2", "m4", "m5", "m6"]);
+    assert_eq!(audit.bucket.all().len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_bucket_refuses_nothing_is_lost() {
+    let audit = Audit::empty().await;
+    let records: Vec<Value> = entries().iter().take(2).map(|(_, entry)| journalled(entry)).collect();
+    for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::CONFLICT, StatusCode::FORBIDDEN] {
+        audit.bucket.refuse(Some(status));
+        assert_eq!(audit.deliver(&records).await, ["m0", "m1"], "{status}");
+    }
+    audit.bucket.refuse(None);
+    assert_eq!(audit.deliver(&records).await, [""; 0]);
+    assert_eq!(audit.bucket.all().len(), 2);
+
+    let nobody = S3AuditLog::new(&audit_bucket::unreachable(), BUCKET);
+    let bodies: Vec<String> = records.iter().map(Value::to_string).collect();
+    assert_eq!(failures(&nobody, &bodies).await, ["m0", "m1"]);
+}
+
+#[tokio::test]
+async fn what_is_not_done_in_time_comes_again() {
+    let audit = Audit::empty().await;
+    let body = journalled(&entries()[0].1).to_string();
+    let result = handle(batch(&[body]), &audit.log, Duration::ZERO).await.unwrap();
+    assert_eq!(result.response.batch_item_failures[0].item_identifier, "m0");
+}

@@ -1,0 +1,34 @@
+//! The shared contracts: JSON Schemas that what a function sends must keep, and golden examples.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Fails unless `document` keeps `tests/contracts/{schema}.schema.json`; formats are checked too.
+#[allow(dead_code, reason = "a test that checks examples only reads them")]
+pub fn assert_keeps(schema: &str, document: &Value) {
+    let text = std::fs::read_to_string(contracts().join(format!("{schema}.schema.json"))).unwrap();
+    let validator =
+        jsonschema::options().should_validate_formats(true).build(&serde_json::from_str(&text).unwrap()).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "not a valid {schema}: {errors:#?}\n{document:#}");
+}
+
+/// The golden examples of a schema, `valid` or `invalid`: file name and text.
+#[allow(dead_code, reason = "not every function reads what another wrote")]
+pub fn examples(schema: &str, validity: &str) -> Vec<(String, String)> {
+    let folder = contracts().join("examples").join(schema).join(validity);
+    let mut examples: Vec<(String, String)> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
+        .collect();
+    assert!(!examples.is_empty(), "no example in {}", folder.display());
+    examples.sort();
+    examples
+}
+
+fn contracts() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contracts"))
+}
