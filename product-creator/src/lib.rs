@@ -6,6 +6,7 @@
 //! `main.rs` only puts these together.
 
 pub mod aws;
+pub mod batch;
 pub mod config;
 pub mod handler;
 pub mod metrics;
