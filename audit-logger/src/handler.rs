@@ -82,3 +82,40 @@ async fn audit(log: &dyn AuditLog, body: &str) -> Result<Audited, Unhandled> {
     };
     Ok(audit_records(log, &records).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repositories::audit_log::{MockAuditLog, Written};
+    use aws_lambda_events::sqs::SqsMessage;
+
+    /// A record of a product's removal by hand, with this id of its own.
+    fn message(id: &str) -> SqsMessage {
+        let mut message = SqsMessage::default();
+        message.message_id = Some(id.to_owned());
+        message.body = Some(format!(
+            r#"{{"eventID":"{id}","eventName":"REMOVE","awsRegion":"eu-west-1","dynamodb":{{
+                "ApproximateCreationDateTime":1769860800,"SizeBytes":26,
+                "Keys":{{"PK":{{"S":"PRODUCT#1"}},"SK":{{"S":"META"}}}},"OldImage":{{"PK":{{"S":"PRODUCT#1"}}}}}}}}"#
+        ));
+        message
+    }
+
+    #[tokio::test]
+    async fn a_panic_over_one_message_leaves_the_others_alone() {
+        let mut log = MockAuditLog::new();
+        log.expect_write().times(3).returning(|object| {
+            assert!(!object.key.contains("bad"), "this one is beyond the code");
+            Ok(if object.key.contains("again") { Written::Before } else { Written::Now })
+        });
+        let mut event = SqsEvent::default();
+        event.records = ["good", "bad", "again"].map(message).to_vec();
+
+        let result = handle(event, &log, Duration::from_secs(5)).await.unwrap();
+
+        let failed: Vec<_> = result.response.batch_item_failures.iter().map(|item| &item.item_identifier).collect();
+        assert_eq!(failed, ["bad"]);
+        let counts: Vec<_> = result.metrics.iter().map(|metric| (metric.name, metric.values[0])).collect();
+        assert_eq!(counts, [("BatchItemFailures", 1), ("AuditObjectsWritten", 1), ("AuditObjectsRepeated", 1)]);
+    }
+}

@@ -129,3 +129,62 @@ async fn apply_in_order(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::change_event::{Actor, Change};
+    use crate::models::identifiers::EventId;
+    use crate::repositories::change_store::{Committed, MockChangeStore};
+    use crate::repositories::store_error::StoreError;
+    use aws_lambda_events::sqs::SqsMessage;
+
+    fn message(id: &str, product_id: ProductId, second: u64) -> SqsMessage {
+        let moment = Timestamp::from_unix_millis(1_769_860_800_000 + second * 1_000);
+        let change = ChangeEvent {
+            event_id: EventId::after(None, moment),
+            product_id,
+            occurred_at: moment,
+            actor: Actor::default(),
+            request_id: "req-1".to_owned(),
+            change: Change::Delete { expected_version: None },
+        };
+        let mut message = SqsMessage::default();
+        message.message_id = Some(id.to_owned());
+        message.body = Some(serde_json::to_string(&ChangeEventDocument::from(&change)).unwrap());
+        message
+    }
+
+    async fn failed(messages: Vec<SqsMessage>, store: &MockChangeStore) -> Vec<String> {
+        let mut event = SqsEvent::default();
+        event.records = messages;
+        let result = handle(event, store, Duration::from_secs(5)).await.unwrap();
+        result.response.batch_item_failures.into_iter().map(|item| item.item_identifier).collect()
+    }
+
+    #[tokio::test]
+    async fn a_panic_over_one_message_leaves_the_other_products_alone() {
+        let (good, bad) = (ProductId::random(), ProductId::random());
+        let mut store = MockChangeStore::new();
+        store.expect_current().returning(move |id| {
+            assert_ne!(id, bad, "this one is beyond the code");
+            Ok(None)
+        });
+        store.expect_commit().times(1).returning(|_| Ok(Committed::Done));
+        assert_eq!(failed(vec![message("a", bad, 1), message("b", good, 1)], &store).await, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_failed_change_of_its_product_comes_again_with_it() {
+        let (down, up) = (ProductId::random(), ProductId::random());
+        let mut store = MockChangeStore::new();
+        store
+            .expect_current()
+            .times(2)
+            .returning(move |id| if id == down { Err(StoreError::Unavailable("throttled".into())) } else { Ok(None) });
+        store.expect_commit().times(1).returning(|_| Ok(Committed::Done));
+        // Delivered newest first; the older one is tried first, and the newer one not at all.
+        let messages = vec![message("newer", down, 2), message("older", down, 1), message("other", up, 1)];
+        assert_eq!(failed(messages, &store).await, ["newer", "older"]);
+    }
+}
