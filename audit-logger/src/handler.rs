@@ -86,8 +86,21 @@ async fn audit(log: &dyn AuditLog, body: &str) -> Result<Audited, Unhandled> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repositories::audit_log::{MockAuditLog, Written};
+    use crate::models::audit_object::AuditObject;
+    use crate::repositories::audit_log::{AuditLogError, Written};
+    use async_trait::async_trait;
     use aws_lambda_events::sqs::SqsMessage;
+
+    /// Panics over one object. (A generated mock could not be used after that.)
+    struct Fragile;
+
+    #[async_trait]
+    impl AuditLog for Fragile {
+        async fn write(&self, object: &AuditObject) -> Result<Written, AuditLogError> {
+            assert!(!object.key.contains("bad"), "this one is beyond the code");
+            Ok(if object.key.contains("again") { Written::Before } else { Written::Now })
+        }
+    }
 
     /// A record of a product's removal by hand, with this id of its own.
     fn message(id: &str) -> SqsMessage {
@@ -103,15 +116,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_over_one_message_leaves_the_others_alone() {
-        let mut log = MockAuditLog::new();
-        log.expect_write().times(3).returning(|object| {
-            assert!(!object.key.contains("bad"), "this one is beyond the code");
-            Ok(if object.key.contains("again") { Written::Before } else { Written::Now })
-        });
         let mut event = SqsEvent::default();
         event.records = ["good", "bad", "again"].map(message).to_vec();
 
-        let result = handle(event, &log, Duration::from_secs(5)).await.unwrap();
+        let result = handle(event, &Fragile, Duration::from_secs(5)).await.unwrap();
 
         let failed: Vec<_> = result.response.batch_item_failures.iter().map(|item| &item.item_identifier).collect();
         assert_eq!(failed, ["bad"]);

@@ -189,7 +189,7 @@ async fn a_change_that_no_event_announced_is_written_as_such() {
         ("an expired entry", by_ttl, "TTL"),
     ] {
         let audit = Audit::empty().await;
-        assert_eq!(audit.deliver(&[record.clone()]).await, [""; 0], "{what}");
+        assert_eq!(audit.deliver(std::slice::from_ref(&record)).await, [""; 0], "{what}");
         let objects = audit.bucket.all();
         let (key, object) = objects.iter().next().unwrap_or_else(|| panic!("{what}: nothing was written"));
         assert_eq!(key, "out-of-band/year=2026/month=01/day=31/c81e728d9d4c2f636f067f89cc14862c.json", "{what}");
