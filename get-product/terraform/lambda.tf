@@ -13,10 +13,7 @@ resource "aws_lambda_function" "this" {
   publish          = true # Each change of code or configuration is a version that `live` can return to.
 
   environment {
-    variables = merge(local.environment_variables, {
-      ENVIRONMENT = var.environment
-      LOG_LEVEL   = var.log_level
-    })
+    variables = merge(local.environment_variables, { LOG_LEVEL = var.log_level })
   }
 
   tracing_config {

@@ -59,7 +59,6 @@ run "is_told_what_it_needs_and_no_more" {
 
   assert {
     condition = aws_lambda_function.this.environment[0].variables == tomap({
-      ENVIRONMENT  = "dev"
       LOG_LEVEL    = "info"
       AUDIT_BUCKET = "bbws-product-audit-logs-dev"
     })

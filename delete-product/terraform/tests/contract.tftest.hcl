@@ -59,7 +59,6 @@ run "is_told_what_it_needs_and_no_more" {
 
   assert {
     condition = aws_lambda_function.this.environment[0].variables == tomap({
-      ENVIRONMENT      = "dev"
       LOG_LEVEL        = "info"
       TABLE_NAME       = "products"
       CHANGE_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/111122223333/bbws-product-change-dev"

@@ -59,9 +59,8 @@ run "is_told_what_it_needs_and_no_more" {
 
   assert {
     condition = aws_lambda_function.this.environment[0].variables == tomap({
-      ENVIRONMENT = "dev"
-      LOG_LEVEL   = "info"
-      TABLE_NAME  = "products"
+      LOG_LEVEL  = "info"
+      TABLE_NAME = "products"
     })
     error_message = "The environment variables are those that src/config.rs reads."
   }
