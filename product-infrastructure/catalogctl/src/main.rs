@@ -29,7 +29,10 @@ async fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        Err(_) if process::is_interrupted() => ExitCode::from(130),
+        Err(_) if process::is_interrupted() => {
+            eprintln!("Interrupted.");
+            ExitCode::from(130)
+        }
         Err(error) => {
             eprintln!("\nerror: {error:#}");
             ExitCode::FAILURE
