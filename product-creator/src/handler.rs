@@ -122,7 +122,7 @@ async fn apply_in_order(
             messageId = batch.message_id(place),
             changeType = ?event.change_type(),
             outcome = name,
-            reason = ?recorded.and_then(|recorded| recorded.reason),
+            reason = recorded.and_then(|recorded| recorded.reason).map(tracing::field::debug),
             version = recorded.and_then(|recorded| recorded.version),
             lagMs = lag,
             "change handled"

@@ -26,8 +26,7 @@ impl Detail {
 }
 
 /// The codes that callers may rely on, each with its one status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     ValidationFailed,
     MalformedJson,
@@ -43,6 +42,23 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The code as callers and the log read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ValidationFailed => "VALIDATION_FAILED",
+            Self::MalformedJson => "MALFORMED_JSON",
+            Self::InvalidCursor => "INVALID_CURSOR",
+            Self::InvalidParameter => "INVALID_PARAMETER",
+            Self::NotFound => "NOT_FOUND",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
+        }
+    }
+
     pub const fn status(self) -> StatusCode {
         match self {
             Self::ValidationFailed | Self::MalformedJson | Self::InvalidCursor | Self::InvalidParameter => {

@@ -43,7 +43,7 @@ where
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     match code {
-        Some(code) => tracing::info!(apiRequestId = request_id, status, code = ?code, micros, "answered"),
+        Some(code) => tracing::info!(apiRequestId = request_id, status, code = code.name(), micros, "answered"),
         None => tracing::info!(apiRequestId = request_id, status, micros, "answered"),
     }
     response
@@ -58,7 +58,7 @@ pub fn failure(failure: Failure, request_id: &str) -> Response<Body> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct ErrorBody<'a> {
-        code: ErrorCode,
+        code: &'static str,
         message: &'a str,
         request_id: &'a str,
         #[serde(skip_serializing_if = "<[Detail]>::is_empty")]
@@ -67,9 +67,9 @@ pub fn failure(failure: Failure, request_id: &str) -> Response<Body> {
 
     let Failure { code, message, details, cause } = failure;
     if let Some(cause) = &cause {
-        tracing::error!(code = ?code, error = %chain(cause.as_ref()), "request failed");
+        tracing::error!(apiRequestId = request_id, code = code.name(), error = %chain(cause.as_ref()), "request failed");
     }
-    let error = ErrorBody { code, message: &message, request_id, details: &details };
+    let error = ErrorBody { code: code.name(), message: &message, request_id, details: &details };
     // Strings and an enum: there is nothing in it that JSON cannot hold.
     let mut response = json(code.status(), &Envelope { error }).unwrap_or_else(|_| empty(code.status()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
