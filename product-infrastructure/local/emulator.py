@@ -7,6 +7,8 @@ corrections reach into private names, so they hold for one version only and `mai
 Everything else (port, state, credentials) comes from environment variables that `catalogctl` sets.
 """
 
+import asyncio
+import collections
 import json
 import os
 import signal
@@ -261,6 +263,45 @@ def send_runtime_events_at_once():
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
+def answer_a_repeated_lambda_request_alike():
+    """A client whose answer got lost sends its request again, and a create then fails: "Alias already exists".
+
+    A connection can break when two cores compile, plan and serve at the same time. The AWS SDKs mark all attempts of
+    one call with one `amz-sdk-invocation-id`: a later attempt is given the answer of the first. Only Lambda's own API:
+    a message that is sent twice must stay two messages, as it may on AWS.
+    """
+    serve, answers = app.app, collections.OrderedDict()
+
+    async def once(scope, receive, send):
+        call = dict(scope.get("headers") or ()).get(b"amz-sdk-invocation-id")
+        path = scope.get("path", "")
+        if call is None or not path.startswith("/2015-03-31/functions") or path.endswith("/invocations"):
+            return await serve(scope, receive, send)
+        if call in answers and (answer := await answers[call]) is not None:
+            for message in answer:
+                await send(message)
+            return None
+
+        answers[call] = asyncio.get_running_loop().create_future()
+        while len(answers) > 256:
+            answers.popitem(last=False)
+        future, answer = answers[call], []
+
+        async def remembering(message):
+            answer.append(message)
+            await send(message)
+
+        try:
+            await serve(scope, receive, remembering)
+        finally:
+            # What failed in the emulator is to be tried again in earnest.
+            failed = not answer or answer[0].get("status", 500) >= 500
+            future.set_result(None if failed else answer)
+        return None
+
+    app.app = once
+
+
 def save_on_request():
     """State reaches the disk only at a clean stop, while S3 objects (Terraform's state among them) are written at once.
 
@@ -296,6 +337,7 @@ def main():
     name_the_caller()
     answer_without_waiting_for_logs()
     send_runtime_events_at_once()
+    answer_a_repeated_lambda_request_alike()
     save_on_request()
     sys.exit(app.main())
 
