@@ -12,7 +12,7 @@ use crate::packages::Profile;
 use crate::process;
 use crate::progress::Progress;
 use crate::provision::{self, Ready};
-use crate::stack::Stack;
+use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
 use crate::verification;
 use crate::workspace::{Workspace, function};
@@ -29,7 +29,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::DeployLocal(arguments) => deploy_local(&workspace, &stack, &arguments).await,
         Command::Drift => drift(&workspace),
         Command::Sync(arguments) => sync(&workspace, &arguments),
-        Command::Test(arguments) => test(&workspace, &arguments).await,
+        Command::Test(arguments) => test(&workspace, stack, &arguments).await,
     }
 }
 
@@ -52,13 +52,15 @@ async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
         tokio::select! {
             () = process::interruption() => {
                 eprintln!("\nStopping; the data stays.");
-                let _lock = stack.lock()?;
+                let _lock = lock_patiently(stack).await;
                 emulator.stop(stack).await?;
                 return Ok(ExitCode::SUCCESS);
             }
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         if !emulator.is_alive() {
+            // Whoever stopped it takes its record away a moment later.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             if !stack.pid_file().exists() {
                 eprintln!("Stopped by another command.");
                 return Ok(ExitCode::SUCCESS);
@@ -67,6 +69,17 @@ async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
             bail!("the emulator ended by itself. The end of {}:\n{}", log.display(), process::tail(&log, 20));
         }
     }
+}
+
+/// Waits for a command that is changing the stack, but not for ever: Ctrl-C means stop.
+async fn lock_patiently(stack: &Stack) -> Option<StackLock> {
+    for _ in 0..30 {
+        if let Ok(lock) = stack.lock() {
+            return Some(lock);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    None
 }
 
 /// What the user can do now.
@@ -159,6 +172,8 @@ fn sync(workspace: &Workspace, arguments: &Sync) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn test(workspace: &Workspace, arguments: &Test) -> Result<ExitCode> {
-    verification::run(workspace, arguments, &Progress::new()).await
+async fn test(workspace: &Workspace, stack: Stack, arguments: &Test) -> Result<ExitCode> {
+    // Never the developer's own stack: its data is not the tests' to delete.
+    let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "test") } else { stack };
+    verification::run(workspace, stack, arguments, &Progress::new()).await
 }

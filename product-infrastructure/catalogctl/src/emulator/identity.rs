@@ -53,8 +53,18 @@ fn portable(pid: u32) -> Option<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A program's command line appears a moment after it was started.
+    pub fn started(pid: u32) -> Identity {
+        loop {
+            match Identity::of(pid) {
+                Some(identity) if identity.command.contains("sleep") => return identity,
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
 
     #[test]
     fn the_start_time_is_found_behind_any_program_name() {
@@ -67,7 +77,7 @@ mod tests {
     #[test]
     fn a_process_is_itself_until_it_ends() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let seen = Identity::of(child.id()).unwrap();
+        let seen = started(child.id());
         assert!(seen.command.contains("sleep"));
         assert_eq!(Identity::of(child.id()).as_ref(), Some(&seen));
         assert_ne!(Identity::of(std::process::id()).as_ref(), Some(&seen));

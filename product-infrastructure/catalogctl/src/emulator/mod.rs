@@ -239,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stack = stack(folder.path());
         let mut foreign = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut process = Identity::of(foreign.id()).unwrap();
+        let mut process = identity::tests::started(foreign.id());
         process.started.push('0');
         let stale = Emulator { process, port: 1 };
         fs::write(stack.pid_file(), serde_json::to_vec(&stale).unwrap()).unwrap();

@@ -80,7 +80,7 @@ impl fmt::Display for Check {
 /// What the checks share.
 struct Context<'a> {
     workspace: &'a Workspace,
-    /// The stack that the system test brings up, and whose folder holds the logs.
+    /// Its folder holds the logs; the stack that the system test brings up is named after it.
     stack: Stack,
     progress: &'a Progress,
     alone: Alone,
@@ -110,13 +110,12 @@ struct Outcome {
 }
 
 /// Runs the checks asked for, prints a table, and succeeds if all of them did.
-pub async fn run(workspace: &Workspace, arguments: &cli::Test, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, progress: &Progress) -> Result<ExitCode> {
     let checks = select(&arguments.only)?;
     if arguments.list {
         checks.iter().for_each(|check| println!("{check}"));
         return Ok(ExitCode::SUCCESS);
     }
-    let stack = Stack::new(workspace, "test");
     let _lock = stack.lock()?;
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),

@@ -3,6 +3,7 @@
 //!
 //! It uses this tool as a user does, as a program. The developer's own stack is not touched.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,18 +14,19 @@ use super::alone::Alone;
 use super::tally::{Counter, Failed, Tally};
 use super::{Context, crate_folder};
 use crate::cargo;
-use crate::emulator::{self, Emulator, find_free_port};
-use crate::process::{External, interrupt_program};
+use crate::duplicates::Manifest;
+use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
+use crate::process::{self, External, interrupt_program};
 use crate::progress::duration;
 use crate::stack::Stack;
 use crate::status::{Running, Status};
 use crate::workspace::INFRASTRUCTURE;
 
-/// The stack under test.
-const STACK: &str = "test-system";
-
 /// How `tests/system.rs` learns where the stack is.
 pub const STATUS_VARIABLE: &str = "CATALOGUE_STATUS";
+
+/// Clear of the developer's own stack.
+const FIRST_PORT: u16 = DEFAULT_PORT + 10;
 
 /// Within this time a second `up` with nothing changed must be ready.
 const SECOND_UP: Duration = Duration::from_secs(20);
@@ -42,9 +44,8 @@ pub async fn check(context: &Context<'_>) -> Result<Tally, Failed> {
 }
 
 async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> Result<()> {
-    let port =
-        find_free_port(emulator::DEFAULT_PORT + 10).context("no loopback port is free for the stack under test")?;
-    let port = port.to_string();
+    refusals(tool).await?;
+    let port = find_free_port(FIRST_PORT).context("no loopback port is free for the stack under test")?.to_string();
     tool.run("up", &["up", "--detach", "--port", &port]).await?;
     tool.run("status", &["status"]).await?;
     tool.run("plan", &["plan"]).await.context("a second plan of every root must be empty")?;
@@ -68,7 +69,31 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 
     tool.run("up-again", &["up", "--detach"]).await?;
     tool.run("deploy-local", &["deploy-local", "get-product"]).await?;
-    tool.run("plan-after-deploy", &["plan"]).await.context("a plan after `deploy-local` must be empty")
+    tool.run("plan-after-deploy", &["plan"]).await.context("a plan after `deploy-local` must be empty")?;
+    other_commands(context, tool).await
+}
+
+/// What cannot be done is said in one message that helps on.
+async fn refusals(tool: &Tool<'_>) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is free")?;
+    let taken = listener.local_addr().context("a listener has no address")?.port().to_string();
+    tool.refused("status", &["status"], "`cargo catalogctl up").await?;
+    tool.refused("plan", &["plan"], "is not running").await?;
+    tool.refused("deploy-local", &["deploy-local", "get-product"], "is not running").await?;
+    tool.refused("deploy-local", &["deploy-local", "get-products"], "there is no function").await?;
+    tool.refused("test", &["test", "--only", "nothing of that name"], "--list").await?;
+    tool.refused("sync", &["sync", "no/such/file", "--from", "get-product"], "does not list").await?;
+    tool.refused("port", &["up", "--port", &taken], "choose another port").await
+}
+
+/// The commands that need no stack.
+async fn other_commands(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
+    tool.run("drift", &["drift"]).await?;
+    let manifest = Manifest::read(&context.workspace.duplicates_manifest())?;
+    let entry = manifest.file.first().context("`duplicates.toml` lists nothing")?;
+    tool.run("sync", &["sync", &entry.path.to_string_lossy(), "--from", &entry.repositories[0]]).await?;
+    tool.run("list", &["test", "--list"]).await?;
+    tool.run("checks", &["test", "--only", "duplicates", "--only", "layout", "--only", "format"]).await
 }
 
 /// `up` without `--detach`: quick, with its data, and ended by Ctrl-C.
@@ -141,14 +166,15 @@ impl<'a> Tool<'a> {
             Some(program) => program,
             None => std::env::current_exe().context("this program cannot find itself")?,
         };
-        Ok(Self { context, program, stack: Stack::new(context.workspace, STACK) })
+        let stack = Stack::new(context.workspace, &format!("{}-system", context.stack.name()));
+        Ok(Self { context, program, stack })
     }
 
     fn command(&self, name: &str, arguments: &[&str]) -> External {
         External::new(&self.program, self.context.log(&format!("system {name}")))
             .directory(self.context.workspace.root())
             .env("LLVM_PROFILE_FILE", Alone::records(self.context))
-            .args(["--stack", STACK])
+            .args(["--stack", self.stack.name()])
             .args(arguments)
     }
 
@@ -157,6 +183,18 @@ impl<'a> Tool<'a> {
         let shown = format!("catalogctl {}", arguments.join(" "));
         self.command(name, arguments).run(&format!("`{shown}`")).await?;
         self.context.progress.say(format!("    {shown}: {}", duration(started.elapsed())));
+        Ok(())
+    }
+
+    /// Runs a command that must fail, and say why.
+    async fn refused(&self, name: &str, arguments: &[&str], expected: &str) -> Result<()> {
+        let shown = format!("catalogctl {}", arguments.join(" "));
+        let log = format!("refused {name}");
+        let finished = self.command(&log, arguments).finish().await?;
+        let said = process::tail(&self.context.log(&format!("system {log}")), 20);
+        if finished.code == Some(0) || !said.contains(expected) {
+            bail!("`{shown}` must fail and say {expected:?}; it ended with {:?} and said:\n{said}", finished.code);
+        }
         Ok(())
     }
 
