@@ -111,11 +111,7 @@ impl Terraform {
             .await?;
         self.record_outputs(root, &prepared).await?;
         stamp.record(&digest)?;
-        Ok(if finished.stdout.contains("0 added, 0 changed, 0 destroyed") {
-            Applied::Unchanged
-        } else {
-            Applied::Changed
-        })
+        Ok(if changed_nothing(&finished.stdout) { Applied::Unchanged } else { Applied::Changed })
     }
 
     /// Whether an apply would change anything; the log holds the plan.
@@ -285,6 +281,11 @@ fn report(line: &str, meter: &Meter) {
     }
 }
 
+/// Whether an apply left everything as it was, by its last words.
+fn changed_nothing(output: &str) -> bool {
+    output.contains("Resources: 0 added, 0 changed, 0 destroyed")
+}
+
 /// The sum of `Plan: 41 to add, 1 to change, 2 to destroy.`
 fn planned_changes(line: &str) -> Option<u64> {
     let plan = line.strip_prefix("Plan: ")?;
@@ -314,6 +315,13 @@ mod tests {
         ];
         let removed = foreign_settings(names.map(OsString::from).into_iter());
         assert_eq!(removed, ["AWS_PROFILE", "AWS_ENDPOINT_URL_S3", "TF_VAR_environment", "TF_CLI_ARGS_plan"]);
+    }
+
+    #[test]
+    fn an_apply_that_changed_nothing_is_told_from_one_that_added_ten() {
+        assert!(changed_nothing("Apply complete! Resources: 0 added, 0 changed, 0 destroyed."));
+        assert!(!changed_nothing("Apply complete! Resources: 10 added, 0 changed, 0 destroyed."));
+        assert!(!changed_nothing("Apply complete! Resources: 0 added, 1 changed, 0 destroyed."));
     }
 
     #[test]
