@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::audit;
+use crate::dlq;
 use crate::stack::DEFAULT_STACK;
+use crate::target::Place;
 
 /// Runs, tests and operates the product catalogue.
 #[derive(Debug, Parser)]
@@ -36,6 +39,41 @@ pub enum Command {
     Sync(Sync),
     /// Everything CI runs.
     Test(Test),
+    /// Read, verify, export and mend the audit log.
+    Audit(Audit),
+    /// Look into the dead-letter queues, and send their messages again.
+    Dlq(Dlq),
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    History(audit::history::Arguments),
+    Verify(audit::verify::Arguments),
+    Export(audit::export::Arguments),
+    Rebuild(audit::rebuild::Arguments),
+    Repair(audit::repair::Arguments),
+}
+
+#[derive(Debug, Args)]
+pub struct Dlq {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: DlqCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    Peek(dlq::peek::Arguments),
+    Redrive(dlq::redrive::Arguments),
 }
 
 #[derive(Debug, Args)]

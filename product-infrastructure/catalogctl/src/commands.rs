@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{Cli, Command, DeployLocal, Down, Status as StatusArguments, Sync, Test, Up};
+use crate::audit;
+use crate::cli::{
+    Audit, AuditCommand, Cli, Command, DeployLocal, Dlq, DlqCommand, Down, Status as StatusArguments, Sync, Test, Up,
+};
+use crate::dlq;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
 use crate::packages::Profile;
@@ -14,6 +18,7 @@ use crate::progress::Progress;
 use crate::provision::{self, Ready};
 use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
+use crate::target::Target;
 use crate::verification;
 use crate::workspace::{Workspace, function};
 
@@ -30,6 +35,29 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Drift => drift(&workspace),
         Command::Sync(arguments) => sync(&workspace, &arguments),
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
+        Command::Audit(arguments) => audit(&stack, &arguments).await,
+        Command::Dlq(arguments) => dead_letters(&stack, &arguments).await,
+    }
+}
+
+async fn audit(stack: &Stack, arguments: &Audit) -> Result<ExitCode> {
+    let (target, progress) = (Target::find(stack, &arguments.place).await?, Progress::new());
+    progress.say(format!("On {}.", target.name));
+    match &arguments.command {
+        AuditCommand::History(arguments) => audit::history::run(&target, arguments, &progress).await,
+        AuditCommand::Verify(arguments) => audit::verify::run(&target, arguments, &progress).await,
+        AuditCommand::Export(arguments) => audit::export::run(&target, arguments, &progress).await,
+        AuditCommand::Rebuild(arguments) => audit::rebuild::run(&target, arguments, &progress).await,
+        AuditCommand::Repair(arguments) => audit::repair::run(&target, arguments, &progress).await,
+    }
+}
+
+async fn dead_letters(stack: &Stack, arguments: &Dlq) -> Result<ExitCode> {
+    let (target, progress) = (Target::find(stack, &arguments.place).await?, Progress::new());
+    progress.say(format!("On {}.", target.name));
+    match &arguments.command {
+        DlqCommand::Peek(arguments) => dlq::peek::run(&target, arguments, &progress).await,
+        DlqCommand::Redrive(arguments) => dlq::redrive::run(&target, arguments, &progress).await,
     }
 }
 

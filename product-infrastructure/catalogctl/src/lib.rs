@@ -7,14 +7,18 @@
 //! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`];
 //!   [`provision`] puts them in order, [`aws`] are the few calls that Terraform does not make, and [`status`] is what the
 //!   stack says of itself.
+//! - [`audit`] and [`dlq`] are for whoever relies on the system or is called when it fails; their [`target`] is a stack or
+//!   an environment on AWS.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`cargo`], [`process`], [`progress`] and [`digest`] serve the others.
 
+pub mod audit;
 pub mod aws;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
 pub mod digest;
+pub mod dlq;
 pub mod duplicates;
 pub mod emulator;
 pub mod packages;
@@ -24,6 +28,8 @@ pub mod progress;
 pub mod provision;
 pub mod stack;
 pub mod status;
+pub mod table_text;
+pub mod target;
 pub mod terraform;
 pub mod verification;
 pub mod workspace;

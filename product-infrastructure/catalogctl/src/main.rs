@@ -13,7 +13,15 @@ const ORDERLY_END: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason to fail otherwise.
+            let _ = error.print();
+            // Not 2, which several commands end with when they have found something.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     let mut command = pin!(commands::run(cli));
     let outcome = tokio::select! {
         outcome = &mut command => outcome,

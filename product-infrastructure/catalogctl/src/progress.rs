@@ -115,6 +115,15 @@ impl Meter {
         }
     }
 
+    /// So many more are to be done than was known.
+    pub fn lengthen(&self, by: u64) {
+        if self.0.length().is_none() {
+            self.0.set_style(bar());
+            self.0.set_length(0);
+        }
+        self.0.inc_length(by);
+    }
+
     /// One more of [`Meter::length`] is done.
     pub fn advance(&self) {
         self.0.inc(1);

@@ -1,0 +1,243 @@
+//! The audit bucket: what lies in it, in the order of the keys, and each object's content.
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::record::{Record, check};
+use super::verification::{Content, Object};
+use super::window::Keys;
+use crate::progress::Meter;
+
+/// Objects that are read at once. S3 answers in some 20 ms, so this is about 2,000 a second.
+const AT_ONCE: usize = 48;
+/// How far the listing may be ahead of the reading, in keys: so far the progress bar knows what is to come.
+const AHEAD: usize = 50_000;
+
+/// A bucket that is read.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+/// A key with all that S3 has under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub versions: u64,
+    pub delete_markers: u64,
+    /// The id of the version that was written first.
+    first: Option<String>,
+}
+
+impl Listed {
+    /// A key whose versions have not been looked at: what readers see is read.
+    pub fn once(key: String) -> Self {
+        Self { key, versions: 1, delete_markers: 0, first: None }
+    }
+}
+
+/// An object's bytes, or why there are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    Bytes(Vec<u8>),
+    Archived,
+    Gone,
+}
+
+impl Bucket {
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The keys, in their order, with the number of versions and delete markers of each. Listing goes on while the answer
+    /// is read; `meter` learns how many there are. After an error nothing more comes.
+    pub fn list(&self, stretches: Vec<Keys>, meter: Meter) -> impl Stream<Item = Result<Listed>> + use<> {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let bucket = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = bucket.list_into(&stretches, &sender, &meter).await {
+                // Nobody may listen any more, and then nobody wants to know.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
+    }
+
+    async fn list_into(&self, stretches: &[Keys], sender: &mpsc::Sender<Result<Listed>>, meter: &Meter) -> Result<()> {
+        for stretch in stretches {
+            let (mut key_marker, mut version_marker) = (stretch.after.clone(), None);
+            let mut last: Option<Listed> = None;
+            'pages: loop {
+                let page = self
+                    .client
+                    .list_object_versions()
+                    .bucket(&self.name)
+                    .set_key_marker((!key_marker.is_empty()).then_some(key_marker))
+                    .set_version_id_marker(version_marker)
+                    .send()
+                    .await
+                    .with_context(|| format!("the bucket {} cannot be listed", self.name))?;
+                // A key's versions may be spread over two pages, so the last one is kept back.
+                for listed in group(last.take(), page.versions(), page.delete_markers()) {
+                    if stretch.before.as_ref().is_some_and(|before| listed.key >= *before) {
+                        break 'pages;
+                    }
+                    if let Some(complete) = last.replace(listed) {
+                        meter.lengthen(1);
+                        if sender.send(Ok(complete)).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+                match (page.is_truncated(), page.next_key_marker) {
+                    (Some(true), Some(next)) => key_marker = next,
+                    (Some(true), None) => bail!("the list of {} breaks off", self.name),
+                    _ => break,
+                }
+                version_marker = page.next_version_id_marker;
+            }
+            if let Some(complete) = last {
+                meter.lengthen(1);
+                let _ = sender.send(Ok(complete)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// An object's bytes, as they were written first.
+    pub async fn read(&self, listed: &Listed) -> Result<Body> {
+        if listed.versions == 0 {
+            return Ok(Body::Gone);
+        }
+        self.get(&listed.key, listed.first.clone()).await
+    }
+
+    /// The bytes of an object as readers see it.
+    pub async fn read_key(&self, key: &str) -> Result<Body> {
+        self.get(key, None).await
+    }
+
+    async fn get(&self, key: &str, version: Option<String>) -> Result<Body> {
+        let answer = self.client.get_object().bucket(&self.name).key(key).set_version_id(version).send().await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) => match why_not(&error) {
+                Some(body) => return Ok(body),
+                None => return Err(error).with_context(|| format!("{key} cannot be read")),
+            },
+        };
+        let bytes = object.body.collect().await.with_context(|| format!("{key} breaks off while it is read"))?;
+        Ok(Body::Bytes(bytes.to_vec()))
+    }
+
+    /// Every object of the stretches, read and checked, in the order of the keys.
+    pub fn objects(&self, stretches: Vec<Keys>, meter: &Meter) -> impl Stream<Item = Result<Object>> + use<> {
+        let (listed, meter) = (self.list(stretches, meter.clone()), meter.clone());
+        self.clone().read_in_order(listed).inspect(move |_| meter.advance())
+    }
+
+    /// The objects that were listed, read and checked, in the order given.
+    pub fn read_listed(&self, listed: Vec<Listed>) -> impl Stream<Item = Result<Object>> + use<> {
+        self.clone().read_in_order(stream::iter(listed.into_iter().map(Ok)))
+    }
+
+    fn read_in_order(self, listed: impl Stream<Item = Result<Listed>>) -> impl Stream<Item = Result<Object>> {
+        listed
+            .map(move |listed| {
+                let bucket = self.clone();
+                // In a task of its own: checking takes longer than reading, and there is more than one core.
+                let task = tokio::spawn(async move { bucket.object(listed?).await });
+                async move { task.await.context("a task broke off")? }
+            })
+            .buffered(AT_ONCE)
+    }
+
+    async fn object(&self, listed: Listed) -> Result<Object> {
+        let content = match self.read(&listed).await? {
+            Body::Bytes(bytes) => Content::Checked(check(&listed.key, &bytes)),
+            Body::Archived => Content::Archived,
+            Body::Gone => Content::Gone,
+        };
+        let Listed { key, versions, delete_markers, first } = listed;
+        let first = first.filter(|_| versions + delete_markers > 1);
+        Ok(Object { key, versions, delete_markers, first, content })
+    }
+
+    /// The record under a key, in the version given or as readers see it; an error says what is there instead.
+    pub async fn record(&self, key: &str, version: Option<String>) -> Result<Record> {
+        match self.get(key, version).await? {
+            Body::Bytes(bytes) => check(key, &bytes).map_err(|finding| anyhow::anyhow!("{finding}")),
+            Body::Archived => bail!("{key} is archived: restore it first"),
+            Body::Gone => bail!("{key} is not there"),
+        }
+    }
+}
+
+/// What an answer other than the object means, if it is no failure.
+fn why_not(error: &SdkError<GetObjectError>) -> Option<Body> {
+    let SdkError::ServiceError(answer) = error else { return None };
+    match answer.err().code() {
+        Some("NoSuchKey" | "NoSuchVersion") => Some(Body::Gone),
+        Some("InvalidObjectState") => Some(Body::Archived),
+        _ => None,
+    }
+}
+
+/// Groups a page by key. `last` is the key that the page before ended with.
+fn group(last: Option<Listed>, versions: &[ObjectVersion], markers: &[DeleteMarkerEntry]) -> Vec<Listed> {
+    // Each list is sorted by key and, within a key, newest first.
+    let mut entries: Vec<(&str, Option<&str>)> = versions
+        .iter()
+        .map(|version| (version.key().unwrap_or_default(), Some(version.version_id().unwrap_or("null"))))
+        .chain(markers.iter().map(|marker| (marker.key().unwrap_or_default(), None)))
+        .collect();
+    entries.sort_by_key(|(key, _)| *key);
+    let mut grouped: Vec<Listed> = last.into_iter().collect();
+    for (key, version) in entries {
+        if grouped.last().is_none_or(|listed| listed.key != key) {
+            grouped.push(Listed { key: key.to_owned(), versions: 0, delete_markers: 0, first: None });
+        }
+        let Some(listed) = grouped.last_mut() else { continue };
+        match version {
+            Some(id) => {
+                listed.versions += 1;
+                listed.first = Some(id.to_owned());
+            }
+            None => listed.delete_markers += 1,
+        }
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(key: &str, id: &str) -> ObjectVersion {
+        ObjectVersion::builder().key(key).version_id(id).build()
+    }
+
+    fn marker(key: &str) -> DeleteMarkerEntry {
+        DeleteMarkerEntry::builder().key(key).version_id("m").build()
+    }
+
+    #[test]
+    fn versions_and_markers_are_counted_by_key_even_across_pages() {
+        let first = group(None, &[version("a", "3"), version("b", "2")], &[]);
+        let pages = group(first.last().cloned(), &[version("b", "1"), version("d", "1")], &[marker("c"), marker("d")]);
+        let seen: Vec<_> =
+            pages.iter().map(|l| (l.key.as_str(), l.versions, l.delete_markers, l.first.as_deref())).collect();
+        assert_eq!(seen, [("b", 2, 0, Some("1")), ("c", 0, 1, None), ("d", 1, 1, Some("1"))]);
+        assert_eq!(first.len(), 2);
+    }
+}

@@ -1,0 +1,279 @@
+//! `catalogctl audit history`: the life of one product.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bucket::Listed;
+use super::chain::Chains;
+use super::finding::Finding;
+use super::ids::{EventId, ProductId};
+use super::record::Record;
+use super::verification::{Content, Object};
+use super::verify::{BROKEN, Days};
+use crate::progress::Progress;
+use crate::table_text::table;
+use crate::target::Target;
+
+/// Show a product's life from the audit log: every change, what became of it, who asked for it, and what it changed.
+///
+/// Reads every object of the bucket, or of the days given: S3 has no index by product. --quick instead goes back from the
+/// product's newest record along the chain, and adds the last 90 days' journal from the table; it leaves out what was
+/// refused or made by hand before that.
+///
+/// Exit code: 0 shown; 1 could not be done, or nothing is known of the product; 2 shown, and its chain is broken.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// The product's id.
+    #[arg(value_parser = product)]
+    pub id: ProductId,
+    #[command(flatten)]
+    pub days: Days,
+    /// Follow the chain back from the table's product instead of reading the whole bucket.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub quick: bool,
+    /// One JSON object: the records as they are, and the findings.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads an id as a person may have copied it.
+pub fn product(text: &str) -> Result<ProductId, String> {
+    ProductId::parse(&text.trim().to_lowercase()).ok_or_else(|| "a product id is a UUID with hyphens".to_owned())
+}
+
+/// What is known of a product.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    pub product_id: ProductId,
+    /// In the order in which things happened.
+    pub records: Vec<Value>,
+    pub findings: Vec<Finding>,
+}
+
+/// Collects a product's records and shows them.
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+    let history = if arguments.quick {
+        quickly(target, arguments.id, progress).await?
+    } else {
+        wholly(target, arguments, progress).await?
+    };
+    if history.records.is_empty() && history.findings.is_empty() {
+        bail!("the audit log has no record of product {}", arguments.id);
+    }
+    if arguments.json {
+        progress.print(&serde_json::to_string_pretty(&history)?);
+    } else {
+        progress.print(&text(&history));
+    }
+    Ok(if history.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+}
+
+/// From every object of the window.
+async fn wholly(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<History> {
+    let bucket = target.audit_bucket();
+    let step = progress.step(format!("search {} for product {}", bucket.name(), arguments.id));
+    let window = arguments.days.window();
+    let mut collected = Collected::new(arguments.id, window.from.is_some());
+    let mut objects = std::pin::pin!(bucket.objects(window.all_keys(), &step.meter()));
+    let mut read = 0_u64;
+    while let Some(object) = objects.try_next().await? {
+        read += 1;
+        collected.take(object);
+    }
+    step.done(format!("{} of {read} objects", collected.records.len()));
+    Ok(collected.finish())
+}
+
+/// From the table's product back, and from its journal.
+async fn quickly(target: &Target, id: ProductId, progress: &Progress) -> Result<History> {
+    let (bucket, table) = (target.audit_bucket(), target.products());
+    let step = progress.step(format!("follow the chain of product {id}"));
+    let meter = step.meter();
+    let (facts, entries) = table.product(id, None).await?;
+    let mut events: BTreeSet<EventId> = entries.into_iter().map(|(event, _)| event).collect();
+    let mut next = facts.map(|facts| facts.last_event);
+    while let Some(event) = next {
+        meter.now(event.object_key());
+        events.insert(event);
+        next = match bucket.record(&event.object_key(), None).await {
+            Ok(Record::Change(change)) => change.link.and_then(|link| link.before).map(|(_, before)| before),
+            // What is wrong with it is found below.
+            _ => None,
+        };
+    }
+    let mut collected = Collected::new(id, false);
+    let listed = events.iter().map(|event| Listed::once(event.object_key())).collect();
+    let mut objects = std::pin::pin!(bucket.read_listed(listed));
+    while let Some(object) = objects.try_next().await? {
+        collected.take(object);
+    }
+    step.done(format!("{} objects", events.len()));
+    Ok(collected.finish())
+}
+
+/// What has been found of the product.
+struct Collected {
+    id: ProductId,
+    chains: Chains,
+    records: Vec<(u64, String, Value)>,
+    findings: Vec<Finding>,
+}
+
+impl Collected {
+    fn new(id: ProductId, may_have_begun: bool) -> Self {
+        Self { id, chains: Chains::new(may_have_begun), records: Vec::new(), findings: Vec::new() }
+    }
+
+    fn take(&mut self, object: Object) {
+        match object.content {
+            Content::Checked(Ok(record)) if record.product_id() == Some(self.id) => {
+                if let Record::Change(change) = &record {
+                    self.findings.extend(self.chains.follow(change));
+                }
+                self.records.push((record.millis(), object.key, record.document().clone()));
+            }
+            // An object that cannot be read names no product; it may be this one's.
+            Content::Checked(Err(finding)) if finding.product_id.is_none_or(|product| product == self.id) => {
+                self.findings.push(finding);
+            }
+            Content::Archived => self.chains.may_have_begun(),
+            _ => {}
+        }
+    }
+
+    fn finish(mut self) -> History {
+        self.findings.extend(self.chains.finish(|_| None));
+        self.records.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        let records: Vec<Value> = self.records.into_iter().map(|(_, _, document)| document).collect();
+        // A finding that names no product is of interest only where there is a gap.
+        let own = |finding: &Finding| finding.product_id == Some(self.id);
+        if !self.findings.iter().any(own) && !records.is_empty() {
+            self.findings.retain(own);
+        }
+        History { product_id: self.id, records, findings: self.findings }
+    }
+}
+
+/// A line for each record, and what is wrong.
+pub fn text(history: &History) -> String {
+    let rows: Vec<[String; 6]> = history.records.iter().map(row).collect();
+    let mut text = format!("Product {}\n\n", history.product_id);
+    text.push_str(&table(["time (UTC)", "what", "outcome", "version", "by", "event: what it changed"], &rows));
+    if history.findings.is_empty() {
+        text.push_str("\nIts chain holds.");
+    } else {
+        text.push_str("\nBROKEN:\n");
+        text.extend(history.findings.iter().map(|finding| format!("  {finding}\n")));
+        text.truncate(text.trim_end().len());
+    }
+    text
+}
+
+fn row(record: &Value) -> [String; 6] {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if record["recordType"] == "OUT_OF_BAND" {
+        let what = format!("{} {}", text(&record["changeType"]), text(&record["key"]["SK"]));
+        let changed = differences(record.get("before"), record.get("after"));
+        let by = if record["cause"] == "TTL" { "expired" } else { "by hand" };
+        return [
+            text(&record["observedAt"]),
+            "OUT OF BAND".to_owned(),
+            String::new(),
+            String::new(),
+            by.to_owned(),
+            if by == "expired" { what } else { format!("{what}: {changed}") },
+        ];
+    }
+    let outcome = match record["reason"].as_str() {
+        Some(reason) => format!("{} {reason}", text(&record["outcome"])),
+        None => text(&record["outcome"]),
+    };
+    let actor = [&record["actor"]["apiKeyId"], &record["actor"]["sourceIp"]].map(text);
+    let changed = match (&record["type"], &record["outcome"]) {
+        (kind, outcome) if outcome != "APPLIED" || kind == "DELETE" => String::new(),
+        _ => format!(": {}", differences(record.get("before"), record.get("after"))),
+    };
+    [
+        text(&record["occurredAt"]),
+        text(&record["type"]),
+        outcome,
+        record["version"].as_u64().map(|version| version.to_string()).unwrap_or_default(),
+        actor.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+        format!("{}{changed}", text(&record["eventId"])),
+    ]
+}
+
+/// The members that differ, but for those that differ by every change: `price "19.99" → "17.50"`.
+fn differences(before: Option<&Value>, after: Option<&Value>) -> String {
+    const ALWAYS: [&str; 5] = ["version", "updatedAt", "lastEventId", "chainHash", "PK"];
+    const FIRST: [&str; 5] = ["productId", "status", "createdAt", "SK", "expiresAt"];
+    const LONGEST: usize = 60;
+    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
+    let (old, new) = (members(before), members(after));
+    let shown = |value: &Value| {
+        let text = value.to_string();
+        let cut: String = text.chars().take(LONGEST).collect();
+        if cut.len() < text.len() { format!("{cut}…") } else { cut }
+    };
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changes: Vec<String> = names
+        .into_iter()
+        .filter(|name| !ALWAYS.contains(&name.as_str()))
+        .filter(|name| before.is_some() && after.is_some() || !FIRST.contains(&name.as_str()))
+        .filter_map(|name| match (old.get(name), new.get(name)) {
+            (Some(old), Some(new)) if old == new => None,
+            (Some(old), Some(new)) => Some(format!("{name} {} → {}", shown(old), shown(new))),
+            (None, Some(new)) => Some(format!("{name} {}", shown(new))),
+            (Some(old), None) => Some(format!("{name} {} → gone", shown(old))),
+            (None, None) => None,
+        })
+        .collect();
+    changes.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_says_what_changed() {
+        let product = json!({"name": "Lamp", "price": "1.00", "version": 1, "status": "ACTIVE"});
+        let mut other = product.clone();
+        other["price"] = json!("2.00");
+        other["sku"] = json!("S");
+        let update = json!({"recordType": "CHANGE", "type": "UPDATE", "outcome": "APPLIED", "version": 2, "eventId": "e",
+            "occurredAt": "t", "actor": {"apiKeyId": "k"}, "before": product, "after": other});
+        assert_eq!(row(&update), ["t", "UPDATE", "APPLIED", "2", "k", "e: price \"1.00\" → \"2.00\", sku \"S\""]);
+        let back = differences(Some(&other), Some(&product));
+        assert_eq!(back, "price \"2.00\" → \"1.00\", sku \"S\" → gone");
+        let create = json!({"recordType": "CHANGE", "type": "CREATE", "outcome": "APPLIED", "version": 1, "eventId": "e",
+            "occurredAt": "t", "actor": {}, "after": product});
+        assert_eq!(row(&create)[5], "e: name \"Lamp\", price \"1.00\"");
+        let rejected = json!({"recordType": "CHANGE", "type": "DELETE", "outcome": "REJECTED", "reason": "NOT_FOUND",
+            "eventId": "e", "occurredAt": "t", "actor": {"apiKeyId": "k", "sourceIp": "i"}});
+        assert_eq!(row(&rejected), ["t", "DELETE", "REJECTED NOT_FOUND", "", "k i", "e"]);
+        let edit = json!({"recordType": "OUT_OF_BAND", "cause": "MANUAL", "changeType": "MODIFY", "observedAt": "t",
+            "key": {"SK": "META"}, "before": {"name": "a"}, "after": {"name": "x".repeat(80)}});
+        assert_eq!(row(&edit)[4], "by hand");
+        assert!(row(&edit)[5].starts_with("MODIFY META: name \"a\" → \"xxx") && row(&edit)[5].ends_with('…'));
+        let expired = json!({"recordType": "OUT_OF_BAND", "cause": "TTL", "changeType": "REMOVE", "observedAt": "t",
+            "key": {"SK": "EVENT#1"}, "before": {"name": "a"}});
+        assert_eq!(row(&expired), ["t", "OUT OF BAND", "", "", "expired", "REMOVE EVENT#1"]);
+    }
+
+    #[test]
+    fn an_id_is_taken_as_it_was_copied() {
+        let id = "3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03";
+        assert_eq!(product(&format!(" {} ", id.to_uppercase())).unwrap().to_string(), id);
+        assert!(product("lamp").is_err());
+    }
+}

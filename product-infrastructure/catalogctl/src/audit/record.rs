@@ -1,0 +1,488 @@
+//! One object of the audit bucket, checked by itself: its key, its bytes, its form, its hash, and that its members do not
+//! contradict each other. What it takes two objects to see is in [`super::chain`].
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::finding::{Fault, Finding};
+use super::ids::{EventId, ProductId, date_of, day_folder};
+use super::json::{Digest, canonical, digest, sha256, stored};
+
+/// A record that is right by itself.
+#[derive(Debug, Clone)]
+pub enum Record {
+    Change(Box<Change>),
+    OutOfBand(Box<OutOfBand>),
+}
+
+/// What became of one change event: a journal entry.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub event_id: EventId,
+    pub product_id: ProductId,
+    /// The product's version after it; `None` without a product.
+    pub version: Option<u64>,
+    /// When it was decided, in milliseconds since 1970.
+    pub recorded_at: u64,
+    /// Of the object's bytes.
+    pub digest: Digest,
+    /// `None` unless it was applied.
+    pub link: Option<Link>,
+    pub document: Value,
+}
+
+/// What holds an applied change in its product's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub hash: Digest,
+    pub prev_hash: Digest,
+    pub version: u64,
+    pub fingerprint: Digest,
+    /// Digest of the product as it was, and the change that had made it so; `None` for a CREATE.
+    pub before: Option<(Digest, EventId)>,
+    /// Digest of the product as it became.
+    pub after: Digest,
+}
+
+/// A change of the table that no event announced.
+#[derive(Debug, Clone)]
+pub struct OutOfBand {
+    /// The item's product, when its key names one.
+    pub product_id: Option<ProductId>,
+    /// Removed by DynamoDB when it expired, not by a hand.
+    pub by_ttl: bool,
+    /// In milliseconds since 1970.
+    pub observed_at: u64,
+    pub document: Value,
+}
+
+impl Record {
+    pub fn product_id(&self) -> Option<ProductId> {
+        match self {
+            Self::Change(change) => Some(change.product_id),
+            Self::OutOfBand(change) => change.product_id,
+        }
+    }
+
+    pub fn document(&self) -> &Value {
+        match self {
+            Self::Change(change) => &change.document,
+            Self::OutOfBand(change) => &change.document,
+        }
+    }
+
+    /// When it happened, in milliseconds since 1970: of a change, when its event was made.
+    pub fn millis(&self) -> u64 {
+        match self {
+            Self::Change(change) => change.event_id.millis(),
+            Self::OutOfBand(change) => change.observed_at,
+        }
+    }
+}
+
+/// Whether a key's folder is one of the two that hold records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place<'a> {
+    Event(EventId),
+    OutOfBand(&'a str),
+}
+
+fn place(key: &str) -> Result<Place<'_>, Finding> {
+    let foreign = |why: &str| Finding::new(key, Fault::Foreign, why);
+    let name = key.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+    let name = name.ok_or_else(|| foreign("no audit record has such a key"))?;
+    if key.starts_with("out-of-band/") {
+        return Ok(Place::OutOfBand(name));
+    }
+    if !key.starts_with("events/") {
+        return Err(foreign("audit records lie under events/ and out-of-band/ only"));
+    }
+    let id = EventId::parse(name).ok_or_else(|| foreign("its name is no event id"))?;
+    if id.object_key() != key {
+        return Err(foreign(&format!("the event id is of another day; its record's key is {}", id.object_key())));
+    }
+    Ok(Place::Event(id))
+}
+
+/// Reads an object and checks all that it shows by itself. The first thing that is wrong is returned.
+pub fn check(key: &str, bytes: &[u8]) -> Result<Record, Finding> {
+    let place = place(key)?;
+    let document: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let how = format!("{} bytes are no JSON text: {error}", bytes.len());
+        Finding::new(key, Fault::Unreadable, how)
+    })?;
+    let record = match document["recordType"].as_str() {
+        Some("CHANGE") => Record::Change(Box::new(change(key, document, bytes)?)),
+        Some("OUT_OF_BAND") => Record::OutOfBand(Box::new(out_of_band(key, document, bytes)?)),
+        _ => return Err(Finding::new(key, Fault::Schema, "/recordType is neither CHANGE nor OUT_OF_BAND")),
+    };
+    match (&record, place) {
+        (Record::Change(change), Place::Event(id)) if change.event_id == id => Ok(record),
+        (Record::OutOfBand(change), Place::OutOfBand(name)) if change.document["streamEventId"] == name => {
+            let folder = day_folder("out-of-band", date_of(change.observed_at));
+            let due = format!("{folder}/{name}.json");
+            if key == due { Ok(record) } else { Err(misplaced(key, &due)) }
+        }
+        (Record::Change(change), _) => Err(misplaced(key, &change.event_id.object_key()).of(change.product_id)),
+        (Record::OutOfBand(_), _) => Err(misplaced(key, "another")),
+    }
+}
+
+/// Checks a journal entry by itself, wherever it comes from.
+pub fn check_entry(key: &str, document: Value) -> Result<Change, Finding> {
+    let bytes = stored(&document).into_bytes();
+    change(key, document, &bytes)
+}
+
+fn misplaced(key: &str, due: &str) -> Finding {
+    Finding::new(key, Fault::Key, format!("it holds a record whose key is {due}"))
+}
+
+fn change(key: &str, document: Value, bytes: &[u8]) -> Result<Change, Finding> {
+    keeps(&JOURNAL_ENTRY, key, &document)?;
+    // What the schema demands is there.
+    let missing = || Finding::new(key, Fault::Schema, "a member that the schema demands is not there");
+    let product_id = document["productId"].as_str().and_then(ProductId::parse).ok_or_else(missing)?;
+    let event_id = document["eventId"].as_str().and_then(EventId::parse).ok_or_else(missing)?;
+    let recorded_at = document["recordedAt"].as_str().and_then(millis).ok_or_else(missing)?;
+    if stored(&document).as_bytes() != bytes {
+        let why = "what it says is well-formed, but in other bytes than audit-logger writes for it";
+        return Err(Finding::new(key, Fault::Bytes, why).of(product_id));
+    }
+    let link = if document["outcome"] == "APPLIED" {
+        let link = link(&document).map_err(|(fault, why)| Finding::new(key, fault, why).of(product_id))?;
+        Some(link)
+    } else {
+        // Not hashed, but what could not be hashed is no journal entry either.
+        canonical(&document).map_err(|error| Finding::new(key, Fault::Schema, error.to_string()).of(product_id))?;
+        None
+    };
+    let version = document["version"].as_u64();
+    Ok(Change { event_id, product_id, version, recorded_at, digest: sha256(bytes), link, document })
+}
+
+type Wrong = (Fault, String);
+
+/// The applied entry's place in the chain, after its hash and its content were found right.
+fn link(document: &Value) -> Result<Link, Wrong> {
+    let canonical = |value: &Value| canonical(value).map_err(|error| (Fault::Schema, error.to_string()));
+    let member = |name: &str| -> Result<Digest, Wrong> {
+        document[name].as_str().and_then(digest).ok_or_else(|| (Fault::Schema, format!("/{name} is no digest")))
+    };
+    let (hash, prev_hash, fingerprint) = (member("hash")?, member("prevHash")?, member("fingerprint")?);
+    let mut hashed = document.clone();
+    hashed.as_object_mut().map(|members| members.remove("hash"));
+    if sha256(canonical(&hashed)?) != hash {
+        return Err((Fault::Hash, "its hash is not that of its content: it was altered".to_owned()));
+    }
+    consistent(document).map_err(|why| (Fault::Content, why))?;
+    if document["type"] != "DELETE" {
+        let asked = json!({"product": content(&document["after"])});
+        if sha256(canonical(&asked)?) != fingerprint {
+            return Err((Fault::Content, "its fingerprint is not that of the product in `after`".to_owned()));
+        }
+    }
+    let before = match document.get("before") {
+        Some(before) => {
+            let event = before["lastEventId"].as_str().and_then(EventId::parse);
+            let event = event.ok_or_else(|| (Fault::Schema, "/before/lastEventId is no event id".to_owned()))?;
+            Some((product_digest(before), event))
+        }
+        None => None,
+    };
+    let after = product_digest(&document["after"]);
+    let version = document["version"].as_u64().unwrap_or_default();
+    Ok(Link { hash, prev_hash, version, fingerprint, before, after })
+}
+
+/// What "APPLIED makes a product …" in the contract says of an entry's own members.
+fn consistent(entry: &Value) -> Result<(), String> {
+    let after = &entry["after"];
+    let equal = |what: &str, one: &Value, other: &Value| {
+        if one == other { Ok(()) } else { Err(format!("{what}: {one} is not {other}")) }
+    };
+    equal("after.productId and productId", &after["productId"], &entry["productId"])?;
+    equal("after.lastEventId and eventId", &after["lastEventId"], &entry["eventId"])?;
+    equal("after.version and version", &after["version"], &entry["version"])?;
+    equal("after.updatedAt and occurredAt", &after["updatedAt"], &entry["occurredAt"])?;
+    let Some(before) = entry.get("before") else {
+        return equal("after.createdAt and occurredAt", &after["createdAt"], &entry["occurredAt"]);
+    };
+    equal("before.productId and productId", &before["productId"], &entry["productId"])?;
+    equal("before.createdAt and after.createdAt", &before["createdAt"], &after["createdAt"])?;
+    if let Some(expected) = entry.get("expectedVersion") {
+        equal("expectedVersion and before.version", expected, &before["version"])?;
+    }
+    if entry["type"] == "DELETE" && content(before) != content(after) {
+        return Err("a DELETE changed the product's content".to_owned());
+    }
+    let number = |product: &Value| product["version"].as_u64().unwrap_or_default();
+    if number(after) != number(before) + 1 {
+        return Err(format!("it goes from version {} to version {}", number(before), number(after)));
+    }
+    Ok(())
+}
+
+/// Digest of a product, the same whether its price is text, as in a record, or a number of minor units, as in the table.
+///
+/// The schema has made sure that a price has exactly its currency's minor digits.
+pub fn product_digest(product: &Value) -> Digest {
+    let mut members = product.as_object().cloned().unwrap_or_default();
+    if let Some(price) = members.remove("price") {
+        members.insert("priceMinor".to_owned(), minor_units(price.as_str().unwrap_or_default()).into());
+    } else if let Some(Value::Number(units)) = members.get("priceMinor") {
+        let units = units.to_string();
+        members.insert("priceMinor".to_owned(), units.into());
+    }
+    sha256(stored(&Value::Object(members)))
+}
+
+/// The digits of a price's minor units: those of the price, without point and leading zeros.
+pub fn minor_units(price: &str) -> String {
+    let digits = price.replace('.', "");
+    match digits.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        significant => significant.to_owned(),
+    }
+}
+
+/// What a client says of a product: a product without what the catalogue adds.
+fn content(product: &Value) -> Value {
+    const ADDED: [&str; 6] = ["productId", "status", "version", "createdAt", "updatedAt", "lastEventId"];
+    let members = product.as_object().cloned().unwrap_or_default();
+    Value::Object(members.into_iter().filter(|(name, _)| !ADDED.contains(&name.as_str())).collect())
+}
+
+fn out_of_band(key: &str, document: Value, bytes: &[u8]) -> Result<OutOfBand, Finding> {
+    keeps(&OUT_OF_BAND, key, &document)?;
+    if stored_out_of_band(&document).as_bytes() != bytes {
+        let why = "what it says is well-formed, but in other bytes than audit-logger writes for it";
+        return Err(Finding::new(key, Fault::Bytes, why));
+    }
+    let observed_at = document["observedAt"].as_str().and_then(millis);
+    let product_id = document["key"]["PK"].as_str().and_then(|pk| ProductId::parse(pk.strip_prefix("PRODUCT#")?));
+    Ok(OutOfBand {
+        product_id,
+        by_ttl: document["cause"] == "TTL",
+        observed_at: observed_at.ok_or_else(|| Finding::new(key, Fault::Schema, "/observedAt is no time"))?,
+        document,
+    })
+}
+
+/// The form in which audit-logger writes an out-of-band record: its own members in the contract's order, what comes from
+/// the table sorted by name.
+pub fn stored_out_of_band(document: &Value) -> String {
+    const ORDER: [&str; 9] =
+        ["schemaVersion", "recordType", "cause", "streamEventId", "changeType", "observedAt", "key", "before", "after"];
+    let members: Vec<String> =
+        ORDER.into_iter().filter_map(|name| Some(format!("\"{name}\":{}", stored(document.get(name)?)))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Milliseconds since 1970 of a time as the contract writes it.
+pub fn millis(text: &str) -> Option<u64> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+static JOURNAL_ENTRY: LazyLock<Validator> = LazyLock::new(|| validator("journalEntry"));
+static OUT_OF_BAND: LazyLock<Validator> = LazyLock::new(|| validator("outOfBand"));
+
+/// One of the two kinds of the audit record's schema, so that a message is about this kind and not about both.
+fn validator(kind: &str) -> Validator {
+    let schema: Value = serde_json::from_str(include_str!("../../../contracts/audit-record.schema.json"))
+        .expect("the contract's schema is JSON");
+    let mut schema: Map<String, Value> = schema.as_object().cloned().expect("the contract's schema is an object");
+    schema.remove("oneOf");
+    schema.insert("$ref".to_owned(), json!(format!("#/$defs/{kind}")));
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&Value::Object(schema))
+        .expect("the contract's schema is a JSON Schema")
+}
+
+fn keeps(validator: &Validator, key: &str, document: &Value) -> Result<(), Finding> {
+    match validator.iter_errors(document).next() {
+        None => Ok(()),
+        Some(error) => Err(Finding::new(key, Fault::Schema, violation(&error))),
+    }
+}
+
+/// Where a document breaks its schema, and how; the value itself is not quoted.
+pub fn violation(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let path = if path.is_empty() { "it".to_owned() } else { path };
+    let how: String = error.masked_with("the value").to_string().chars().take(200).collect();
+    format!("{path}: {how}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The golden examples, as audit-logger writes them.
+    fn examples(folder: &str) -> Vec<(String, Value)> {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/examples")).join(folder);
+        let mut examples: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+                (name, serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+            })
+            .collect();
+        examples.sort_by(|(one, _): &(String, Value), (other, _)| one.cmp(other));
+        assert!(!examples.is_empty());
+        examples
+    }
+
+    fn object(document: &Value) -> (String, Vec<u8>) {
+        if document["recordType"] == "OUT_OF_BAND" {
+            let observed = millis(document["observedAt"].as_str().unwrap()).unwrap();
+            let folder = day_folder("out-of-band", date_of(observed));
+            let key = format!("{folder}/{}.json", document["streamEventId"].as_str().unwrap());
+            return (key, stored_out_of_band(document).into_bytes());
+        }
+        let id = EventId::parse(document["eventId"].as_str().unwrap()).unwrap();
+        (id.object_key(), stored(document).into_bytes())
+    }
+
+    #[test]
+    fn each_golden_example_is_right_by_itself() {
+        for folder in ["journal-entry/valid", "audit-record/valid"] {
+            for (name, document) in examples(folder) {
+                let (key, bytes) = object(&document);
+                let record = check(&key, &bytes).unwrap_or_else(|finding| panic!("{name}: {finding}"));
+                assert_eq!(record.document(), &document, "{name}");
+                assert!(record.product_id().is_some() && record.millis() > 1_700_000_000_000, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_invalid_example_is_found() {
+        for folder in ["journal-entry/invalid", "audit-record/invalid"] {
+            for (name, document) in examples(folder) {
+                let bytes = serde_json::to_vec(&document).unwrap();
+                let id = document["eventId"].as_str().and_then(EventId::parse);
+                let key = id.map_or_else(|| "out-of-band/year=2026/x.json".to_owned(), EventId::object_key);
+                assert!(check(&key, &bytes).is_err(), "{name}");
+            }
+        }
+    }
+
+    fn fault(key: &str, bytes: &[u8]) -> Fault {
+        check(key, bytes).unwrap_err().fault
+    }
+
+    #[test]
+    fn a_key_belongs_to_one_record() {
+        let entries = examples("journal-entry/valid");
+        let (key, bytes) = object(&entries[0].1);
+        let (other_key, _) = object(&entries[1].1);
+        assert_eq!(fault(&other_key, &bytes), Fault::Key);
+        let (name, day) = (key.rsplit('/').next().unwrap(), "events/year=2026/month=03/day=01");
+        assert_eq!(fault(&format!("{day}/{name}"), &bytes), Fault::Foreign);
+        for key in ["events/notes.txt", "events/year=2026/month=01/day=31/x.json", "copy/x.json", "x"] {
+            assert_eq!(fault(key, &bytes), Fault::Foreign, "{key}");
+        }
+        let out_of_band = examples("audit-record/valid").into_iter().find(|(name, _)| name.contains("ttl")).unwrap().1;
+        let (right, content) = object(&out_of_band);
+        assert_eq!(fault(&right.replace("/day=01/", "/day=02/"), &content), Fault::Key);
+        assert_eq!(fault(&right.replace(".json", "0.json"), &content), Fault::Key);
+        assert_eq!(fault(&right, &bytes), Fault::Key, "a change among the out-of-band records");
+        assert_eq!(fault(&key, &content), Fault::Key, "an out-of-band record among the changes");
+    }
+
+    #[test]
+    fn the_same_content_in_other_bytes_is_found() {
+        for (_, document) in examples("audit-record/valid") {
+            let (key, bytes) = object(&document);
+            let text = String::from_utf8(bytes).unwrap();
+            for other in [format!("{text}\n"), text.replacen(':', ": ", 1), text.replacen("{\"", "{\"\\u0", 1)] {
+                assert!(matches!(fault(&key, other.as_bytes()), Fault::Bytes | Fault::Unreadable), "{other}");
+            }
+            let twice = text.replacen('{', "{\"schemaVersion\":1,", 1);
+            assert_eq!(fault(&key, twice.as_bytes()), Fault::Bytes);
+            assert_eq!(fault(&key, &text.as_bytes()[..text.len() - 1]), Fault::Unreadable);
+        }
+    }
+
+    /// Makes the hash right again after a change of the content.
+    fn rehash(document: &mut Value) {
+        document.as_object_mut().unwrap().remove("hash");
+        let hash = serde_json_canonicalizer::to_vec(document).unwrap();
+        document["hash"] = json!(super::super::json::hex(&sha256(hash)));
+    }
+
+    #[test]
+    fn members_that_contradict_each_other_are_found_even_under_a_right_hash() {
+        let update = examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-4")).unwrap().1;
+        type Change = fn(&mut Value);
+        let changes: [(&str, Change); 7] = [
+            ("after.version", |entry| entry["after"]["version"] = json!(7)),
+            ("after.lastEventId", |entry| entry["after"]["lastEventId"] = entry["before"]["lastEventId"].clone()),
+            ("after.updatedAt", |entry| entry["after"]["updatedAt"] = json!("2026-01-31T12:00:00.001Z")),
+            ("createdAt", |entry| entry["before"]["createdAt"] = json!("2026-01-31T12:00:00.001Z")),
+            ("productId", |entry| entry["productId"] = json!("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c04")),
+            ("fingerprint", |entry| entry["after"]["name"] = json!("Another name")),
+            ("version", |entry| entry["before"]["version"] = json!(5)),
+        ];
+        for (what, change) in changes {
+            let mut altered = update.clone();
+            change(&mut altered);
+            let (key, bytes) = object(&altered);
+            assert_eq!(fault(&key, &bytes), Fault::Hash, "{what}");
+            rehash(&mut altered);
+            let (key, bytes) = object(&altered);
+            let finding = check(&key, &bytes).unwrap_err();
+            assert_eq!(finding.fault, Fault::Content, "{what}");
+            assert!(finding.why.contains(what), "{what}: {}", finding.why);
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_changes_the_content_is_found() {
+        let mut entry =
+            examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-7")).unwrap().1;
+        entry["after"]["name"] = json!("Another name");
+        rehash(&mut entry);
+        let (key, bytes) = object(&entry);
+        assert!(check(&key, &bytes).unwrap_err().why.contains("DELETE"));
+    }
+
+    #[test]
+    fn a_violation_names_the_member_and_not_its_value() {
+        let mut entry =
+            examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-4")).unwrap().1;
+        entry["after"]["price"] = json!("secret");
+        let (key, bytes) = object(&entry);
+        let finding = check(&key, &bytes).unwrap_err();
+        assert!(finding.why.starts_with("/after/price: "), "{}", finding.why);
+        assert!(!finding.why.contains("secret"), "{}", finding.why);
+    }
+
+    #[test]
+    fn a_price_is_the_same_in_a_record_and_in_the_table() {
+        for (price, minor) in [("19.99", "1999"), ("0.05", "5"), ("0.00", "0"), ("1200", "1200"), ("12.500", "12500")] {
+            assert_eq!(minor_units(price), minor);
+            let units: u64 = minor.parse().unwrap();
+            let (text, number) = (json!({"price": price, "a": 1}), json!({"a": 1, "priceMinor": units}));
+            assert_eq!(product_digest(&text), product_digest(&number));
+        }
+    }
+
+    #[test]
+    fn a_change_that_was_not_applied_holds_no_fraction() {
+        let mut entry =
+            examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-3")).unwrap().1;
+        entry["version"] = serde_json::from_str("1.0").unwrap();
+        let (key, bytes) = object(&entry);
+        assert_eq!(fault(&key, &bytes), Fault::Schema);
+    }
+}

@@ -1,0 +1,200 @@
+//! The products table, as far as it can be compared with the audit log: its products and the last 90 days' journal.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+
+use super::finding::{Fault, Finding};
+use super::ids::{EventId, ProductId};
+use super::json::{digest, sha256, stored};
+use super::record::{millis, product_digest};
+use super::verification::{EntryFacts, ProductFacts, TableFacts};
+use crate::progress::Meter;
+
+/// An item, attribute by attribute.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Parts in which the table is read at the same time.
+const SEGMENTS: i32 = 4;
+/// Members of a product item beside the product's own.
+const ONLY_STORED: [&str; 8] =
+    ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "chainHash", "createEventId", "createFingerprint"];
+/// Members of a journal item beside the entry's own.
+const TABLE_ATTRIBUTES: [&str; 3] = ["PK", "SK", "expiresAt"];
+
+/// A table that is read.
+#[derive(Debug, Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    /// Hands each item of the table to `take`, in no order. Reads all of it, at the price of a scan.
+    pub async fn scan(&self, meter: &Meter, mut take: impl FnMut(Item)) -> Result<()> {
+        let mut pages = stream::iter(0..SEGMENTS)
+            .map(|segment| {
+                self.client
+                    .scan()
+                    .table_name(&self.name)
+                    .segment(segment)
+                    .total_segments(SEGMENTS)
+                    .consistent_read(true)
+                    .into_paginator()
+                    .items()
+                    .send()
+            })
+            .map(|items| stream::unfold(items, |mut items| async { Some((items.next().await?, items)) }).boxed())
+            .flatten_unordered(None);
+        let mut read = 0_u64;
+        while let Some(item) = pages.try_next().await.with_context(|| format!("{} cannot be read", self.name))? {
+            read += 1;
+            if read.is_multiple_of(100) {
+                meter.now(format!("{read} items"));
+            }
+            take(item);
+        }
+        Ok(())
+    }
+
+    /// What the whole table says.
+    pub async fn facts(&self, meter: &Meter) -> Result<TableFacts> {
+        let mut facts = TableFacts::default();
+        self.scan(meter, |item| match read(item) {
+            Some(Ok(Known::Product(product, known))) => {
+                facts.products.insert(product, known);
+            }
+            Some(Ok(Known::Entry(event, entry))) => {
+                facts.journal.insert(event, entry);
+            }
+            Some(Err(finding)) => facts.findings.push(finding),
+            None => {}
+        })
+        .await?;
+        Ok(facts)
+    }
+
+    /// A product's item as it is now, and its journal after an event.
+    pub async fn product(
+        &self,
+        product: ProductId,
+        after: Option<EventId>,
+    ) -> Result<(Option<ProductFacts>, Vec<(EventId, EntryFacts)>)> {
+        let failed = || format!("product {product} cannot be read from {}", self.name);
+        let item = self.item(product, "META").await.with_context(failed)?;
+        let facts = item.and_then(read).and_then(|known| match known {
+            Ok(Known::Product(_, facts)) => Some(facts),
+            _ => None,
+        });
+        let after = after.map_or_else(|| "EVENT#".to_owned(), |event| format!("EVENT#{event}"));
+        let items: Vec<Item> = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("PK = :product AND SK BETWEEN :after AND :end")
+            .expression_attribute_values(":product", AttributeValue::S(format!("PRODUCT#{product}")))
+            .expression_attribute_values(":after", AttributeValue::S(after))
+            // '$' is the character after '#'.
+            .expression_attribute_values(":end", AttributeValue::S("EVENT$".to_owned()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .with_context(failed)?;
+        let entries = items.into_iter().filter_map(read).filter_map(|known| match known {
+            Ok(Known::Entry(event, entry)) => Some((event, entry)),
+            _ => None,
+        });
+        Ok((facts, entries.collect()))
+    }
+
+    /// One item, strongly consistent.
+    pub async fn item(&self, product: ProductId, sk: &str) -> Result<Option<Item>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key("PK", AttributeValue::S(format!("PRODUCT#{product}")))
+            .key("SK", AttributeValue::S(sk.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .with_context(|| format!("{} does not answer", self.name))?;
+        Ok(answer.item)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// What an item is.
+#[derive(Debug)]
+pub enum Known {
+    Product(ProductId, ProductFacts),
+    Entry(EventId, EntryFacts),
+}
+
+/// Reads an item; `None` for one that is neither product nor journal entry.
+pub fn read(item: Item) -> Option<Result<Known, Finding>> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    let (pk, sk) = (text("PK"), text("SK"));
+    let product = ProductId::parse(pk.strip_prefix("PRODUCT#")?);
+    let broken = |what: &str| Finding::new(format!("{pk} {sk}"), Fault::Table, format!("the table's item {what}"));
+    if sk != "META" && !sk.starts_with("EVENT#") {
+        return None;
+    }
+    let Some(product) = product else { return Some(Err(broken("has a key that names no product"))) };
+    let Ok(document) = serde_dynamo::from_item::<_, Value>(item) else {
+        return Some(Err(broken("cannot be read").of(product)));
+    };
+    let known = match sk.strip_prefix("EVENT#") {
+        None => product_facts(&document).map(|facts| Known::Product(product, facts)),
+        Some(id) => entry_facts(product, id, document),
+    };
+    Some(known.ok_or_else(|| broken("lacks members, or has some that cannot be").of(product)))
+}
+
+fn product_facts(item: &Value) -> Option<ProductFacts> {
+    let event = |name: &str| item[name].as_str().and_then(EventId::parse);
+    let hash = |name: &str| item[name].as_str().and_then(digest);
+    let members = item.as_object()?.iter().filter(|(name, _)| !ONLY_STORED.contains(&name.as_str()));
+    let product = Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect());
+    Some(ProductFacts {
+        version: item["version"].as_u64()?,
+        last_event: event("lastEventId")?,
+        chain_hash: hash("chainHash")?,
+        product: product_digest(&product),
+        created: (event("createEventId")?, hash("createFingerprint")?),
+    })
+}
+
+fn entry_facts(product: ProductId, id: &str, item: Value) -> Option<Known> {
+    let event = EventId::parse(id)?;
+    let entry = entry(item);
+    let recorded_at = entry["recordedAt"].as_str().and_then(millis)?;
+    Some(Known::Entry(event, EntryFacts { product, digest: sha256(stored(&entry)), recorded_at }))
+}
+
+/// A journal item without what only the table has: the journal entry.
+pub fn entry(item: Value) -> Value {
+    let mut entry = item;
+    if let Some(members) = entry.as_object_mut() {
+        members.retain(|name, _| !TABLE_ATTRIBUTES.contains(&name.as_str()));
+    }
+    entry
+}

@@ -1,0 +1,90 @@
+//! From which day to which day.
+
+use time::Date;
+use time::macros::format_description;
+
+use super::ids::day_folder;
+
+/// Days in UTC, both included; an end that is not given is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    pub from: Option<Date>,
+    pub to: Option<Date>,
+}
+
+/// A stretch of keys: those after `after`, before `before`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub after: String,
+    pub before: Option<String>,
+}
+
+impl Window {
+    pub fn is_whole(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn contains(&self, date: Date) -> bool {
+        self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
+    }
+
+    /// The keys of the objects under a prefix whose days are in the window.
+    pub fn keys(&self, prefix: &str) -> Keys {
+        // Keys sort as the days do that they name. '0' is the character after '/'.
+        let after = self.from.map_or_else(|| format!("{prefix}/"), |from| format!("{}/", day_folder(prefix, from)));
+        let before = self.to.map_or_else(|| format!("{prefix}0"), |to| format!("{}0", day_folder(prefix, to)));
+        Keys { after, before: Some(before) }
+    }
+
+    /// All keys that there are; in a window that is not whole, those of its days.
+    pub fn all_keys(&self) -> Vec<Keys> {
+        if self.is_whole() {
+            return vec![Keys { after: String::new(), before: None }];
+        }
+        vec![self.keys("events"), self.keys("out-of-band")]
+    }
+}
+
+/// Reads a day, such as `2026-01-31`.
+pub fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| "a day is written as 2026-01-31".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_stretch_of_keys() {
+        let window = Window { from: day("2026-01-31").ok(), to: day("2026-02-01").ok() };
+        let keys = window.keys("events");
+        let inside = |key: &str| key > keys.after.as_str() && key < keys.before.as_deref().unwrap();
+        for (key, expected) in [
+            ("events/year=2026/month=01/day=30/a.json", false),
+            ("events/year=2026/month=01/day=31/a.json", true),
+            ("events/year=2026/month=02/day=01/ffff.json", true),
+            ("events/year=2026/month=02/day=02/a.json", false),
+        ] {
+            assert_eq!(inside(key), expected, "{key}");
+        }
+        assert!(window.contains(day("2026-02-01").unwrap()) && !window.contains(day("2026-02-02").unwrap()));
+        assert_eq!(window.all_keys().len(), 2);
+    }
+
+    #[test]
+    fn an_open_window_is_everything() {
+        let window = Window::default();
+        assert!(window.is_whole() && window.contains(Date::MAX));
+        assert_eq!(window.all_keys(), [Keys { after: String::new(), before: None }]);
+        let keys = Window { to: day("2026-02-01").ok(), ..window }.keys("events");
+        assert!(keys.after.as_str() < "events/year=2020/month=01/day=01/a.json");
+    }
+
+    #[test]
+    fn a_day_is_a_day() {
+        for text in ["", "2026-02-30", "31.1.2026", "2026-1-1"] {
+            assert!(day(text).is_err(), "{text}");
+        }
+    }
+}
