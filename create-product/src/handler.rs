@@ -39,7 +39,6 @@ async fn respond(
     };
     match create_product(products, queue, creating).await? {
         Outcome::Accepted { product_id, event_id } => {
-            tracing::info!(apiRequestId = request_id, productId = %product_id, eventId = %event_id, "accepted");
             accepted(&product_location(request, product_id), product_id, event_id)
         }
         Outcome::KeyReused => {

@@ -7,7 +7,8 @@ use lambda_http::{Body, Request, RequestExt};
 use crate::http::actor::actor;
 use crate::http::error::{ErrorCode, Failure};
 use crate::http::preconditions::Versions;
-use crate::http::response;
+use crate::http::response::{self, AcceptedChange};
+use crate::models::identifiers::{EventId, ProductId};
 use crate::models::timestamp::Timestamp;
 use crate::repositories::change_publisher::ChangePublisher;
 use crate::repositories::current_product::CurrentProducts;
@@ -42,11 +43,7 @@ async fn respond(
         now: Timestamp::now(),
     };
     match delete_product(products, queue, deleting).await? {
-        Outcome::Accepted(event_id) => {
-            tracing::info!(apiRequestId = request_id, productId = %product_id, eventId = %event_id, "accepted");
-            deleted(&event_id.to_string())
-        }
-        Outcome::Deleted(event_id) => deleted(&event_id.to_string()),
+        Outcome::Accepted(event_id) | Outcome::Deleted(event_id) => deleted(product_id, event_id),
         Outcome::NotFound => Err(Failure::not_found()),
         Outcome::OtherVersion => {
             let message = "The product has another version than If-Match names. Read it again.";
@@ -55,8 +52,10 @@ async fn respond(
     }
 }
 
-fn deleted(event_id: &str) -> Result<Response<Body>, Failure> {
+fn deleted(product_id: ProductId, event_id: EventId) -> Result<Response<Body>, Failure> {
     let mut answer = response::empty(StatusCode::NO_CONTENT);
-    answer.headers_mut().insert(EVENT_ID, HeaderValue::try_from(event_id).map_err(Failure::internal)?);
+    let header = HeaderValue::try_from(event_id.to_string()).map_err(Failure::internal)?;
+    answer.headers_mut().insert(EVENT_ID, header);
+    answer.extensions_mut().insert(AcceptedChange { product_id, event_id });
     Ok(answer)
 }

@@ -15,7 +15,7 @@ const RESERVE: Duration = Duration::from_millis(500);
 // One batch at a time comes to a Lambda instance: further threads would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = Config::from_env()?;
+    let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
     let sdk = aws::sdk_config().await;
     let client = aws_sdk_dynamodb::Client::new(&sdk);

@@ -130,7 +130,10 @@ resource "aws_api_gateway_gateway_response" "error" {
     })
   }
 
-  response_parameters = try({ "gatewayresponse.header.Retry-After" = "'${each.value.retry_after}'" }, {})
+  response_parameters = merge(
+    { "gatewayresponse.header.Cache-Control" = "'no-store'" },
+    try({ "gatewayresponse.header.Retry-After" = "'${each.value.retry_after}'" }, {}),
+  )
 }
 
 # A first deployment, because a stage needs one. Later ones are made by whoever changes the API (this root's pipeline,

@@ -42,10 +42,7 @@ async fn respond(
         now: Timestamp::now(),
     };
     match update_product(products, queue, updating).await? {
-        Outcome::Accepted(event_id) => {
-            tracing::info!(apiRequestId = request_id, productId = %product_id, eventId = %event_id, "accepted");
-            accepted(&product_location(request, product_id), product_id, event_id)
-        }
+        Outcome::Accepted(event_id) => accepted(&product_location(request, product_id), product_id, event_id),
         Outcome::NotFound => Err(Failure::not_found()),
         Outcome::OtherVersion => {
             let message = "The product has another version than If-Match names. Read it again.";

@@ -1,4 +1,5 @@
 //! What the tests stand on.
+#![allow(dead_code, reason = "each of the test programs uses some of it")]
 
 pub mod audit_bucket;
 pub mod contract;

@@ -32,6 +32,7 @@ pub enum ErrorCode {
     MalformedJson,
     InvalidCursor,
     InvalidParameter,
+    InvalidRequest,
     NotFound,
     PreconditionFailed,
     PayloadTooLarge,
@@ -49,6 +50,7 @@ impl ErrorCode {
             Self::MalformedJson => "MALFORMED_JSON",
             Self::InvalidCursor => "INVALID_CURSOR",
             Self::InvalidParameter => "INVALID_PARAMETER",
+            Self::InvalidRequest => "INVALID_REQUEST",
             Self::NotFound => "NOT_FOUND",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
@@ -61,9 +63,11 @@ impl ErrorCode {
 
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::ValidationFailed | Self::MalformedJson | Self::InvalidCursor | Self::InvalidParameter => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::ValidationFailed
+            | Self::MalformedJson
+            | Self::InvalidCursor
+            | Self::InvalidParameter
+            | Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

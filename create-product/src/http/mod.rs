@@ -5,4 +5,5 @@ pub mod actor;
 pub mod error;
 pub mod idempotency_key;
 pub mod product_body;
+pub mod proxy_integration;
 pub mod response;

@@ -3,4 +3,5 @@
 pub mod actor;
 pub mod error;
 pub mod preconditions;
+pub mod proxy_integration;
 pub mod response;

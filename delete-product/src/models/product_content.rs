@@ -145,6 +145,11 @@ fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: u64,
     } else if !text.validate_length(None, Some(most), None) {
         found.push(Violation::new(field, "TOO_LONG", format!("must have at most {most} characters")));
     }
+    // Amazon SQS refuses a message that holds one of them (SendMessage, "Unicode characters"). JSON escapes the control
+    // characters that it refuses as well, but not these two.
+    if text.contains(['\u{fffe}', '\u{ffff}']) {
+        found.push(Violation::new(field, "INVALID_FORMAT", "must not contain the noncharacters U+FFFE and U+FFFF"));
+    }
 }
 
 fn check_tags(found: &mut Vec<Violation>, tags: &[String]) {

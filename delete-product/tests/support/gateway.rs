@@ -1,19 +1,28 @@
 //! Requests as API Gateway's proxy integration sends them to a function, and what is read of the answers.
 
+use std::convert::Infallible;
+
+use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyResponse;
 use lambda_http::http::Response;
-use lambda_http::{Body, Request};
+use lambda_http::{Body, Context, LambdaEvent};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+
+use super::openapi;
 
 /// A request on its way: method and path first, the rest as a test needs it.
 pub struct Call {
+    method: String,
+    resource: String,
     event: Value,
 }
 
-#[allow(dead_code, reason = "each function's calls use some of it")]
 impl Call {
     pub fn new(method: &str, resource: &str) -> Self {
         let path = format!("/v1.0{resource}");
         Self {
+            method: method.to_owned(),
+            resource: resource.to_owned(),
             event: json!({
                 "resource": path, "path": path, "httpMethod": method,
                 "headers": {"Host": "api.example"},
@@ -81,13 +90,48 @@ impl Call {
         self
     }
 
-    pub fn request(&self) -> Request {
-        lambda_http::request::from_str(&self.event.to_string()).unwrap()
+    /// The event, for a function that runs as a program of its own.
+    pub fn event(&self) -> &Value {
+        &self.event
+    }
+
+    /// What `function` answers; it must be something that the contract describes.
+    pub async fn answered_by<Function, Answer>(&self, function: Function) -> Response<Body>
+    where
+        Function: FnOnce(LambdaEvent<Box<RawValue>>) -> Answer,
+        Answer: Future<Output = Result<ApiGatewayProxyResponse, Infallible>>,
+    {
+        answer(&self.method, &self.resource, &self.event, function).await
     }
 }
 
+/// What `function` answers to an event, through the JSON of both; it must be something that the contract describes.
+pub async fn answer<Function, Answer>(method: &str, resource: &str, event: &Value, function: Function) -> Response<Body>
+where
+    Function: FnOnce(LambdaEvent<Box<RawValue>>) -> Answer,
+    Answer: Future<Output = Result<ApiGatewayProxyResponse, Infallible>>,
+{
+    let event = RawValue::from_string(event.to_string()).unwrap();
+    let mut context = Context::default();
+    context.request_id = "invocation-1".to_owned();
+    let Ok(answer) = function(LambdaEvent::new(event, context)).await;
+    let answer = as_http(&serde_json::to_value(answer).unwrap());
+    openapi::assert_describes(method, resource, &answer);
+    answer
+}
+
+/// An answer as API Gateway makes HTTP of it.
+pub fn as_http(answer: &Value) -> Response<Body> {
+    let mut response = Response::builder().status(u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap());
+    for (name, values) in answer["multiValueHeaders"].as_object().unwrap() {
+        for value in values.as_array().unwrap() {
+            response = response.header(name, value.as_str().unwrap());
+        }
+    }
+    response.body(answer["body"].as_str().map_or(Body::Empty, |text| Body::Text(text.to_owned()))).unwrap()
+}
+
 /// The body of an answer, as JSON.
-#[allow(dead_code, reason = "not every function's answers have a body")]
 pub fn body(response: &Response<Body>) -> Value {
     serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{error}: {:?}", response.body()))
 }

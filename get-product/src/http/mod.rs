@@ -2,4 +2,5 @@
 
 pub mod error;
 pub mod preconditions;
+pub mod proxy_integration;
 pub mod response;

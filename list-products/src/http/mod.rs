@@ -3,4 +3,5 @@
 pub mod cursor;
 pub mod error;
 pub mod parameters;
+pub mod proxy_integration;
 pub mod response;

@@ -8,6 +8,7 @@ use super::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
 use super::product_item::{Item, ProductItem, UnreadableItem};
 use super::store_error::StoreError;
 use super::table_keys::{name_pk, shard_pk};
+use crate::models::product::Status;
 
 pub struct DynamoDbIndex {
     client: Client,
@@ -52,7 +53,12 @@ impl ProductIndex for DynamoDbIndex {
             let missing = i32::try_from(limit - rows.len()).unwrap_or(i32::MAX);
             let answer = query.clone().limit(missing).set_exclusive_start_key(start).send().await?;
             for item in answer.items.unwrap_or_default() {
-                rows.push(read_row(item)?);
+                let row = read_row(item)?;
+                // The indexes hold active products only. A row that was edited by hand must not be shown, nor must it
+                // take the place of one behind it.
+                if row.product.status == Status::Active {
+                    rows.push(row);
+                }
             }
             start = answer.last_evaluated_key;
             if start.is_none() || rows.len() >= limit {

@@ -38,7 +38,8 @@ pub struct Row {
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait ProductIndex: Send + Sync {
-    /// The first `limit` rows of the partition that lie in `range`, in `order`. Fewer mean that there are no more.
+    /// The first `limit` active products of the partition that lie in `range`, in `order`. Fewer mean that there are no
+    /// more.
     async fn rows(
         &self,
         partition: &Partition,

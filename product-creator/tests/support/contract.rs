@@ -5,7 +5,6 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Fails unless `document` keeps `tests/contracts/{schema}.schema.json`; formats are checked too.
-#[allow(dead_code, reason = "a test that checks examples only reads them")]
 pub fn assert_keeps(schema: &str, document: &Value) {
     let text = std::fs::read_to_string(contracts().join(format!("{schema}.schema.json"))).unwrap();
     let validator =
@@ -16,7 +15,6 @@ pub fn assert_keeps(schema: &str, document: &Value) {
 }
 
 /// The golden examples of a schema, `valid` or `invalid`: file name and text.
-#[allow(dead_code, reason = "not every function reads what another wrote")]
 pub fn examples(schema: &str, validity: &str) -> Vec<(String, String)> {
     let folder = contracts().join("examples").join(schema).join(validity);
     let mut examples: Vec<(String, String)> = std::fs::read_dir(&folder)

@@ -7,7 +7,7 @@ use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 
 use super::error::Failure;
-use super::response::{RETRY_AFTER_SECONDS, json};
+use super::response::{AcceptedChange, RETRY_AFTER_SECONDS, json};
 use crate::models::identifiers::{EventId, ProductId};
 
 #[derive(Serialize)]
@@ -25,6 +25,7 @@ pub fn accepted(location: &str, product_id: ProductId, event_id: EventId) -> Res
     let location = HeaderValue::try_from(location).map_err(Failure::internal)?;
     answer.headers_mut().insert(LOCATION, location);
     answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    answer.extensions_mut().insert(AcceptedChange { product_id, event_id });
     Ok(answer)
 }
 
@@ -37,5 +38,6 @@ pub fn product_location(request: &Request, id: ProductId) -> String {
         _ => "",
     };
     let prefix = path.find(COLLECTION).map_or("", |start| &path[..start]);
+    let prefix = if prefix.bytes().all(|byte| byte.is_ascii_graphic()) { prefix } else { "" };
     format!("{prefix}{COLLECTION}/{id}")
 }

@@ -5,4 +5,5 @@ pub mod actor;
 pub mod error;
 pub mod preconditions;
 pub mod product_body;
+pub mod proxy_integration;
 pub mod response;

@@ -1,5 +1,7 @@
 //! Answers of the API: JSON bodies, and failures in the one envelope.
 
+use std::time::Instant;
+
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use lambda_http::http::{HeaderValue, Response, StatusCode};
 use lambda_http::request::RequestContext;
@@ -7,6 +9,7 @@ use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 
 use super::error::{Detail, ErrorCode, Failure};
+use crate::models::identifiers::{EventId, ProductId};
 
 /// Seconds a caller should wait before trying again, and before looking for an accepted change.
 pub const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -27,30 +30,55 @@ pub fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// What a change was accepted as; travels with its answer to the log line.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptedChange {
+    pub product_id: ProductId,
+    pub event_id: EventId,
+}
+
 /// Runs `work`, turns its failure into the envelope, and logs the one line that each request leaves.
+///
+/// The line has ids, status, code and duration; of a failure inside the system also the cause, which goes nowhere else.
 pub async fn answer<F>(request_id: &str, work: F) -> Response<Body>
 where
     F: Future<Output = Result<Response<Body>, Failure>>,
 {
-    let start = std::time::Instant::now();
-    let (response, code) = match work.await {
-        Ok(response) => (response, None),
-        Err(failed) => {
-            let code = failed.code;
-            (failure(failed, request_id), Some(code))
-        }
-    };
+    let start = Instant::now();
+    let worked = work.await;
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
-    match code {
-        Some(code) => tracing::info!(apiRequestId = request_id, status, code = code.name(), micros, "answered"),
-        None => tracing::info!(apiRequestId = request_id, status, micros, "answered"),
+    match worked {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let change = response.extensions().get::<AcceptedChange>();
+            let product_id = change.map(|change| tracing::field::display(change.product_id));
+            let event_id = change.map(|change| tracing::field::display(change.event_id));
+            tracing::info!(
+                apiRequestId = request_id,
+                status,
+                productId = product_id,
+                eventId = event_id,
+                micros,
+                "answered"
+            );
+            response
+        }
+        Err(failure) => {
+            let (status, code) = (failure.code.status().as_u16(), failure.code.name());
+            match &failure.cause {
+                None => tracing::info!(apiRequestId = request_id, status, code, micros, "answered"),
+                Some(cause) => {
+                    let error = chain(cause.as_ref());
+                    tracing::error!(apiRequestId = request_id, status, code, error, micros, "failed");
+                }
+            }
+            envelope(&failure, request_id)
+        }
     }
-    response
 }
 
-/// A failure in the envelope. Its cause goes to the log, here and nowhere else, and not to the caller.
-pub fn failure(failure: Failure, request_id: &str) -> Response<Body> {
+/// A failure as the caller sees it: without its cause.
+fn envelope(failure: &Failure, request_id: &str) -> Response<Body> {
     #[derive(Serialize)]
     struct Envelope<'a> {
         error: ErrorBody<'a>,
@@ -65,26 +93,26 @@ pub fn failure(failure: Failure, request_id: &str) -> Response<Body> {
         details: &'a [Detail],
     }
 
-    let Failure { code, message, details, cause } = failure;
-    if let Some(cause) = &cause {
-        tracing::error!(apiRequestId = request_id, code = code.name(), error = %chain(cause.as_ref()), "request failed");
-    }
-    let error = ErrorBody { code: code.name(), message: &message, request_id, details: &details };
+    let Failure { code, message, details, cause: _ } = failure;
+    let error = ErrorBody { code: code.name(), message, request_id, details };
     // Strings and an enum: there is nothing in it that JSON cannot hold.
     let mut response = json(code.status(), &Envelope { error }).unwrap_or_else(|_| empty(code.status()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if code == ErrorCode::ServiceUnavailable {
+    if *code == ErrorCode::ServiceUnavailable {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
 }
 
-/// The id under which API Gateway knows the request; its own answers carry the same.
+/// The id under which API Gateway knows the request, which its own answers carry too; without one, the invocation's.
 pub fn request_id(request: &Request) -> String {
-    match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone().unwrap_or_default(),
-        _ => String::new(),
-    }
+    let gateways = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.request_id.as_ref(),
+        _ => None,
+    };
+    let gateways = gateways.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    let invocations = || request.lambda_context_ref().map(|context| &context.request_id);
+    gateways.or_else(invocations).cloned().unwrap_or_default()
 }
 
 /// An error with all its causes, outermost first: the SDK's own text is only "service error".
@@ -110,7 +138,7 @@ mod tests {
     #[test]
     fn a_failure_is_the_envelope_with_all_details() {
         let details = vec![Detail::new("price", "TOO_LONG", "too long"), Detail::new("name", "REQUIRED", "is missing")];
-        let response = failure(Failure::new(ErrorCode::ValidationFailed, "no").with_details(details), "r-1");
+        let response = envelope(&Failure::new(ErrorCode::ValidationFailed, "no").with_details(details), "r-1");
 
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -128,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_never_told_and_an_outage_says_when_to_try_again() {
-        let response = failure(Failure::unavailable("the secret cause"), "r-1");
+        let response = envelope(&Failure::unavailable("the secret cause"), "r-1");
 
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");

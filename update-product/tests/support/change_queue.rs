@@ -21,7 +21,6 @@ pub struct Queue {
     refusal: Option<(StatusCode, &'static str)>,
 }
 
-#[allow(dead_code, reason = "each function's tests use some of it")]
 impl Queue {
     /// The bodies of all messages that it took.
     pub fn all(&self) -> Vec<Value> {
@@ -43,7 +42,6 @@ pub async fn start() -> (Client, Queue) {
 }
 
 /// A client of a queue that refuses every message.
-#[allow(dead_code, reason = "each function's tests use some of it")]
 pub async fn refusing(status: StatusCode, code: &'static str) -> Client {
     serve(Queue { refusal: Some((status, code)), ..Queue::default() }).await
 }
@@ -72,6 +70,14 @@ async fn send_message(State(queue): State<Queue>, headers: HeaderMap, body: Stri
     }
     let request: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(request["QueueUrl"], QUEUE_URL);
+    assert!(is_allowed(request["MessageBody"].as_str().unwrap()), "SQS refuses this message: {request}");
     queue.sent.lock().unwrap().push(serde_json::from_str(request["MessageBody"].as_str().unwrap()).unwrap());
     (StatusCode::OK, Json(json!({"MessageId": "m-1"})))
+}
+
+/// Whether SQS takes a message: "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+/// (Amazon SQS API Reference, SendMessage), and at most 256 KiB of it.
+pub fn is_allowed(message: &str) -> bool {
+    let allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    message.chars().all(allowed) && message.len() <= 262_144
 }

@@ -23,7 +23,6 @@ pub async fn start() -> Client {
 }
 
 /// A client that finds nobody at the other end.
-#[allow(dead_code, reason = "not every test that uses the table also does without it")]
 pub fn unreachable() -> Client {
     // Port 1 of the loopback interface refuses connections at once.
     client("http://127.0.0.1:1")
@@ -71,14 +70,12 @@ async fn create_table(client: &Client) {
 }
 
 /// Stores a JSON object as an item: texts, whole numbers, lists and maps.
-#[allow(dead_code, reason = "not every test stores items by hand")]
 pub async fn put(client: &Client, item: serde_json::Value) {
     let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(item).unwrap();
     client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
 }
 
 /// A stored product as product-creator writes it: version 3, EUR 19.99, active in shard 0.
-#[allow(dead_code, reason = "not every test stores items by hand")]
 pub fn product(id: &str) -> serde_json::Value {
     serde_json::json!({
         "PK": format!("PRODUCT#{id}"),
