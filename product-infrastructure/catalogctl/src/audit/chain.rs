@@ -1,7 +1,7 @@
 //! The hash chains: what two records of one product say of each other.
 //!
 //! Records come in the order of their event ids, which is the order of the objects' keys. Of each product only the end of
-//! its chain is kept, some 400 bytes, so the bucket may be larger than the memory.
+//! its chain is kept, some 500 bytes, so the bucket may be larger than the memory.
 //!
 //! A break between two records says that one of them is not what it was, but not which. The next record decides: whichever
 //! of the two it goes on from was there when it was made. At the end of a chain the table's product decides, if there is
@@ -14,7 +14,7 @@ use super::ids::{EventId, ProductId};
 use super::json::Digest;
 use super::record::{Change, Link};
 
-/// How far back a record may fit that a forged one had pushed away from its predecessor.
+/// How far back a record may fit that forged ones had pushed away from its predecessor.
 const RECENT: usize = 4;
 
 /// All products' chains, as far as they have been followed.
@@ -45,21 +45,44 @@ pub struct Head {
     pub version: u64,
     /// Digest of the product as the record leaves it.
     pub after: Digest,
+    /// Whether the table's journal has the very same record; `None` when it has none of this event.
+    pub vouched: Option<bool>,
 }
 
-/// A break of which it is not yet known which side is wrong. The newer side is the head.
+/// A break between the head and the record before it, of which it is not yet known which side is wrong.
 #[derive(Debug, Clone)]
-enum Open {
-    /// Two continuations of one record; the older one begins with `first` and ends with `end`, the newer one is the head.
-    Fork { first: EventId, end: Head },
-    /// The head does not follow the record before it.
-    Break { before: EventId },
+struct Open {
+    kind: Break,
+    /// The head as it was before, and what it says of the chain's beginning.
+    former: Head,
+    created: Option<(EventId, Digest)>,
+}
+
+#[derive(Debug, Clone)]
+enum Break {
+    /// The head continues an older record, past those from `first` to the former head.
+    Fork { first: EventId },
+    /// The head names `before` as the record before it; `first` is the version that would come next.
+    Gap { before: EventId, first: u64 },
+    /// The head comes next by its version and does not fit.
+    Unfit,
+}
+
+/// What became known of the head of an open break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It is in the chain.
+    Right,
+    /// The chain goes on from the former head: it never was in the chain.
+    Inserted,
+    /// It is not what it was when the next record was made.
+    Altered,
+    Unknown,
 }
 
 impl Chain {
-    fn begin(event: EventId, link: &Link) -> Self {
-        let created = (link.version == 1).then_some((event, link.fingerprint));
-        Self { head: Head::of(event, link), created, recent: Vec::new(), open: None }
+    fn begin(head: Head, link: &Link) -> Self {
+        Self { created: created(head.event, link), head, recent: Vec::new(), open: None }
     }
 
     fn advance(&mut self, head: Head) {
@@ -75,59 +98,139 @@ impl Chain {
         std::iter::once((self.head.event, self.head.hash)).chain(self.recent.iter().rev().copied())
     }
 
-    /// Whether the head is right, given how the chain ends; `None` when that decides nothing.
-    fn head_is_right(&self, (hash, version): (Digest, u64)) -> Option<bool> {
-        if hash == self.head.hash {
-            return Some(true);
+    /// What the journal says of an open break, which counts for more than what other records say.
+    fn judge(&self, verdict: Verdict) -> Verdict {
+        let Some(open) = &self.open else { return verdict };
+        let wrong = if matches!(open.kind, Break::Unfit) { Verdict::Altered } else { Verdict::Inserted };
+        match (open.former.vouched, self.head.vouched, verdict) {
+            (Some(true), Some(false), Verdict::Right | Verdict::Unknown) => wrong,
+            (_, Some(true), Verdict::Unknown) => Verdict::Right,
+            (_, Some(false), Verdict::Unknown) => wrong,
+            (Some(true), None, Verdict::Unknown) if wrong == Verdict::Altered => wrong,
+            _ => verdict,
         }
-        let other = match &self.open {
-            Some(Open::Fork { end, .. }) => end.hash == hash,
-            _ => version == self.head.version,
-        };
-        other.then_some(false)
     }
 
-    /// Decides an open break by whether the head is known to be right (`true`), to be wrong (`false`), or neither.
-    fn settle(&mut self, head_is_right: Option<bool>) -> Option<Finding> {
-        let open = self.open.take()?;
-        let head = self.head.event;
-        let key = EventId::object_key;
-        Some(match (open, head_is_right) {
-            (Open::Fork { first, .. }, Some(true)) => {
-                Finding::new(key(first), Fault::Inserted, format!("the chain goes on past it, to {}", key(head)))
-            }
-            (Open::Fork { first, end }, Some(false)) => {
-                self.head = end;
-                Finding::new(key(head), Fault::Inserted, format!("the chain goes on past it, from {}", key(first)))
-            }
-            (Open::Fork { first, .. }, None) => Finding::new(
-                key(first),
+    /// What the chain's true end, its hash and version, says of an open break.
+    fn verdict(&self, end: Option<(Digest, u64)>) -> Verdict {
+        let (Some((hash, version)), Some(open)) = (end, &self.open) else { return Verdict::Unknown };
+        if hash == self.head.hash {
+            Verdict::Right
+        } else if hash == open.former.hash {
+            Verdict::Inserted
+        } else if matches!(open.kind, Break::Unfit) && version == self.head.version {
+            Verdict::Altered
+        } else {
+            Verdict::Unknown
+        }
+    }
+
+    /// Closes an open break; gives what is wrong.
+    fn settle(&mut self, verdict: Verdict) -> Option<Finding> {
+        let Open { kind, former, created } = self.open.take()?;
+        let (head, version) = (self.head.event, self.head.version);
+        let (head_key, former_key) = (head.object_key(), former.event.object_key());
+        if verdict == Verdict::Inserted {
+            self.head = former;
+            self.created = created;
+            self.recent.pop();
+            return Some(Finding::new(
+                head_key,
                 Fault::Inserted,
-                format!("two records continue the same one: this and {}; one of them was inserted", key(head)),
-            ),
-            (Open::Break { before }, Some(true)) => Finding::new(
-                key(before),
-                Fault::Altered,
-                format!("its hash is not the `prevHash` of {}: it was altered and its hash made anew", key(head)),
-            ),
-            (Open::Break { before }, Some(false)) => Finding::new(
-                key(head),
-                Fault::Altered,
-                format!("it follows {} and does not fit, nor does what comes after fit it", key(before)),
-            ),
-            (Open::Break { before }, None) => Finding::new(
-                key(before),
-                Fault::Altered,
-                format!("its hash is not the `prevHash` of {}: one of the two was altered", key(head)),
-            ),
+                format!("the chain goes on past it, from {former_key}"),
+            ));
+        }
+        Some(match (kind, verdict) {
+            (Break::Gap { before, first }, _) => missing(before, head, first, version),
+            (Break::Fork { first }, Verdict::Right) => {
+                Finding::new(first.object_key(), Fault::Inserted, format!("the chain goes on past it, to {head_key}"))
+            }
+            (Break::Fork { first }, _) => {
+                let why = format!("it and {head_key} continue the same record; one of them was inserted");
+                Finding::new(first.object_key(), Fault::Inserted, why)
+            }
+            (Break::Unfit, Verdict::Altered) => {
+                let why = format!("it follows {former_key} and does not fit, nor does what comes after fit it");
+                Finding::new(head_key, Fault::Altered, why)
+            }
+            (Break::Unfit, Verdict::Right) => {
+                let why =
+                    format!("its hash is not the `prevHash` of {head_key}: it was altered and its hash made anew");
+                Finding::new(former_key, Fault::Altered, why)
+            }
+            (Break::Unfit, _) => {
+                let why = format!("its hash is not the `prevHash` of {head_key}: one of the two was altered");
+                Finding::new(former_key, Fault::Altered, why)
+            }
         })
+    }
+
+    /// Takes the next record.
+    fn take(&mut self, next: Head, link: &Link) -> Vec<Finding> {
+        let event = next.event;
+        let mut findings = Vec::new();
+        if let Some(open) = &self.open {
+            let verdict = if link.prev_hash == self.head.hash {
+                Verdict::Right
+            } else if link.prev_hash == open.former.hash {
+                Verdict::Inserted
+            } else if matches!(open.kind, Break::Unfit) {
+                Verdict::Altered
+            } else {
+                Verdict::Unknown
+            };
+            let verdict = self.judge(verdict);
+            findings.extend(self.settle(verdict));
+            if verdict == Verdict::Altered {
+                // The record between two breaks explains both.
+                self.advance(next);
+                return findings;
+            }
+        }
+        let head = &self.head;
+        if link.prev_hash == head.hash && link.version == head.version + 1 {
+            if link.before.is_none_or(|(before, _)| before != head.after) {
+                let why = format!("its `before` is not the `after` of {}", head.event.object_key());
+                findings.push(Finding::new(event.object_key(), Fault::Content, why));
+            }
+        } else if link.before.is_none() && head.version > 1 {
+            let why = format!("a second beginning of a chain that is at version {} already", head.version);
+            findings.push(Finding::new(event.object_key(), Fault::Inserted, why));
+            return findings;
+        } else {
+            let open = Open { kind: self.break_before(link), former: head.clone(), created: self.created };
+            self.open = Some(open);
+            if link.before.is_none() {
+                self.created = created(event, link);
+            }
+        }
+        self.advance(next);
+        findings
+    }
+
+    /// How a record breaks with the head.
+    fn break_before(&self, link: &Link) -> Break {
+        let Some((_, before)) = link.before else { return Break::Fork { first: self.head.event } };
+        let remembered: Vec<(EventId, Digest)> = self.newest_first().collect();
+        let place = remembered.iter().position(|(_, hash)| *hash == link.prev_hash);
+        match place {
+            Some(place) if place > 0 => Break::Fork { first: remembered[place - 1].0 },
+            _ if link.version > self.head.version + 1 && before > self.head.event => {
+                Break::Gap { before, first: self.head.version + 1 }
+            }
+            _ => Break::Unfit,
+        }
     }
 }
 
 impl Head {
-    fn of(event: EventId, link: &Link) -> Self {
-        Self { event, hash: link.hash, version: link.version, after: link.after }
+    fn of(event: EventId, link: &Link, vouched: Option<bool>) -> Self {
+        Self { event, hash: link.hash, version: link.version, after: link.after, vouched }
     }
+}
+
+fn created(event: EventId, link: &Link) -> Option<(EventId, Digest)> {
+    link.before.is_none().then_some((event, link.fingerprint))
 }
 
 impl Chains {
@@ -146,12 +249,9 @@ impl Chains {
         self.begun_before
     }
 
-    pub fn len(&self) -> usize {
-        self.products.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.products.is_empty()
+    /// How many products have a chain.
+    pub fn count(&self) -> u64 {
+        self.products.len() as u64
     }
 
     pub fn get(&self, product: ProductId) -> Option<&Chain> {
@@ -163,23 +263,25 @@ impl Chains {
     }
 
     /// The ends of all chains.
-    pub fn into_ends(self) -> impl Iterator<Item = (ProductId, Chain)> {
-        self.products.into_iter()
+    pub fn into_ends(self) -> impl Iterator<Item = Chain> {
+        self.products.into_values()
     }
 
-    /// Takes the next record; gives what is now known to be wrong, which may be an earlier one.
-    pub fn follow(&mut self, change: &Change) -> Vec<Finding> {
+    /// Takes the next record, and whether the table's journal has the very same; gives what is now known to be wrong, which
+    /// may be an earlier one.
+    pub fn follow(&mut self, change: &Change, vouched: Option<bool>) -> Vec<Finding> {
         let Some(link) = &change.link else { return Vec::new() };
-        let (product, event) = (change.product_id, change.event_id);
+        let (product, head) = (change.product_id, Head::of(change.event_id, link, vouched));
         let findings = match self.products.get_mut(&product) {
-            None => self.begin(product, event, link),
-            Some(chain) => continue_chain(chain, event, link),
+            None => self.begin(product, head, link),
+            Some(chain) => chain.take(head, link),
         };
         findings.into_iter().map(|finding| finding.of(product)).collect()
     }
 
-    fn begin(&mut self, product: ProductId, event: EventId, link: &Link) -> Vec<Finding> {
-        self.products.insert(product, Chain::begin(event, link));
+    fn begin(&mut self, product: ProductId, head: Head, link: &Link) -> Vec<Finding> {
+        let event = head.event;
+        self.products.insert(product, Chain::begin(head, link));
         match link.before {
             None => Vec::new(),
             Some(_) if self.may_have_begun => {
@@ -195,68 +297,17 @@ impl Chains {
     pub fn finish(&mut self, true_end: impl Fn(ProductId) -> Option<(Digest, u64)>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (product, chain) in &mut self.products {
-            let right = true_end(*product).and_then(|end| chain.head_is_right(end));
-            findings.extend(chain.settle(right).map(|finding| finding.of(*product)));
+            let verdict = chain.judge(chain.verdict(true_end(*product)));
+            findings.extend(chain.settle(verdict).map(|finding| finding.of(*product)));
         }
         findings
     }
 }
 
-fn continue_chain(chain: &mut Chain, event: EventId, link: &Link) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(Open::Fork { end, .. }) = &chain.open
-        && end.hash == link.prev_hash
-    {
-        // The older branch is the one that goes on.
-        findings.extend(chain.settle(Some(false)));
-    } else if chain.open.is_some() {
-        let fits = link.prev_hash == chain.head.hash;
-        let wrong_head = matches!(chain.open, Some(Open::Break { .. })) && !fits;
-        findings.extend(chain.settle(if fits { Some(true) } else { wrong_head.then_some(false) }));
-        if wrong_head {
-            // The record between the two breaks explains both.
-            chain.advance(Head::of(event, link));
-            return findings;
-        }
-    }
-    let head = &chain.head;
-    if link.prev_hash == head.hash && link.version == head.version + 1 {
-        if link.before.is_none_or(|(before, _)| before != head.after) {
-            let why = format!("its `before` is not the `after` of {}", head.event.object_key());
-            findings.push(Finding::new(event.object_key(), Fault::Content, why));
-        }
-    } else {
-        findings.extend(break_at(chain, event, link));
-    }
-    chain.advance(Head::of(event, link));
-    findings
-}
-
-/// What a record tells that does not follow the head; what it leaves open is noted in the chain.
-fn break_at(chain: &mut Chain, event: EventId, link: &Link) -> Option<Finding> {
-    let remembered: Vec<(EventId, Digest)> = chain.newest_first().collect();
-    let head = &chain.head;
-    if let Some(place) = remembered.iter().position(|(_, hash)| *hash == link.prev_hash)
-        && place > 0
-    {
-        chain.open = Some(Open::Fork { first: remembered[place - 1].0, end: head.clone() });
-        return None;
-    }
-    let Some((_, before)) = link.before else {
-        let why = format!("a second beginning of a chain that is at version {} already", head.version);
-        return Some(Finding::new(event.object_key(), Fault::Inserted, why));
-    };
-    if link.version > head.version + 1 && before > head.event {
-        return Some(missing(before, event, head.version + 1, link.version));
-    }
-    chain.open = Some(Open::Break { before: head.event });
-    None
-}
-
 /// The record of `before`, which `event` names as the one before it, is not there; nor are others back to `first`.
 fn missing(before: EventId, event: EventId, first: u64, version: u64) -> Finding {
     let also = match version.saturating_sub(1) {
-        last if last == first => String::new(),
+        last if last <= first => String::new(),
         last => format!(", nor are the others from version {first} to {last}"),
     };
     let why = format!("it is not there{also}; {} names it as the change before it", event.object_key());

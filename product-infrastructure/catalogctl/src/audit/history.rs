@@ -136,7 +136,7 @@ impl Collected {
         match object.content {
             Content::Checked(Ok(record)) if record.product_id() == Some(self.id) => {
                 if let Record::Change(change) = &record {
-                    self.findings.extend(self.chains.follow(change));
+                    self.findings.extend(self.chains.follow(change, None));
                 }
                 self.records.push((record.millis(), object.key, record.document().clone()));
             }

@@ -170,7 +170,7 @@ async fn verified(bucket: &Bucket, arguments: &Arguments, progress: &Progress) -
     }
     let (report, chains) = verification.finish_with_chains(u64::MAX);
     step.done(format!("{} objects, {} findings", report.objects, report.findings.len()));
-    let ends = chains.into_ends().map(|(_, chain)| (chain.head.event, chain)).collect();
+    let ends = chains.into_ends().map(|chain| (chain.head.event, chain)).collect();
     Ok(Verified { report, ends, journal, versions })
 }
 

@@ -214,6 +214,10 @@ fn consistent(entry: &Value) -> Result<(), String> {
     };
     equal("before.productId and productId", &before["productId"], &entry["productId"])?;
     equal("before.createdAt and after.createdAt", &before["createdAt"], &after["createdAt"])?;
+    let id = |value: &Value| value.as_str().and_then(EventId::parse);
+    if id(&before["lastEventId"]) >= id(&entry["eventId"]) {
+        return Err("it changes what a later event has made: before.lastEventId is not below eventId".to_owned());
+    }
     if let Some(expected) = entry.get("expectedVersion") {
         equal("expectedVersion and before.version", expected, &before["version"])?;
     }
@@ -424,7 +428,8 @@ mod tests {
     fn members_that_contradict_each_other_are_found_even_under_a_right_hash() {
         let update = examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-4")).unwrap().1;
         type Change = fn(&mut Value);
-        let changes: [(&str, Change); 7] = [
+        let changes: [(&str, Change); 8] = [
+            ("before.lastEventId", |entry| entry["before"]["lastEventId"] = entry["eventId"].clone()),
             ("after.version", |entry| entry["after"]["version"] = json!(7)),
             ("after.lastEventId", |entry| entry["after"]["lastEventId"] = entry["before"]["lastEventId"].clone()),
             ("after.updatedAt", |entry| entry["after"]["updatedAt"] = json!("2026-01-31T12:00:00.001Z")),

@@ -187,7 +187,7 @@ fn entry_facts(product: ProductId, id: &str, item: Value) -> Option<Known> {
     let event = EventId::parse(id)?;
     let entry = entry(item);
     let recorded_at = entry["recordedAt"].as_str().and_then(millis)?;
-    Some(Known::Entry(event, EntryFacts { product, digest: sha256(stored(&entry)), recorded_at }))
+    Some(Known::Entry(event, EntryFacts { product, digest: sha256(stored(&entry)), recorded_at, seen: false }))
 }
 
 /// A journal item without what only the table has: the journal entry.

@@ -37,7 +37,7 @@ pub enum Content {
 }
 
 /// What the table says, to compare with.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TableFacts {
     pub products: HashMap<ProductId, ProductFacts>,
     pub journal: HashMap<EventId, EntryFacts>,
@@ -64,6 +64,8 @@ pub struct EntryFacts {
     pub digest: Digest,
     /// In milliseconds since 1970.
     pub recorded_at: u64,
+    /// Whether its object has been come across.
+    pub seen: bool,
 }
 
 /// What was found, and what was read to find it.
@@ -154,6 +156,9 @@ impl Verification {
             Content::Checked(Err(finding)) => self.find(finding.clone()),
             Content::Archived => {
                 self.archived += 1;
+                let event = key.rsplit('/').next().and_then(|name| EventId::parse(name.strip_suffix(".json")?));
+                // It is there, whatever it holds.
+                event.and_then(|event| self.journalled(event));
                 self.chains.may_have_begun();
             }
             Content::Gone => {}
@@ -163,13 +168,12 @@ impl Verification {
     fn change(&mut self, change: &Change) {
         self.changes += 1;
         self.applied += u64::from(change.link.is_some());
-        if let Some(entry) = self.table.as_mut().and_then(|table| table.journal.remove(&change.event_id))
-            && entry.digest != change.digest
-        {
+        let vouched = self.journalled(change.event_id).map(|entry| entry.digest == change.digest);
+        if vouched == Some(false) {
             let why = "the table's journal holds another entry of this event";
             self.find(Finding::new(change.event_id.object_key(), Fault::Altered, why).of(change.product_id));
         }
-        for finding in self.chains.follow(change) {
+        for finding in self.chains.follow(change, vouched) {
             self.find(finding);
         }
         if let (None, Some(version)) = (&change.link, change.version) {
@@ -178,6 +182,13 @@ impl Verification {
                 *claimed = (version, change.event_id);
             }
         }
+    }
+
+    /// The journal's entry of an event whose object is there.
+    fn journalled(&mut self, event: EventId) -> Option<EntryFacts> {
+        let entry = self.table.as_mut()?.journal.get_mut(&event)?;
+        entry.seen = true;
+        Some(*entry)
     }
 
     fn find(&mut self, finding: Finding) {
@@ -207,14 +218,14 @@ impl Verification {
         facts: Option<ProductFacts>,
         entries: impl IntoIterator<Item = (EventId, EntryFacts)>,
     ) {
-        let head = self.chains.get(product).map(|chain| chain.head.event);
         let Some(table) = &mut self.table else { return };
         match facts {
             Some(facts) => table.products.insert(product, facts),
             None => table.products.remove(&product),
         };
-        // Older ones were there when the table was first read, and have been compared since.
-        table.journal.extend(entries.into_iter().filter(|(event, _)| head.is_none_or(|head| *event > head)));
+        for (event, entry) in entries {
+            table.journal.entry(event).or_insert(entry);
+        }
     }
 
     /// Whether the window holds the end of the product's chain, or all that comes after it.
@@ -257,7 +268,7 @@ impl Verification {
             changes: self.changes,
             applied: self.applied,
             made_by_hand: self.made_by_hand,
-            products: self.chains.len() as u64,
+            products: self.chains.count(),
             chains_begun_before: self.chains.begun_before(),
             archived: self.archived,
             on_their_way,
@@ -289,7 +300,7 @@ impl Verification {
         }
         let mut on_their_way = 0;
         for (event, entry) in &table.journal {
-            if !self.window.contains(event.date()) {
+            if entry.seen || !self.window.contains(event.date()) {
                 continue;
             }
             let key = event.object_key();

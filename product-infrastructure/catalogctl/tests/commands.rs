@@ -1,0 +1,500 @@
+//! The commands for on-call and compliance as somebody types them, on a DynamoDB engine, a bucket and queues in this
+//! process.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use support::lives::{Catalogue, object, product_id, seal};
+use support::products_table::{self, items};
+use support::system::{System, TABLE};
+
+const CHANGE_DLQ: &str = "bbws-product-change-dlq-dev";
+const CHANGE: &str = "bbws-product-change-dev";
+const AUDIT_DLQ: &str = "bbws-product-audit-dlq-dev";
+const AUDIT: &str = "bbws-product-audit-dev";
+
+fn catalogue() -> Catalogue {
+    Catalogue::grown(3, 9)
+}
+
+fn applied(catalogue: &Catalogue, number: u64) -> Vec<Value> {
+    let id = product_id(number);
+    let of_product = catalogue.entries.iter().filter(|entry| entry["productId"] == id.as_str());
+    of_product.filter(|entry| entry["outcome"] == "APPLIED").cloned().collect()
+}
+
+#[tokio::test]
+async fn an_intact_log_is_verified() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let verified = system.run(&["audit", "verify"]).await.expect(0);
+    assert!(verified.stdout.starts_with("Intact."), "{}", verified.stdout);
+    assert!(verified.stderr.contains("On dev (http://127.0.0.1:"), "{}", verified.stderr);
+    let report = system.run(&["audit", "verify", "--json"]).await.expect(0).json();
+    assert_eq!(report["changes"], catalogue.entries.len());
+    assert_eq!((&report["products"], &report["madeByHand"]), (&json!(3), &json!(2)));
+    assert_eq!((&report["result"], &report["comparedWithTable"]), (&json!("intact"), &json!(true)));
+
+    let alone = system.run(&["audit", "verify", "--without-table"]).await.expect(0);
+    assert!(alone.stdout.contains("Not compared with the table"), "{}", alone.stdout);
+    let first = catalogue.entries[20]["occurredAt"].as_str().unwrap()[..10].to_owned();
+    let window = system.run(&["audit", "verify", "--from", &first, "--to", &first, "--json"]).await.expect(0).json();
+    assert!(window["changes"].as_u64().unwrap() < catalogue.entries.len() as u64, "{window}");
+    assert!(window["chainsBegunBefore"].as_u64().unwrap() > 0, "{window}");
+}
+
+#[tokio::test]
+async fn the_first_bad_object_is_named() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let chain = applied(&catalogue, 0);
+    let mut altered = chain[2].clone();
+    altered["after"]["name"] = json!("Altered");
+    let (key, bytes) = object(&altered);
+    system.bucket.alter(&key, &bytes);
+    let (last, _) = object(chain.last().unwrap());
+    system.bucket.remove(&last);
+    let (hidden, _) = object(&applied(&catalogue, 1)[3]);
+    system.bucket.delete(&hidden);
+
+    let report = system.run(&["audit", "verify", "--json"]).await.expect(2).json();
+    let objects: BTreeSet<&str> =
+        report["findings"].as_array().unwrap().iter().map(|finding| finding["object"].as_str().unwrap()).collect();
+    assert_eq!(objects, BTreeSet::from([key.as_str(), last.as_str(), hidden.as_str()]));
+    assert_eq!(report["findings"][0]["object"].as_str(), objects.first().copied());
+    let text = system.run(&["audit", "verify"]).await.expect(2).stdout;
+    assert!(text.contains("BROKEN. The first bad object") && text.contains("And 2 more"), "{text}");
+    assert!(text.contains("Hash: its hash is not that of its content"), "{text}");
+    assert!(text.contains("Deleted: it was deleted"), "{text}");
+
+    let history = system.run(&["audit", "history", &product_id(0)]).await.expect(2).stdout;
+    assert!(history.contains("BROKEN") && history.contains(&key), "{history}");
+}
+
+#[tokio::test]
+async fn an_object_that_was_written_twice_is_followed_as_it_was_written_first() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    for entry in applied(&catalogue, 0).iter().chain(&applied(&catalogue, 1)) {
+        system.bucket.put(&object(entry).0, b"{}");
+    }
+    let report = system.run(&["audit", "verify", "--json"]).await.expect(2).json();
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["fault"] == "OVERWRITTEN"), "{findings:#?}");
+    assert_eq!(findings.len(), applied(&catalogue, 0).len() + applied(&catalogue, 1).len());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_no_verdict() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    for key in &system.bucket.keys()[..4] {
+        system.bucket.archive(key);
+    }
+    let archived = system.run(&["audit", "verify"]).await.expect(1);
+    assert!(archived.stdout.contains("Not wholly verified") && archived.stdout.contains("4 objects are archived"));
+    system.run(&["audit", "verify", "--table", "nothing"]).await.expect(1);
+    let missing = system.run(&["audit", "verify", "--bucket", "nothing"]).await.expect(1);
+    assert!(missing.stderr.contains("the bucket nothing cannot be listed"), "{}", missing.stderr);
+    let wrong = system.run(&["audit", "verify", "--from", "31.1.2026"]).await.expect(1);
+    assert!(wrong.stderr.contains("2026-01-31"), "{}", wrong.stderr);
+    system.run(&["audit", "--help"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_change_that_is_made_while_the_log_is_read_is_no_finding() {
+    // The table's product is newer than the bucket; its entry was recorded just now.
+    let mut catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    catalogue.apply("UPDATE", 1, 50, now);
+    products_table::put(&system.dynamodb, TABLE, catalogue.products[&product_id(1)].clone()).await;
+    products_table::put(&system.dynamodb, TABLE, catalogue.journal().pop().unwrap()).await;
+    let report = system.run(&["audit", "verify", "--json"]).await.expect(0).json();
+    assert_eq!(report["onTheirWay"], 1);
+    let text = system.run(&["audit", "verify"]).await.expect(0).stdout;
+    assert!(text.contains("not in the bucket yet"), "{text}");
+    let settled = system.run(&["audit", "verify", "--settle", "0"]).await.expect(2).stdout;
+    assert!(settled.contains("audit repair"), "{settled}");
+}
+
+#[tokio::test]
+async fn a_life_is_shown_from_the_bucket_and_by_the_chain() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let id = product_id(0);
+    let shown = system.run(&["audit", "history", &id]).await.expect(0).stdout;
+    for part in ["CREATE", "UPDATE", "DELETE", "REJECTED NOT_FOUND", "OUT OF BAND", "by hand", "Its chain holds."] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let all = system.run(&["audit", "history", &id.to_uppercase(), "--json"]).await.expect(0).json();
+    let of_product = catalogue.entries.iter().filter(|entry| entry["productId"] == id.as_str()).count();
+    assert_eq!(all["records"].as_array().unwrap().len(), of_product + catalogue.out_of_band.len());
+    assert_eq!(all["findings"], json!([]));
+
+    let quick = system.run(&["audit", "history", &id, "--quick", "--json"]).await.expect(0).json();
+    let events = |history: &Value| -> Vec<Value> {
+        let records = history["records"].as_array().unwrap().iter();
+        records.filter(|record| record["recordType"] == "CHANGE").map(|record| record["eventId"].clone()).collect()
+    };
+    assert_eq!(events(&quick), events(&all));
+
+    let unknown = system.run(&["audit", "history", &product_id(99)]).await.expect(1);
+    assert!(unknown.stderr.contains("no record of product"), "{}", unknown.stderr);
+    system.run(&["audit", "history", "lamp"]).await.expect(1);
+}
+
+#[tokio::test]
+async fn a_table_is_made_again_item_for_item() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    products_table::create(&system.dynamodb, "again").await;
+    let rebuilt = system.run(&["audit", "rebuild", "--into", "again", "--json"]).await.expect(0).json();
+    assert_eq!((&rebuilt["products"], &rebuilt["journalEntries"]), (&json!(3), &json!(catalogue.entries.len())));
+    assert_eq!(items(&system.dynamodb, "again").await, items(&system.dynamodb, TABLE).await);
+
+    let again = system.run(&["audit", "rebuild", "--into", "again"]).await.expect(1);
+    assert!(again.stderr.contains("again is not empty"), "{}", again.stderr);
+    let live = system.run(&["audit", "rebuild", "--into", TABLE]).await.expect(1);
+    assert!(live.stderr.contains("is the live table"), "{}", live.stderr);
+    let missing = system.run(&["audit", "rebuild", "--into", "nowhere"]).await.expect(1);
+    assert!(missing.stderr.contains("there is no table nowhere"), "{}", missing.stderr);
+
+    products_table::create(&system.dynamodb, "products-only").await;
+    let text = system.run(&["audit", "rebuild", "--into", "products-only", "--products-only"]).await.expect(0).stdout;
+    assert!(text.contains("3 products and 0 journal entries"), "{text}");
+    assert_eq!(items(&system.dynamodb, "products-only").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_broken_log_is_rebuilt_only_on_request() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let (key, _) = object(&applied(&catalogue, 1)[1]);
+    system.bucket.remove(&key);
+    let (create, _) = object(&applied(&catalogue, 2)[0]);
+    system.bucket.remove(&create);
+    products_table::create(&system.dynamodb, "again").await;
+    let refused = system.run(&["audit", "rebuild", "--into", "again"]).await.expect(2);
+    assert!(refused.stdout.contains(&key), "{}", refused.stdout);
+    assert_eq!(items(&system.dynamodb, "again").await.len(), 0);
+
+    let arguments = ["audit", "rebuild", "--into", "again", "--despite-findings", "--products-only", "--json"];
+    let rebuilt = system.run(&arguments).await.expect(0).json();
+    assert_eq!(rebuilt["products"], 2);
+    assert!(rebuilt["leftOut"][0].as_str().unwrap().contains(&product_id(2)), "{rebuilt}");
+    let made = items(&system.dynamodb, "again").await;
+    let live = items(&system.dynamodb, TABLE).await;
+    assert!(made.iter().all(|item| live.contains(item)), "the newest records are there, so the products are");
+
+    system.bucket.archive(&object(&applied(&catalogue, 0)[0]).0);
+    products_table::create(&system.dynamodb, "third").await;
+    let archived = system.run(&["audit", "rebuild", "--into", "third"]).await.expect(1);
+    assert!(archived.stderr.contains("archived"), "{}", archived.stderr);
+}
+
+#[tokio::test]
+async fn every_record_is_exported_as_it_is_and_in_order() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let exported = system.run(&["audit", "export"]).await.expect(0);
+    let lines: BTreeSet<&[u8]> = exported.stdout.lines().map(str::as_bytes).collect();
+    let objects = catalogue.objects();
+    assert_eq!(lines, objects.values().map(Vec::as_slice).collect());
+    let moment = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let moment = record.get("occurredAt").or(record.get("observedAt")).unwrap();
+        moment.as_str().unwrap().to_owned()
+    };
+    let moments: Vec<String> = exported.stdout.lines().map(moment).collect();
+    assert!(moments.is_sorted(), "{moments:#?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.ndjson");
+    let name = file.to_str().unwrap();
+    system.run(&["audit", "export", "--out", name]).await.expect(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), exported.stdout);
+    let taken = system.run(&["audit", "export", "--out", name]).await.expect(1);
+    assert!(taken.stderr.contains("exists already"), "{}", taken.stderr);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no half-written file is left");
+
+    let day = &moments[10][..10];
+    let window = system.run(&["audit", "export", "--from", day, "--to", day]).await.expect(0).stdout;
+    let expected: String = exported
+        .stdout
+        .lines()
+        .filter(|line| moment(line).starts_with(day))
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(window, expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_exported_is_named() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let (broken, hidden) = (object(&catalogue.entries[3]).0, object(&catalogue.entries[5]).0);
+    system.bucket.alter(&broken, b"{\n}");
+    system.bucket.remove(&hidden);
+    system.bucket.delete(&hidden);
+    let exported = system.run(&["audit", "export"]).await.expect(2);
+    assert!(exported.stderr.contains(&broken) && exported.stderr.contains(&hidden), "{}", exported.stderr);
+    assert_eq!(exported.stdout.lines().count(), catalogue.objects().len() - 2);
+    system.bucket.archive(&object(&catalogue.entries[6]).0);
+    let archived = system.run(&["audit", "export"]).await.expect(2);
+    assert!(archived.stderr.contains("1 objects are archived"), "{}", archived.stderr);
+}
+
+/// Writes the objects of stream records, as audit-logger does.
+fn run_audit_logger(system: &System) {
+    let bucket = system.bucket.clone();
+    system.queues.consume(move |body| {
+        let record: Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&record["eventName"], &record["awsRegion"]), (&json!("INSERT"), &json!("eu-west-1")));
+        assert!(record["eventID"].is_string() && record["dynamodb"]["SizeBytes"].is_i64(), "{record}");
+        let image: serde_dynamo::Item = serde_json::from_value(record["dynamodb"]["NewImage"].clone()).unwrap();
+        let mut entry: Value = serde_dynamo::from_item(image).unwrap();
+        for member in ["PK", "SK", "expiresAt"] {
+            entry.as_object_mut().unwrap().remove(member);
+        }
+        let (key, bytes) = object(&entry);
+        if bucket.read(&key).is_none() {
+            bucket.put(&key, &bytes);
+        }
+    });
+}
+
+#[tokio::test]
+async fn records_that_never_arrived_are_sent_again() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let whole = system.run(&["audit", "repair"]).await.expect(0);
+    assert!(whole.stdout.contains("Nothing is missing"), "{}", whole.stdout);
+
+    let gone: Vec<String> = catalogue.entries.iter().step_by(3).map(|entry| object(entry).0).collect();
+    gone.iter().for_each(|key| system.bucket.remove(key));
+    let dry = system.run(&["audit", "repair"]).await.expect(2);
+    assert!(gone.iter().all(|key| dry.stdout.contains(key)), "{}", dry.stdout);
+    assert_eq!(system.queues.bodies(AUDIT).len(), 0, "a dry run sends nothing");
+
+    run_audit_logger(&system);
+    let repaired = system.run(&["audit", "repair", "--apply", "--rate", "1000", "--json"]).await.expect(0).json();
+    assert_eq!((&repaired["sent"], &repaired["outstanding"]), (&json!(gone.len()), &json!([])));
+    let again = system.run(&["audit", "repair", "--apply", "--json"]).await.expect(0).json();
+    assert_eq!((&again["sent"], &again["missing"]), (&json!(0), &json!([])));
+    for (key, bytes) in catalogue.objects() {
+        assert_eq!(system.bucket.read(&key), Some(bytes), "{key}");
+    }
+    system.run(&["audit", "verify"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_repair_that_does_not_arrive_says_so_and_a_forged_entry_is_not_sent() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let (first, second) = (object(&catalogue.entries[2]).0, object(&catalogue.entries[7]).0);
+    system.bucket.remove(&first);
+    system.bucket.remove(&second);
+    let mut forged = catalogue.journal()[7].clone();
+    forged["after"] = json!({"name": "forged"});
+    products_table::put(&system.dynamodb, TABLE, forged).await;
+    let arguments = ["audit", "repair", "--apply", "--wait", "0", "--settle", "0"];
+    let ended = system.run(&arguments).await.expect(2);
+    assert!(ended.stdout.contains(&format!("NOT SENT  {second}")), "{}", ended.stdout);
+    assert!(ended.stdout.contains(&format!("NOT THERE YET  {first}")), "{}", ended.stdout);
+    assert!(ended.stdout.contains("dlq peek audit"), "{}", ended.stdout);
+    assert_eq!(system.queues.bodies(AUDIT).len(), 1);
+}
+
+/// A change event for a product, as its function sends it.
+fn change_event(name: &str) -> Value {
+    let product = json!({"name": name, "price": "1.00", "currency": "EUR"});
+    let fingerprint = serde_json_canonicalizer::to_vec(&json!({"product": product})).unwrap();
+    json!({
+        "schemaVersion": 1, "eventId": "019c13ec-9e00-728a-83f3-929b1085347a", "type": "UPDATE",
+        "productId": product_id(1), "occurredAt": "2026-01-31T12:00:00.000Z", "actor": {}, "requestId": "r",
+        "fingerprint": support::lives::sha256(&fingerprint), "product": product,
+    })
+}
+
+#[tokio::test]
+async fn each_dead_change_is_explained() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let empty = system.run(&["dlq", "peek", "change"]).await.expect(0);
+    assert!(empty.stdout.contains(&format!("0 messages in {CHANGE_DLQ}")), "{}", empty.stdout);
+
+    let readable = change_event("Readable");
+    let mut done = readable.clone();
+    done["eventId"] = catalogue.entries[1]["eventId"].clone();
+    let mut version = readable.clone();
+    version["schemaVersion"] = json!(2);
+    let mut invalid = readable.clone();
+    invalid["product"]["price"] = json!(1.5);
+    invalid["colour"] = json!("red");
+    let bodies =
+        ["not JSON".to_owned(), readable.to_string(), done.to_string(), version.to_string(), invalid.to_string()];
+    bodies.iter().for_each(|body| system.queues.add(CHANGE_DLQ, body, Some(CHANGE)));
+
+    let shown = system.run(&["dlq", "peek", "change", "--json"]).await.expect(0).json();
+    let messages = shown["messages"].as_array().unwrap();
+    let kinds: Vec<&str> = messages.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["UNREADABLE", "KEPT_FAILING", "DONE_ALREADY", "UNKNOWN_VERSION", "INVALID"]);
+    assert_eq!(messages[0]["body"], "not JSON");
+    assert_eq!((&messages[0]["receiveCount"], &messages[0]["setAsideBy"]), (&json!(6), &json!(CHANGE)));
+    assert!(messages[0]["sentAt"].as_str().unwrap().starts_with("2026-01-31T12:00:00.0"), "{}", messages[0]["sentAt"]);
+    let reason = |place: usize| messages[place]["reason"].as_str().unwrap();
+    assert!(reason(2).contains("the journal has it as APPLIED"), "{}", reason(2));
+    assert!(reason(3).contains("schemaVersion 2 is not known"), "{}", reason(3));
+    assert!(reason(4).contains("/product/price") && reason(4).contains("colour"), "{}", reason(4));
+
+    let text = system.run(&["dlq", "peek", "change", "--limit", "2"]).await.expect(0).stdout;
+    assert!(text.contains("received 7 times") && text.contains("2 messages in"), "{text}");
+    assert_eq!(system.queues.visible(CHANGE_DLQ), 5, "a look leaves everything where it is");
+}
+
+#[tokio::test]
+async fn dead_changes_go_back_to_their_queue() {
+    let system = System::empty().await;
+    for number in 0..23 {
+        system.queues.add(CHANGE_DLQ, &change_event(&format!("Change {number}")).to_string(), Some(CHANGE));
+    }
+    system.queues.add(CHANGE_DLQ, "not JSON", Some(CHANGE));
+
+    let dry = system.run(&["dlq", "redrive", "change"]).await.expect(2);
+    assert!(dry.stdout.contains("A dry run: 23 messages would be sent"), "{}", dry.stdout);
+    assert_eq!((system.queues.bodies(CHANGE).len(), system.queues.visible(CHANGE_DLQ)), (0, 24));
+
+    let limited = system.run(&["dlq", "redrive", "change", "--apply", "--limit", "3", "--rate", "500"]).await.expect(0);
+    assert!(limited.stdout.contains("3 messages sent"), "{}", limited.stdout);
+    assert_eq!((system.queues.bodies(CHANGE).len(), system.queues.visible(CHANGE_DLQ)), (3, 21));
+
+    // A refused message stays where it is; it is neither lost nor doubled.
+    system.queues.refuse(1);
+    let arguments = ["dlq", "redrive", "change", "--apply", "--rate", "500", "--json"];
+    let redriven = system.run(&arguments).await.expect(2).json();
+    assert_eq!((redriven["sent"].as_array().unwrap().len(), redriven["left"].as_array().unwrap().len()), (19, 2));
+    let redriven = system.run(&arguments).await.expect(2).json();
+    assert_eq!(redriven["sent"].as_array().unwrap().len(), 1);
+    let mut bodies = system.queues.bodies(CHANGE);
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 23);
+    assert_eq!(system.queues.bodies(CHANGE_DLQ), ["not JSON"]);
+
+    let all = system.run(&["dlq", "redrive", "change", "--apply", "--include-unreadable"]).await.expect(0);
+    assert!(all.stdout.contains(&format!("1 messages sent from {CHANGE_DLQ} to {CHANGE}")), "{}", all.stdout);
+    assert_eq!(system.queues.bodies(CHANGE_DLQ).len(), 0);
+}
+
+#[tokio::test]
+async fn a_redrive_keeps_to_its_rate() {
+    let system = System::empty().await;
+    for number in 0..5 {
+        system.queues.add(CHANGE_DLQ, &change_event(&format!("Change {number}")).to_string(), Some(CHANGE));
+    }
+    let started = std::time::Instant::now();
+    system.run(&["dlq", "redrive", "change", "--apply", "--rate", "2"]).await.expect(0);
+    assert!(started.elapsed() >= std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn each_dead_audit_record_is_explained_and_sent_again() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let record = |entry: &Value| {
+        let item = Catalogue { entries: vec![entry.clone()], ..Catalogue::default() }.journal().remove(0);
+        let image: serde_dynamo::Item = serde_dynamo::to_item(&item).unwrap();
+        let image = serde_json::to_value(image).unwrap();
+        json!({
+            "eventID": "1", "eventName": "INSERT", "awsRegion": "eu-west-1",
+            "dynamodb": {"Keys": {"PK": image["PK"], "SK": image["SK"]}, "SizeBytes": 1, "NewImage": image},
+        })
+    };
+    let (there, gone) = (&catalogue.entries[0], &catalogue.entries[4]);
+    system.bucket.remove(&object(gone).0);
+    let mut other = catalogue.entries[8].clone();
+    other["requestId"] = json!("another");
+    if other["outcome"] == "APPLIED" {
+        seal(&mut other);
+    }
+    let mut renamed = record(there);
+    renamed["eventName"] = json!("TRUNCATE");
+    let mut without_image = record(there);
+    without_image["dynamodb"]["NewImage"] = json!({"a": {"Z": 1}});
+    let removal = json!({
+        "eventID": "1", "eventName": "REMOVE", "awsRegion": "eu-west-1",
+        "dynamodb": {"Keys": {"PK": {"S": "PRODUCT#1"}, "SK": {"S": "META"}}, "SizeBytes": 1},
+    });
+    for (body, source) in [
+        (json!("x"), None),
+        (record(there), Some(AUDIT)),
+        (record(gone), None),
+        (record(&other), Some(AUDIT)),
+        (renamed, None),
+        (without_image, None),
+        (removal, Some(AUDIT)),
+        (json!([record(there), record(gone)]), None),
+        (json!([]), None),
+    ] {
+        system.queues.add(AUDIT_DLQ, &body.to_string(), source);
+    }
+    system.queues.add(AUDIT_DLQ, "{", None);
+    let shown = system.run(&["dlq", "peek", "audit", "--json"]).await.expect(0).json();
+    let messages = shown["messages"].as_array().unwrap();
+    let kinds: Vec<&str> = messages.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "INVALID",
+            "DONE_ALREADY",
+            "KEPT_FAILING",
+            "CONFLICT",
+            "INVALID",
+            "INVALID",
+            "KEPT_FAILING",
+            "KEPT_FAILING",
+            "DONE_ALREADY",
+            "UNREADABLE"
+        ]
+    );
+    assert!(messages[3]["reason"].as_str().unwrap().contains(&object(&other).0), "{}", messages[3]);
+    let text = system.run(&["dlq", "peek", "audit"]).await.expect(0).stdout;
+    assert!(text.contains("set aside by no queue") && text.contains("ANOTHER RECORD LIES UNDER"), "{text}");
+
+    let redriven =
+        system.run(&["dlq", "redrive", "audit", "--apply", "--rate", "500", "--json"]).await.expect(2).json();
+    assert_eq!(redriven["sent"].as_array().unwrap().len(), 5);
+    assert_eq!(redriven["to"], AUDIT);
+    assert_eq!(system.queues.bodies(AUDIT).len(), 5);
+}
+
+#[tokio::test]
+async fn positions_in_the_stream_are_only_looked_at() {
+    let system = System::empty().await;
+    let body = json!({
+        "context": {"condition": "RetryAttemptsExhausted"},
+        "DDBStreamBatchInfo": {"shardId": "shardId-1", "startSequenceNumber": "1", "endSequenceNumber": "9",
+            "approximateArrivalOfFirstRecord": "a", "approximateArrivalOfLastRecord": "b", "batchSize": 3},
+    });
+    system.queues.add("bbws-product-events-dlq-dev", &body.to_string(), None);
+    let shown = system.run(&["dlq", "peek", "events"]).await.expect(0).stdout;
+    assert!(shown.contains("3 changes of the table") && shown.contains("audit repair"), "{shown}");
+    let refused = system.run(&["dlq", "redrive", "events", "--apply"]).await.expect(1);
+    assert!(refused.stderr.contains("no function reads"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn without_a_stack_and_an_environment_the_way_on_is_shown() {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
+        .args(["--stack", "no-such-stack", "audit", "verify"])
+        .env_remove("CATALOGUE_ENV")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("up --detach --stack no-such-stack") && said.contains("--env dev"), "{said}");
+}

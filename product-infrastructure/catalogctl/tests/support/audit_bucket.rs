@@ -1,0 +1,130 @@
+//! A versioned bucket in this process: as much of S3 as is asked for, in pages of a few keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use axum::{Router, response::IntoResponse, response::Response};
+
+/// Name of the bucket in tests.
+pub const BUCKET: &str = "bbws-product-audit-logs-dev";
+/// Versions in a page: few, so that every list has pages.
+const PAGE: usize = 7;
+
+/// What a bucket holds: versions by key, oldest first; `None` is a delete marker.
+#[derive(Clone, Default)]
+pub struct Bucket {
+    objects: Arc<Mutex<BTreeMap<String, Vec<Option<Vec<u8>>>>>>,
+    archived: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Bucket {
+    /// Writes a version.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        self.objects.lock().unwrap().entry(key.to_owned()).or_default().push(Some(bytes.to_vec()));
+    }
+
+    /// Puts a delete marker on top.
+    pub fn delete(&self, key: &str) {
+        self.objects.lock().unwrap().entry(key.to_owned()).or_default().push(None);
+    }
+
+    /// Takes away every trace.
+    pub fn remove(&self, key: &str) {
+        self.objects.lock().unwrap().remove(key);
+    }
+
+    /// Replaces the only version by another, leaving no trace.
+    pub fn alter(&self, key: &str, bytes: &[u8]) {
+        self.remove(key);
+        self.put(key, bytes);
+    }
+
+    pub fn archive(&self, key: &str) {
+        self.archived.lock().unwrap().insert(key.to_owned());
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub fn read(&self, key: &str) -> Option<Vec<u8>> {
+        self.objects.lock().unwrap().get(key)?.last()?.clone()
+    }
+
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route(&format!("/{BUCKET}"), get(list))
+            .route(&format!("/{BUCKET}/"), get(list))
+            .route(&format!("/{BUCKET}/{{*key}}"), get(get_object).put(put_object))
+            .with_state(self.clone())
+    }
+}
+
+type Parameters = Query<BTreeMap<String, String>>;
+
+async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Response {
+    assert!(parameters.contains_key("versions"), "{parameters:?}");
+    let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
+    let (key_marker, version_marker) = (parameter("key-marker"), parameter("version-id-marker"));
+    let objects = bucket.objects.lock().unwrap();
+    let mut entries = objects.iter().flat_map(|(key, versions)| {
+        versions.iter().enumerate().rev().map(move |(place, version)| (key, place, version.is_some()))
+    });
+    let after_marker = |(key, place, _): &(&String, usize, bool)| match version_marker.parse::<usize>() {
+        Ok(marker) => (**key == key_marker && *place < marker) || **key > key_marker,
+        Err(_) => **key > key_marker,
+    };
+    let mut xml = String::from("<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    let page: Vec<_> = entries.by_ref().filter(after_marker).take(PAGE + 1).collect();
+    for (key, place, there) in page.iter().take(PAGE) {
+        let element = if *there { "Version" } else { "DeleteMarker" };
+        xml.push_str(&format!("<{element}><Key>{key}</Key><VersionId>{place}</VersionId></{element}>"));
+    }
+    if page.len() > PAGE {
+        let (key, place, _) = page[PAGE - 1];
+        xml.push_str(&format!(
+            "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
+             <NextVersionIdMarker>{place}</NextVersionIdMarker>"
+        ));
+    }
+    xml.push_str("</ListVersionsResult>");
+    ([("content-type", "application/xml")], xml).into_response()
+}
+
+async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query(parameters): Parameters) -> Response {
+    if bucket.archived.lock().unwrap().contains(&key) {
+        return error(StatusCode::FORBIDDEN, "InvalidObjectState");
+    }
+    let objects = bucket.objects.lock().unwrap();
+    let versions = objects.get(&key);
+    let version = match parameters.get("versionId") {
+        Some(id) => versions.and_then(|versions| versions.get(id.parse::<usize>().unwrap())),
+        None => versions.and_then(|versions| versions.last()),
+    };
+    match version.cloned().flatten() {
+        Some(bytes) => bytes.into_response(),
+        None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+    }
+}
+
+async fn put_object(
+    State(bucket): State<Bucket>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    assert_eq!(headers["if-none-match"], "*");
+    if bucket.read(&key).is_some() {
+        return StatusCode::PRECONDITION_FAILED;
+    }
+    bucket.put(&key, &body);
+    StatusCode::OK
+}
+
+fn error(status: StatusCode, code: &str) -> Response {
+    (status, format!("<Error><Code>{code}</Code><Message>no</Message></Error>")).into_response()
+}

@@ -1,0 +1,8 @@
+//! What the tests stand on.
+#![allow(dead_code, reason = "each of the test programs uses some of it")]
+
+pub mod audit_bucket;
+pub mod lives;
+pub mod products_table;
+pub mod queues;
+pub mod system;
