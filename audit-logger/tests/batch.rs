@@ -8,12 +8,12 @@ use audit_logger::handler::handle;
 use audit_logger::repositories::s3::S3AuditLog;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use support::audit_bucket::{self, BUCKET, Bucket};
-use support::contract::{assert_keeps, examples};
+use support::contract::assert_keeps;
+use support::stream::{ID, entries, journalled, record};
 
 const TIME: Duration = Duration::from_secs(30);
-const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
 
 struct Audit {
     log: S3AuditLog,
@@ -51,65 +51,6 @@ fn batch(bodies: &[String]) -> SqsEvent {
     let mut event = SqsEvent::default();
     event.records = bodies.iter().enumerate().map(message).collect();
     event
-}
-
-/// A record of the stream, as a pipe hands it on.
-fn record(name: &str, sk: &str, before: Option<Value>, after: Option<Value>) -> Value {
-    let pk = format!("PRODUCT#{ID}");
-    let image = |item: Value| {
-        let mut item = item;
-        item["PK"] = json!(pk);
-        item["SK"] = json!(sk);
-        dynamodb_json(&item)
-    };
-    let mut dynamodb = json!({
-        "ApproximateCreationDateTime": 1_769_860_800,
-        "Keys": {"PK": {"S": pk}, "SK": {"S": sk}},
-        "SequenceNumber": "111", "SizeBytes": 26, "StreamViewType": "NEW_AND_OLD_IMAGES",
-    });
-    if let Some(item) = before {
-        dynamodb["OldImage"] = image(item);
-    }
-    if let Some(item) = after {
-        dynamodb["NewImage"] = image(item);
-    }
-    json!({
-        "eventID": "c81e728d9d4c2f636f067f89cc14862c", "eventName": name, "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb", "awsRegion": "eu-west-1", "dynamodb": dynamodb,
-        "eventSourceARN": "arn:aws:dynamodb:eu-west-1:123456789012:table/products/stream/2026-01-31T00:00:00.000",
-    })
-}
-
-/// The attributes of an object, in DynamoDB's JSON.
-fn dynamodb_json(object: &Value) -> Value {
-    fn value(value: &Value) -> Value {
-        match value {
-            Value::Null => json!({"NULL": true}),
-            Value::Bool(flag) => json!({"BOOL": flag}),
-            Value::Number(number) => json!({"N": number.to_string()}),
-            Value::String(text) => json!({"S": text}),
-            Value::Array(list) => json!({"L": list.iter().map(self::dynamodb_value).collect::<Vec<_>>()}),
-            Value::Object(_) => json!({"M": dynamodb_json(value)}),
-        }
-    }
-    let object = object.as_object().unwrap();
-    Value::Object(object.iter().map(|(name, member)| (name.clone(), value(member))).collect::<Map<_, _>>())
-}
-
-fn dynamodb_value(value: &Value) -> Value {
-    dynamodb_json(&json!({"v": value}))["v"].clone()
-}
-
-/// A new journal entry, as product-creator stores it.
-fn journalled(entry: &Value) -> Value {
-    let mut item = entry.clone();
-    item["expiresAt"] = json!(1_777_636_800);
-    record("INSERT", &format!("EVENT#{}", entry["eventId"].as_str().unwrap()), None, Some(item))
-}
-
-fn entries() -> Vec<(String, Value)> {
-    let examples = examples("journal-entry", "valid").into_iter();
-    examples.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect()
 }
 
 fn product(last_event: &str, price: u64) -> Value {

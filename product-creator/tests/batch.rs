@@ -2,38 +2,23 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use aws_sdk_dynamodb::Client;
 use product_creator::handler::handle;
-use product_creator::models::change_event::{Actor, Change, ChangeEvent, ChangeEventDocument};
-use product_creator::models::identifiers::{EventId, ProductId};
+use product_creator::models::change_event::{Change, ChangeEvent, ChangeEventDocument};
+use product_creator::models::identifiers::ProductId;
 use product_creator::models::journal::{CHAIN_START, JournalEntry};
-use product_creator::models::product::ProductDetails;
-use product_creator::models::product_content::ProductContent;
 use product_creator::models::timestamp::Timestamp;
 use product_creator::repositories::dynamodb::DynamoDbChanges;
-use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::contract::{assert_keeps, examples};
+use support::catalogue::{Catalogue, SHARDS};
+use support::changes::{batch, body, create, delete, details, event, update};
+use support::contract::examples;
 use support::products_table::{self, TABLE};
 
 const TIME: Duration = Duration::from_secs(30);
-const SHARDS: u32 = 4;
-
-struct Catalogue {
-    client: Client,
-    store: DynamoDbChanges,
-}
 
 impl Catalogue {
-    async fn empty() -> Self {
-        let client = products_table::start().await;
-        Self { store: DynamoDbChanges::new(client.clone(), TABLE, SHARDS), client }
-    }
-
     /// Delivers bodies as one batch and returns the ids of the messages that must come again: `m0`, `m1`, …
     async fn deliver(&self, bodies: &[String]) -> Vec<String> {
         let result = handle(batch(bodies), &self.store, TIME).await.unwrap();
@@ -45,27 +30,6 @@ impl Catalogue {
         assert_eq!(self.deliver(&bodies).await, [""; 0]);
     }
 
-    /// All items of a product as plain JSON: `META` and the journal.
-    async fn items(&self, id: ProductId) -> BTreeMap<String, Value> {
-        let answer = self
-            .client
-            .query()
-            .table_name(TABLE)
-            .consistent_read(true)
-            .key_condition_expression("PK = :pk")
-            .expression_attribute_values(":pk", aws_sdk_dynamodb::types::AttributeValue::S(format!("PRODUCT#{id}")))
-            .send()
-            .await
-            .unwrap();
-        let items = serde_dynamo::from_items::<_, Value>(answer.items.unwrap()).unwrap();
-        items.into_iter().map(|item| (item["SK"].as_str().unwrap().to_owned(), item)).collect()
-    }
-
-    async fn journal(&self, id: ProductId) -> Vec<JournalEntry> {
-        let items = self.items(id).await;
-        items.into_iter().filter(|(key, _)| key.starts_with("EVENT#")).map(|(_, item)| entry(item)).collect()
-    }
-
     /// Outcome and reason of a product's entries, in the order of their events.
     async fn outcomes(&self, id: ProductId) -> Vec<String> {
         let told = |entry: JournalEntry| match entry.reason {
@@ -74,69 +38,6 @@ impl Catalogue {
         };
         self.journal(id).await.into_iter().map(told).collect()
     }
-}
-
-/// A stored entry without what only the table needs; it must keep the contract.
-fn entry(mut item: Value) -> JournalEntry {
-    for attribute in ["PK", "SK", "expiresAt"] {
-        assert!(item.as_object_mut().unwrap().remove(attribute).is_some(), "{attribute}");
-    }
-    assert_keeps("journal-entry", &item);
-    serde_json::from_value(item).unwrap()
-}
-
-fn batch(bodies: &[String]) -> SqsEvent {
-    let message = |(place, body): (usize, &String)| {
-        let mut message = SqsMessage::default();
-        message.message_id = Some(format!("m{place}"));
-        message.body = Some(body.clone());
-        message
-    };
-    let mut event = SqsEvent::default();
-    event.records = bodies.iter().enumerate().map(message).collect();
-    event
-}
-
-fn body(event: &ChangeEvent) -> String {
-    let document = serde_json::to_value(ChangeEventDocument::from(event)).unwrap();
-    assert_keeps("change-event", &document);
-    document.to_string()
-}
-
-fn details(name: &str, price: &str) -> ProductDetails {
-    let content = ProductContent {
-        name: name.to_owned(),
-        price: price.to_owned(),
-        currency: "EUR".to_owned(),
-        tags: vec!["oak".to_owned()],
-        ..ProductContent::default()
-    };
-    content.check().unwrap()
-}
-
-/// An event made `second` seconds after a fixed moment.
-fn event(id: ProductId, second: u64, change: Change) -> ChangeEvent {
-    let moment = Timestamp::from_unix_millis(1_769_860_800_000 + second * 1_000);
-    ChangeEvent {
-        event_id: EventId::after(None, moment),
-        product_id: id,
-        occurred_at: moment,
-        actor: Actor { api_key_id: Some("key-1".to_owned()), source_ip: None },
-        request_id: format!("req-{second}"),
-        change,
-    }
-}
-
-fn create(id: ProductId, second: u64) -> ChangeEvent {
-    event(id, second, Change::Create(details("Oak table", "19.99")))
-}
-
-fn update(id: ProductId, second: u64, price: &str) -> ChangeEvent {
-    event(id, second, Change::Update { details: details("Oak Table", price), expected_version: None })
-}
-
-fn delete(id: ProductId, second: u64) -> ChangeEvent {
-    event(id, second, Change::Delete { expected_version: None })
 }
 
 #[tokio::test]
@@ -316,59 +217,6 @@ async fn changes_that_meet_are_all_applied_one_after_another() {
     let meta = &catalogue.items(id).await["META"];
     assert_eq!(meta["version"], json!(applied));
     assert_eq!(meta["lastEventId"], updates[7].event_id.to_string(), "the newest has the last word");
-}
-
-/// A change of a random history, by number.
-fn change(kind: u8, second: u64, id: ProductId) -> ChangeEvent {
-    match kind {
-        0 => create(id, second),
-        1 => event(id, second, Change::Create(details("Another", "5"))),
-        2 => update(id, second, "1"),
-        3 => event(id, second, Change::Update { details: details("x", "2"), expected_version: Some(second % 4 + 1) }),
-        _ => delete(id, second),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
-
-    /// Whatever the order and however often: nothing is lost, nothing is done twice, the chain holds.
-    #[test]
-    fn any_history_delivered_three_times_in_any_order_is_whole(
-        kinds in proptest::collection::vec(0..5_u8, 1..10),
-        order in proptest::collection::vec(any::<prop::sample::Index>(), 40),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let catalogue = Catalogue::empty().await;
-            let id = ProductId::random();
-            let events: Vec<ChangeEvent> =
-                kinds.iter().zip(1..).map(|(kind, second)| change(*kind, second, id)).collect();
-            let mut deliveries: Vec<String> = events.iter().flat_map(|event| [body(event), body(event), body(event)]).collect();
-            for (place, pick) in order.iter().enumerate().take(deliveries.len()) {
-                let other = pick.index(deliveries.len());
-                deliveries.swap(place, other);
-            }
-            for bodies in deliveries.chunks(4) {
-                assert_eq!(catalogue.deliver(bodies).await, [""; 0]);
-            }
-
-            let journal = catalogue.journal(id).await;
-            let recorded: Vec<EventId> = journal.iter().map(|entry| entry.event_id).collect();
-            assert_eq!(recorded, events.iter().map(|event| event.event_id).collect::<Vec<_>>(), "one entry an event");
-            let mut previous = CHAIN_START.to_owned();
-            let mut after = None;
-            for (entry, version) in journal.iter().filter(|entry| entry.hash.is_some()).zip(1_u64..) {
-                assert_eq!((entry.version, entry.prev_hash.as_ref()), (Some(version), Some(&previous)));
-                assert_eq!(entry.hash.as_ref(), Some(&entry.digest()));
-                assert_eq!(entry.before, after);
-                previous = entry.hash.clone().unwrap();
-                after = entry.after.clone();
-            }
-            let items = catalogue.items(id).await;
-            assert_eq!(items.get("META").map(|meta| &meta["chainHash"]), after.is_some().then(|| json!(previous)).as_ref());
-        });
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! included, behind the real SDK client.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -42,13 +43,19 @@ impl Bucket {
 
 /// An empty bucket and the configuration of a client of it.
 pub async fn start() -> (SdkConfig, Bucket) {
+    let (address, bucket) = serve_bucket().await;
+    (configuration(&format!("http://{address}")), bucket)
+}
+
+/// An empty bucket, and the address where it is.
+pub async fn serve_bucket() -> (SocketAddr, Bucket) {
     let bucket = Bucket::default();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let router =
         Router::new().route(&format!("/{BUCKET}/{{*key}}"), put(put_object).get(get_object)).with_state(bucket.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (configuration(&endpoint), bucket)
+    (address, bucket)
 }
 
 /// The configuration of a client that finds nobody at the other end.

@@ -1,17 +1,31 @@
 //! The shared contracts: JSON Schemas that what a function sends must keep, and golden examples.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use jsonschema::Validator;
 use serde_json::Value;
 
 /// Fails unless `document` keeps `tests/contracts/{schema}.schema.json`; formats are checked too.
 pub fn assert_keeps(schema: &str, document: &Value) {
-    let text = std::fs::read_to_string(contracts().join(format!("{schema}.schema.json"))).unwrap();
-    let validator =
-        jsonschema::options().should_validate_formats(true).build(&serde_json::from_str(&text).unwrap()).unwrap();
+    let validator = validator(schema);
+    if validator.is_valid(document) {
+        return;
+    }
     let errors: Vec<String> =
         validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "not a valid {schema}: {errors:#?}\n{document:#}");
+    panic!("not a valid {schema}: {errors:#?}\n{document:#}");
+}
+
+/// Each is made once: some tests check documents by the hundred thousand.
+fn validator(schema: &str) -> &'static Validator {
+    static KNOWN: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).entry(schema.to_owned()).or_insert_with(|| {
+        let text = std::fs::read_to_string(contracts().join(format!("{schema}.schema.json"))).unwrap();
+        let document = serde_json::from_str(&text).unwrap();
+        Box::leak(Box::new(jsonschema::options().should_validate_formats(true).build(&document).unwrap()))
+    })
 }
 
 /// The golden examples of a schema, `valid` or `invalid`: file name and text.

@@ -3,3 +3,7 @@
 
 pub mod audit_bucket;
 pub mod contract;
+pub mod lambda;
+pub mod queue;
+pub mod scale;
+pub mod stream;

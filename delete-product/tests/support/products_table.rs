@@ -1,5 +1,7 @@
 //! The products table in a real DynamoDB engine, in this process, behind the real SDK client.
 
+use std::net::SocketAddr;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
@@ -12,14 +14,19 @@ pub const TABLE: &str = "products";
 
 /// A client of a table of its own, empty; the engine ends with the test's runtime.
 pub async fn start() -> Client {
+    start_engine().await.0
+}
+
+/// The same, and the engine's address, for those who come to it by another way.
+pub async fn start_engine() -> (Client, SocketAddr) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let database = dynoxide::Database::memory().unwrap();
     tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
 
-    let client = client(&endpoint);
+    let client = client(&format!("http://{address}"));
     create_table(&client).await;
-    client
+    (client, address)
 }
 
 /// A client that finds nobody at the other end.

@@ -1,5 +1,12 @@
 //! What the tests stand on.
 #![allow(dead_code, reason = "each of the test programs uses some of it")]
 
+pub mod catalogue;
+pub mod changes;
 pub mod contract;
+pub mod faulty_engine;
+pub mod lambda;
+pub mod model;
 pub mod products_table;
+pub mod queue;
+pub mod scale;

@@ -1,0 +1,166 @@
+//! The function's own program under faults: killed in the middle of batches, with a DynamoDB that fails, with messages
+//! that cannot be read. Nothing is lost, and nothing is done twice.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use product_creator::models::change_event::ChangeEvent;
+use product_creator::models::identifiers::ProductId;
+use serde_json::Value;
+use support::catalogue::Catalogue;
+use support::changes::{body, create, delete, update};
+use support::contract::examples;
+use support::faulty_engine::FaultyEngine;
+use support::lambda::Lambda;
+use support::queue::{Queue, event, failed};
+use support::scale::scale;
+
+/// Messages that the event source mapping hands over at once.
+const BATCH: usize = 25;
+/// The function's time-out.
+const TIME: Duration = Duration::from_secs(30);
+
+async fn start(endpoint: SocketAddr) -> Lambda {
+    let variables = [("TABLE_NAME", "products"), ("LIST_SHARDS", "4")];
+    Lambda::start(env!("CARGO_BIN_EXE_product-creator"), endpoint, &variables).await
+}
+
+/// Products with a life each: created, changed so often, and every fourth deleted.
+fn lives(products: usize, changes: u64) -> Vec<(ProductId, Vec<ChangeEvent>)> {
+    let life = |number: usize| {
+        let id = ProductId::random();
+        let mut events = vec![create(id, 1)];
+        events.extend((0..changes).map(|second| update(id, second + 2, &second.to_string())));
+        events.extend(number.is_multiple_of(4).then(|| delete(id, changes + 2)));
+        (id, events)
+    };
+    (0..products).map(life).collect()
+}
+
+/// All changes as messages, in any order.
+fn shuffled(lives: &[(ProductId, Vec<ChangeEvent>)]) -> Vec<String> {
+    let mut bodies: Vec<String> = lives.iter().flat_map(|(_, events)| events).map(body).collect();
+    fastrand::shuffle(&mut bodies);
+    bodies
+}
+
+async fn check(catalogue: &Catalogue, lives: &[(ProductId, Vec<ChangeEvent>)]) {
+    for (id, events) in lives {
+        catalogue.check_whole(*id, &events.iter().collect::<Vec<_>>()).await;
+    }
+}
+
+/// Delivers what waits in the queue, batch after batch, until nothing waits any more.
+async fn deliver_all(function: &Lambda, queue: &mut Queue) {
+    while !queue.is_empty() {
+        let batch = queue.receive(BATCH);
+        let answer = function.invoke_within(&event(&batch), TIME).await.expect("an answer");
+        queue.settle(batch, &failed(&answer));
+    }
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_of_batches_it_loses_nothing_and_does_nothing_twice() {
+    let (wanted, changes_wanted) = scale((40, 1_000), (200, 5_000));
+    let (catalogue, engine) = Catalogue::with_engine().await;
+    let mut function = start(engine).await;
+    let (mut kills, mut changes, mut took) = (0, 0, Duration::from_millis(100));
+
+    while kills < wanted || changes < changes_wanted {
+        let lives = lives(50, 9);
+        let mut queue = Queue::patient(shuffled(&lives));
+        while !queue.is_empty() {
+            let batch = queue.receive(BATCH);
+            // Somewhere in the time that a batch takes; one in four is left alone, so that the work gets on.
+            let moment = if fastrand::u32(0..4) > 0 { took.mul_f64(fastrand::f64()) } else { TIME };
+            let (sent, started) = (event(&batch), Instant::now());
+            let answer = tokio::time::timeout(moment, function.invoke_within(&sent, TIME)).await;
+            if let Ok(answer) = answer {
+                took = started.elapsed();
+                queue.settle(batch, &failed(&answer.expect("an answer")));
+            } else {
+                function.kill().await;
+                kills += 1;
+                queue.abandon(batch);
+                function = start(engine).await;
+            }
+        }
+        check(&catalogue, &lives).await;
+        changes += lives.iter().map(|(_, events)| events.len()).sum::<usize>();
+    }
+    println!("{changes} changes, killed {kills} times in the middle of a batch");
+}
+
+#[tokio::test]
+async fn with_a_table_that_fails_every_change_is_recorded_or_in_the_dlq_and_recorded_after_a_redrive() {
+    let wanted = scale(500, 2_000);
+    let (catalogue, engine) = Catalogue::with_engine().await;
+    let (faulty, endpoint) = FaultyEngine::start(engine).await;
+    let function = start(endpoint).await;
+    let (mut all, mut dead) = (Vec::new(), 0);
+
+    while faulty.failed().values().sum::<u32>() < wanted {
+        let lives = lives(20, 3);
+        let mut queue = Queue::new(shuffled(&lives));
+        deliver_all(&function, &mut queue).await;
+
+        let events = lives.iter().flat_map(|(_, events)| events).count();
+        let put_aside: BTreeSet<&str> = queue.dead.iter().map(|message| message.body.as_str()).collect();
+        assert_eq!(put_aside.len(), queue.dead.len(), "in the DLQ once");
+        assert_eq!(put_aside.len() + queue.done.len(), events, "done, or in the DLQ");
+        dead += put_aside.len();
+        all.push((lives, queue));
+    }
+
+    faulty.heal();
+    for (lives, mut queue) in all {
+        queue.redrive();
+        deliver_all(&function, &mut queue).await;
+        assert!(queue.dead.is_empty(), "with a sound table nothing fails");
+        check(&catalogue, &lives).await;
+    }
+    println!("calls that failed: {:?}; {dead} messages were in the DLQ", faulty.failed());
+    assert_eq!(faulty.failed().len(), 7, "each kind of fault was met");
+}
+
+#[tokio::test]
+async fn a_hundred_poisonous_messages_among_a_thousand_good_ones_harm_nobody() {
+    let (catalogue, engine) = Catalogue::with_engine().await;
+    let function = start(engine).await;
+    // 250 lives of a creation, two changes and, every fourth, a deletion; the rest are creations alone.
+    let mut lives = lives(250, 2);
+    let more = 1_000 - lives.iter().map(|(_, events)| events.len()).sum::<usize>();
+    lives.extend((0..more).map(|_| ProductId::random()).map(|id| (id, vec![create(id, 1)])));
+
+    let kinds = examples("change-event", "invalid");
+    assert!(kinds.len() >= 10, "{} kinds", kinds.len());
+    let poison: Vec<String> = kinds.iter().map(|(_, text)| text.clone()).cycle().take(100).collect();
+    let mut bodies: Vec<String> = shuffled(&lives).into_iter().chain(poison.iter().cloned()).collect();
+    fastrand::shuffle(&mut bodies);
+    let mut queue = Queue::new(bodies);
+    deliver_all(&function, &mut queue).await;
+
+    let tally = |texts: Vec<&String>| {
+        texts.into_iter().fold(BTreeMap::<String, u32>::new(), |mut tally, text| {
+            *tally.entry(text.clone()).or_default() += 1;
+            tally
+        })
+    };
+    let dead: Vec<&String> = queue.dead.iter().map(|message| &message.body).collect();
+    assert_eq!(tally(dead), tally(poison.iter().collect()), "the poison is in the DLQ, each message once");
+    assert!(queue.dead.iter().all(|message| message.receives == 5));
+    assert_eq!(queue.done.len(), 1_000);
+    assert!(queue.done.iter().all(|message| message.receives == 1), "no good one waited for another batch");
+    check(&catalogue, &lives).await;
+
+    // One line for each failure and each outcome, JSON all, and no word of a product.
+    let log = function.log(1_500).await;
+    for line in &log {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        assert!(!line.contains("Oak"), "{line}");
+    }
+    println!("{} kinds of poison, {} log lines", kinds.len(), log.len());
+}

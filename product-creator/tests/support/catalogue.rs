@@ -1,0 +1,99 @@
+//! The products table in a real engine, and what must be true of it whatever happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use product_creator::models::change_event::ChangeEvent;
+use product_creator::models::identifiers::{EventId, ProductId};
+use product_creator::models::journal::{CHAIN_START, JournalEntry, Outcome};
+use product_creator::repositories::dynamodb::DynamoDbChanges;
+use serde_json::{Value, json};
+
+use super::contract::assert_keeps;
+use super::products_table::{self, TABLE};
+
+pub const SHARDS: u32 = 4;
+
+pub struct Catalogue {
+    pub client: Client,
+    pub store: DynamoDbChanges,
+}
+
+impl Catalogue {
+    pub async fn empty() -> Self {
+        Self::with_engine().await.0
+    }
+
+    /// The same, and the engine's address.
+    pub async fn with_engine() -> (Self, SocketAddr) {
+        let (client, address) = products_table::start_engine().await;
+        (Self { store: DynamoDbChanges::new(client.clone(), TABLE, SHARDS), client }, address)
+    }
+
+    /// All items of a product as plain JSON: `META` and the journal.
+    pub async fn items(&self, id: ProductId) -> BTreeMap<String, Value> {
+        let answer = self
+            .client
+            .query()
+            .table_name(TABLE)
+            .consistent_read(true)
+            .key_condition_expression("PK = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(format!("PRODUCT#{id}")))
+            .send()
+            .await
+            .unwrap();
+        let items = serde_dynamo::from_items::<_, Value>(answer.items.unwrap()).unwrap();
+        items.into_iter().map(|item| (item["SK"].as_str().unwrap().to_owned(), item)).collect()
+    }
+
+    pub async fn journal(&self, id: ProductId) -> Vec<JournalEntry> {
+        journal(self.items(id).await)
+    }
+
+    /// Fails unless exactly these events are recorded of the product, each once, and product, versions and chain are what
+    /// the applied ones make. Returns the journal.
+    pub async fn check_whole(&self, id: ProductId, events: &[&ChangeEvent]) -> Vec<JournalEntry> {
+        let items = self.items(id).await;
+        let meta = items.get("META").cloned();
+        let journal = journal(items);
+        let recorded: Vec<EventId> = journal.iter().map(|entry| entry.event_id).collect();
+        let expected: BTreeSet<EventId> = events.iter().map(|event| event.event_id).collect();
+        assert_eq!(recorded, expected.into_iter().collect::<Vec<_>>(), "{id}: one entry for each event");
+
+        // In the order of their ids the applied ones must be in the order of their versions.
+        let (mut version, mut previous, mut after, mut last) = (0, CHAIN_START.to_owned(), None, None);
+        for entry in journal.iter().filter(|entry| entry.outcome == Outcome::Applied) {
+            version += 1;
+            assert_eq!(entry.version, Some(version), "{id}: versions are contiguous");
+            assert_eq!(entry.prev_hash.as_ref(), Some(&previous), "{id}: the chain holds");
+            assert_eq!(entry.hash.as_ref(), Some(&entry.digest()), "{id}: the hash is the entry's");
+            assert_eq!(entry.before, after, "{id}: before is what was after");
+            (previous, after, last) = (entry.hash.clone().unwrap(), entry.after.clone(), Some(entry.event_id));
+        }
+        let Some(meta) = meta else {
+            assert_eq!(version, 0, "{id}: something was applied, and there is no product");
+            return journal;
+        };
+        assert_eq!((&meta["version"], &meta["chainHash"]), (&json!(version), &json!(previous)), "{id}");
+        assert_eq!(meta["lastEventId"], last.unwrap().to_string(), "{id}");
+        let after = serde_json::to_value(after.unwrap()).unwrap();
+        assert_eq!((&meta["status"], &meta["name"]), (&after["status"], &after["name"]), "{id}");
+        assert_eq!(meta.get("GSI1_PK").is_some(), meta["status"] == "ACTIVE", "{id}: an index holds what is active");
+        journal
+    }
+}
+
+fn journal(items: BTreeMap<String, Value>) -> Vec<JournalEntry> {
+    items.into_iter().filter(|(key, _)| key.starts_with("EVENT#")).map(|(_, item)| entry(item)).collect()
+}
+
+/// A stored entry without what only the table needs; it must keep the contract.
+fn entry(mut item: Value) -> JournalEntry {
+    for attribute in ["PK", "SK", "expiresAt"] {
+        assert!(item.as_object_mut().unwrap().remove(attribute).is_some(), "{attribute}");
+    }
+    assert_keeps("journal-entry", &item);
+    serde_json::from_value(item).unwrap()
+}

@@ -1,0 +1,137 @@
+//! A DynamoDB that fails: it stands between the function and the real engine, and answers some calls itself.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The ways in which it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    Throttled,
+    ThroughputExceeded,
+    /// Another transaction is at work on the item. Of a read: throttled.
+    Conflict,
+    InternalError,
+    /// No answer, and nothing done.
+    Silence,
+    /// It is done, and then there is no answer.
+    SilenceAfter,
+    /// It is done, and the answer is an error.
+    ErrorAfter,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::Throttled,
+    Fault::ThroughputExceeded,
+    Fault::Conflict,
+    Fault::InternalError,
+    Fault::ErrorAfter,
+    Fault::Silence,
+    Fault::SilenceAfter,
+];
+
+/// Longer than the function waits for one attempt.
+const SILENCE: Duration = Duration::from_secs(3);
+
+#[derive(Clone)]
+pub struct FaultyEngine {
+    engine: SocketAddr,
+    failing: Arc<AtomicBool>,
+    calls: Arc<AtomicU32>,
+    failed: Arc<Mutex<BTreeMap<Fault, u32>>>,
+}
+
+impl FaultyEngine {
+    /// Stands in front of `engine`; seven calls in ten fail. Returns the address to call.
+    pub async fn start(engine: SocketAddr) -> (Self, SocketAddr) {
+        let faulty =
+            Self { engine, failing: Arc::new(AtomicBool::new(true)), calls: Arc::default(), failed: Arc::default() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(faulty.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (faulty, address)
+    }
+
+    /// From now on no call fails.
+    pub fn heal(&self) {
+        self.failing.store(false, Ordering::Relaxed);
+    }
+
+    /// How many calls failed, and how.
+    pub fn failed(&self) -> BTreeMap<Fault, u32> {
+        self.failed.lock().unwrap().clone()
+    }
+
+    fn next_fault(&self) -> Option<Fault> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if !self.failing.load(Ordering::Relaxed) || fastrand::u32(0..10) >= 7 {
+            return None;
+        }
+        // Silence costs a second each: every tenth.
+        let kinds = if call.is_multiple_of(10) { &FAULTS[5..] } else { &FAULTS[..5] };
+        let fault = kinds[fastrand::usize(0..kinds.len())];
+        *self.failed.lock().unwrap().entry(fault).or_default() += 1;
+        Some(fault)
+    }
+
+    async fn forward(&self, headers: HeaderMap, body: Bytes) -> Response<Body> {
+        let stream = TcpStream::connect(self.engine).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        Response::from_parts(parts, Body::from(body.collect().await.unwrap().to_bytes()))
+    }
+}
+
+async fn answer(State(faulty): State<FaultyEngine>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let transaction = headers["x-amz-target"].to_str().unwrap().ends_with("TransactWriteItems");
+    match faulty.next_fault() {
+        None => faulty.forward(headers, body).await,
+        Some(Fault::Conflict) if transaction => {
+            let reasons = json!([{"Code": "TransactionConflict", "Message": "another"}, {"Code": "None"}]);
+            error(StatusCode::BAD_REQUEST, "TransactionCanceledException", json!({"CancellationReasons": reasons}))
+        }
+        Some(Fault::Throttled | Fault::Conflict) => error(StatusCode::BAD_REQUEST, "ThrottlingException", json!({})),
+        Some(Fault::ThroughputExceeded) => {
+            error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException", json!({}))
+        }
+        Some(Fault::InternalError) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", json!({})),
+        Some(Fault::ErrorAfter) => {
+            faulty.forward(headers, body).await;
+            error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", json!({}))
+        }
+        Some(Fault::SilenceAfter) => {
+            faulty.forward(headers, body).await;
+            silence().await
+        }
+        Some(Fault::Silence) => silence().await,
+    }
+}
+
+/// What a caller that has given up does not hear any more.
+async fn silence() -> Response<Body> {
+    tokio::time::sleep(SILENCE).await;
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
+}
+
+fn error(status: StatusCode, kind: &str, mut body: serde_json::Value) -> Response<Body> {
+    body["__type"] = json!(format!("com.amazonaws.dynamodb.v20120810#{kind}"));
+    body["message"] = json!("a fault");
+    (status, [("content-type", "application/x-amz-json-1.0")], body.to_string()).into_response()
+}

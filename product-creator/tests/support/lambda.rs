@@ -1,0 +1,175 @@
+//! The function as Lambda runs it: its own program, which asks a Runtime API for events.
+//!
+//! The API is the one that AWS describes (Lambda developer guide, "Using the Lambda runtime API"), in this process.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A running function. It ends when this is dropped.
+pub struct Lambda {
+    program: Child,
+    events: mpsc::UnboundedSender<Invocation>,
+    log: watch::Receiver<Vec<String>>,
+}
+
+/// What a function makes of an event: its answer, or the error that it failed with.
+type Outcome = Result<Value, Value>;
+
+struct Invocation {
+    event: String,
+    time: Duration,
+    answer: oneshot::Sender<Outcome>,
+}
+
+#[derive(Clone)]
+struct RuntimeApi {
+    events: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>>,
+    running: Arc<Mutex<HashMap<String, oneshot::Sender<Outcome>>>>,
+}
+
+impl Lambda {
+    /// Starts `program` with the variables that Lambda sets, and its own. It calls AWS at `endpoint`.
+    pub async fn start(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
+        let (events, waiting) = mpsc::unbounded_channel();
+        let api = RuntimeApi { events: Arc::new(tokio::sync::Mutex::new(waiting)), running: Arc::default() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/{outcome}", post(finished))
+            .with_state(api);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "function-under-test"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
+                ("AWS_SESSION_TOKEN", "test"),
+            ])
+            .env("AWS_ENDPOINT_URL", format!("http://{endpoint}"))
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut program = command.spawn().unwrap();
+        let (write, log) = watch::channel(Vec::new());
+        let write = Arc::new(write);
+        keep_lines(program.stdout.take().unwrap(), write.clone());
+        keep_lines(program.stderr.take().unwrap(), write);
+        Self { program, events, log }
+    }
+
+    /// What the function makes of an event, `Err` if its handler failed; it has 6 seconds, like the real ones.
+    pub async fn invoke(&self, event: &Value) -> Outcome {
+        self.invoke_within(event, Duration::from_secs(6)).await
+    }
+
+    /// The same, with a deadline that it is told of.
+    pub async fn invoke_within(&self, event: &Value, time: Duration) -> Outcome {
+        let (answer, answered) = oneshot::channel();
+        self.events.send(Invocation { event: event.to_string(), time, answer }).unwrap();
+        tokio::time::timeout(time, answered).await.expect("an answer before the function's time is up").unwrap()
+    }
+
+    /// All that was logged so far, at least so many lines, to standard output and standard error.
+    pub async fn log(&self, lines: usize) -> Vec<String> {
+        let mut log = self.log.clone();
+        let enough = log.wait_for(|log| log.len() >= lines);
+        tokio::time::timeout(Duration::from_secs(10), enough).await.expect("enough lines").unwrap().clone()
+    }
+
+    /// Ends the program at once, wherever it is (SIGKILL).
+    pub async fn kill(mut self) {
+        self.program.kill().await.unwrap();
+    }
+}
+
+fn keep_lines(output: impl tokio::io::AsyncRead + Send + Unpin + 'static, log: Arc<watch::Sender<Vec<String>>>) {
+    let mut lines = BufReader::new(output).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            log.send_modify(|log| log.push(line));
+        }
+    });
+}
+
+async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
+    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let Some(Invocation { event, time, answer }) = api.events.lock().await.recv().await else {
+        return Err(StatusCode::GONE);
+    };
+    let id = format!("invocation-{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
+    api.running.lock().unwrap().insert(id.clone(), answer);
+    let headers = AppendHeaders([
+        ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-1:123456789012:function:test".to_owned()),
+        ("lambda-runtime-trace-id", "Root=1-65b00000-000000000000000000000000;Sampled=0".to_owned()),
+    ]);
+    Ok((headers, event))
+}
+
+async fn finished(
+    State(api): State<RuntimeApi>,
+    Path((id, outcome)): Path<(String, String)>,
+    body: String,
+) -> StatusCode {
+    let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
+    let result = if outcome == "response" { Ok(body) } else { Err(body) };
+    if let Some(answer) = api.running.lock().unwrap().remove(&id) {
+        // Nobody listens any more when the caller's time was up.
+        let _ = answer.send(result);
+    }
+    StatusCode::ACCEPTED
+}
+
+/// An endpoint that takes connections and never says a word.
+pub async fn silence() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            connections.push(connection);
+        }
+    });
+    address
+}
+
+/// An endpoint at which nobody listens.
+pub fn nobody() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 1))
+}
+
+/// An endpoint that answers everything with this status and AWS error.
+pub async fn refusal(status: StatusCode, error: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = serde_json::json!({"__type": error, "message": "no"}).to_string();
+    let router = Router::new().fallback(move || async move { (status, body) });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
