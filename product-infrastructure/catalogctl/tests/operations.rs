@@ -1,1 +1,336 @@
-fn main() {}
+//! The commands for on-call and compliance, on a running stack: what the real functions write is verified, made again and
+//! sent again.
+//!
+//! `cargo catalogctl test` starts a stack and runs these after `system`; `CATALOGUE_STATUS` holds what
+//! `catalogctl status --json` says. By hand, against a stack of one's own:
+//!
+//! ```sh
+//! CATALOGUE_STATUS="$(cargo catalogctl status --json)" \
+//!     cargo test --manifest-path product-infrastructure/catalogctl/Cargo.toml --test operations
+//! ```
+
+mod support;
+
+use std::future::Future;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use catalogctl::audit::ids::EventId;
+use catalogctl::aws;
+use catalogctl::status::{Running, Status};
+use serde_json::{Value, json};
+use support::lives::{event_id, sha256, timestamp};
+use support::products_table::{self, items};
+use support::system::{Ended, run_against};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Within this time a change that was accepted must be in the bucket.
+const AUDITED: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
+
+/// One test at a time: each looks at the whole bucket, and some damage it for a while.
+static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+
+struct Stack {
+    running: Running,
+    s3: aws_sdk_s3::Client,
+    sqs: aws_sdk_sqs::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    http: reqwest::Client,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Stack {
+    async fn new() -> Self {
+        let status =
+            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `catalogctl status --json`");
+        let status: Status = serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a status");
+        let running = status.running.expect("the stack is not running");
+        let config = aws::local(&running.facts.endpoint_url).await;
+        let stack = Self {
+            s3: aws_sdk_s3::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
+            running,
+            _alone: ALONE.lock().await,
+        };
+        stack.quiet().await;
+        stack
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        run_against(&self.running.facts.endpoint_url, arguments).await
+    }
+
+    /// Waits until the bucket has all that the table has.
+    async fn quiet(&self) {
+        eventually("the bucket has caught up with the table", || async {
+            let report = self.run(&["audit", "verify", "--settle", "0", "--json"]).await;
+            (report.code == 0).then_some(())
+        })
+        .await;
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value, String) {
+        let url = format!("{}{path}", self.running.facts.api_url);
+        let mut request = self.http.request(method, url).header("x-api-key", &self.running.api_key);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.expect("the API answers");
+        let status = response.status().as_u16();
+        let event = response.headers().get("x-event-id").map(|id| id.to_str().unwrap().to_owned()).unwrap_or_default();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or_default(), event)
+    }
+
+    async fn version(&self, id: &str, version: u64) -> Value {
+        eventually(&format!("product {id} reaches version {version}"), || async {
+            let (_, product, _) = self.call(reqwest::Method::GET, &format!("/products/{id}"), None).await;
+            (product["version"] == version).then_some(product)
+        })
+        .await
+    }
+
+    /// A product that was created and changed; its id and its events.
+    async fn product(&self, name: &str) -> (String, Vec<String>) {
+        let (status, created, _) = self.call(reqwest::Method::POST, "/products", Some(&content(name, "9.99"))).await;
+        assert_eq!(status, 202, "{created}");
+        let id = created["productId"].as_str().unwrap().to_owned();
+        self.version(&id, 1).await;
+        let path = format!("/products/{id}");
+        let (status, updated, _) = self.call(reqwest::Method::PUT, &path, Some(&content(name, "8.88"))).await;
+        assert_eq!(status, 202, "{updated}");
+        self.version(&id, 2).await;
+        self.quiet().await;
+        let events = [&created, &updated].map(|accepted| accepted["eventId"].as_str().unwrap().to_owned());
+        (id, events.to_vec())
+    }
+
+    /// Verifies, and expects this object to be the first that is bad.
+    async fn expect_first_bad(&self, key: &str, fault: &str) {
+        let report = self.run(&["audit", "verify", "--settle", "0", "--json"]).await.expect(2).json();
+        let first = &report["findings"][0];
+        assert_eq!((&first["object"], &first["fault"]), (&json!(key), &json!(fault)), "{report:#}");
+    }
+
+    async fn versions(&self, key: &str) -> Vec<String> {
+        let listed = self.s3.list_object_versions().bucket(&self.running.facts.audit_bucket).prefix(key).send().await;
+        let listed = listed.unwrap();
+        let versions = listed.versions().iter().filter_map(|version| version.version_id());
+        versions
+            .chain(listed.delete_markers().iter().filter_map(|marker| marker.version_id()))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    async fn remove_version(&self, key: &str, version: &str) {
+        let bucket = &self.running.facts.audit_bucket;
+        let removal = self.s3.delete_object().bucket(bucket).key(key).version_id(version);
+        removal.bypass_governance_retention(true).send().await.expect("governance can be bypassed in dev");
+    }
+
+    async fn send(&self, queue_url: &str, body: &str) {
+        self.sqs.send_message().queue_url(queue_url).message_body(body).send().await.unwrap();
+    }
+
+    async fn journal(&self, product: &str, event: &str) -> Option<Value> {
+        let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+        let answer = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.running.facts.table_name)
+            .key("PK", text(format!("PRODUCT#{product}")))
+            .key("SK", text(format!("EVENT#{event}")))
+            .consistent_read(true)
+            .send()
+            .await
+            .unwrap();
+        answer.item.map(|item| serde_dynamo::from_item(item).unwrap())
+    }
+}
+
+async fn eventually<T, Ask, Answer>(what: &str, mut ask: Ask) -> T
+where
+    Ask: FnMut() -> Answer,
+    Answer: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < AUDITED, "within {AUDITED:?} it did not happen that {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn content(name: &str, price: &str) -> Value {
+    json!({"name": name, "price": price, "currency": "EUR", "tags": ["a", "b"], "attributes": {"\u{1f525}": "x"}})
+}
+
+fn key(event: &str) -> String {
+    EventId::parse(event).unwrap().object_key()
+}
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A change event as update-product sends it, made at a moment.
+fn update(product: &str, moment: u64, name: &str) -> (String, Value) {
+    let product_content = json!({"name": name, "price": "1.00", "currency": "EUR"});
+    let event = event_id(moment, moment % 4_096);
+    let body = json!({
+        "schemaVersion": 1, "eventId": event, "type": "UPDATE", "productId": product, "occurredAt": timestamp(moment),
+        "actor": {}, "requestId": "r-1", "product": product_content,
+        "fingerprint": sha256(&serde_json_canonicalizer::to_vec(&json!({"product": product_content})).unwrap()),
+    });
+    (event, body)
+}
+
+#[tokio::test]
+async fn what_the_functions_write_is_intact_shown_and_exported() {
+    let stack = Stack::new().await;
+    let (id, mut events) = stack.product("Operated").await;
+    let (status, _, deleted) = stack.call(reqwest::Method::DELETE, &format!("/products/{id}"), None).await;
+    assert_eq!(status, 204);
+    events.push(deleted);
+    eventually("the deletion is journalled", || stack.journal(&id, &events[2])).await;
+    stack.quiet().await;
+
+    let report = stack.run(&["audit", "verify", "--settle", "0", "--json"]).await.expect(0).json();
+    assert_eq!((&report["result"], &report["onTheirWay"]), (&json!("intact"), &json!(0)));
+    for arguments in [["audit", "history", &id, "--json"].as_slice(), &["audit", "history", &id, "--quick", "--json"]] {
+        let history = stack.run(arguments).await.expect(0).json();
+        let records = history["records"].as_array().unwrap();
+        let shown: Vec<&str> = records.iter().map(|record| record["eventId"].as_str().unwrap()).collect();
+        assert_eq!(shown, events, "{arguments:?}");
+    }
+    let exported = stack.run(&["audit", "export"]).await.expect(0).stdout;
+    assert_eq!(exported.lines().count() as u64, report["objects"].as_u64().unwrap());
+    assert!(events.iter().all(|event| exported.contains(event.as_str())));
+}
+
+#[tokio::test]
+async fn tampering_with_the_bucket_is_found_and_a_lost_record_comes_back() {
+    let stack = Stack::new().await;
+    let (_, events) = stack.product("Tampered").await;
+    let (first, newest) = (key(&events[0]), key(&events[1]));
+    let bucket = &stack.running.facts.audit_bucket;
+
+    // A delete marker hides it; taken away again, all is as before.
+    stack.s3.delete_object().bucket(bucket).key(&first).send().await.unwrap();
+    stack.expect_first_bad(&first, "DELETED").await;
+    for version in &stack.versions(&first).await[1..] {
+        stack.remove_version(&first, version).await;
+    }
+    stack.quiet().await;
+
+    // Another version on top of it.
+    let original = stack.versions(&newest).await;
+    let put = stack.s3.put_object().bucket(bucket).key(&newest).body(b"{}".to_vec().into()).send().await;
+    put.expect("the emulator lets the administrator overwrite");
+    stack.expect_first_bad(&newest, "OVERWRITTEN").await;
+    for version in stack.versions(&newest).await.iter().filter(|version| !original.contains(version)) {
+        stack.remove_version(&newest, version).await;
+    }
+    stack.quiet().await;
+
+    // Gone without a trace, the newest record included: the table knows.
+    for gone in [&first, &newest] {
+        for version in stack.versions(gone).await {
+            stack.remove_version(gone, &version).await;
+        }
+    }
+    stack.expect_first_bad(&first, "MISSING").await;
+
+    // The journal has them: sent again through audit-logger's queue, and written by audit-logger itself.
+    let dry = stack.run(&["audit", "repair", "--settle", "0", "--json"]).await.expect(2).json();
+    assert_eq!(dry["missing"], json!([first, newest]));
+    let repaired = stack.run(&["audit", "repair", "--settle", "0", "--apply", "--json"]).await.expect(0).json();
+    assert_eq!((&repaired["sent"], &repaired["outstanding"]), (&json!(2), &json!([])));
+    stack.run(&["audit", "verify", "--settle", "0"]).await.expect(0);
+    stack.run(&["audit", "repair", "--settle", "0"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn the_table_is_made_again_as_product_creator_made_it() {
+    let stack = Stack::new().await;
+    let (id, _) = stack.product("Rebuilt").await;
+    let (deleted, _) = stack.product("Rebuilt and deleted").await;
+    let (status, _, event) = stack.call(reqwest::Method::DELETE, &format!("/products/{deleted}"), None).await;
+    assert_eq!(status, 204);
+    eventually("the deletion is journalled", || stack.journal(&deleted, &event)).await;
+    stack.quiet().await;
+
+    let table = format!("rebuilt-{}", now());
+    products_table::create(&stack.dynamodb, &table).await;
+    stack.run(&["audit", "rebuild", "--into", &table]).await.expect(0);
+    let (made, live) =
+        (items(&stack.dynamodb, &table).await, items(&stack.dynamodb, &stack.running.facts.table_name).await);
+    stack.dynamodb.delete_table().table_name(&table).send().await.unwrap();
+    assert!(made.iter().any(|item| item["PK"].as_s().unwrap().ends_with(&id)));
+    assert_eq!(made.len(), live.len());
+    for (made, live) in made.iter().zip(&live) {
+        assert_eq!(made, live);
+    }
+    let refused = stack.run(&["audit", "rebuild", "--into", &stack.running.facts.table_name]).await.expect(1);
+    assert!(refused.stderr.contains("is the live table"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_late_redrive_changes_nothing_that_is_newer() {
+    let stack = Stack::new().await;
+    let (id, events) = stack.product("Redriven").await;
+    let dead = &stack.running.facts.change_dlq_url;
+    let created = EventId::parse(&events[0]).unwrap().millis();
+
+    // Set aside long ago: one that was overtaken, one that was applied after all, one that nobody can read, one to come.
+    let (overtaken, overtaken_body) = update(&id, created + 1, "Overtaken");
+    let (_, mut applied_body) = update(&id, created, "Redriven");
+    applied_body["eventId"] = json!(events[1]);
+    let (coming, coming_body) = update(&id, now(), "In time");
+    for body in [&overtaken_body, &applied_body, &json!("not a change"), &coming_body] {
+        stack.send(dead, &body.to_string()).await;
+    }
+    let applied = stack.journal(&id, &events[1]).await;
+    let shown = stack.run(&["dlq", "peek", "change", "--json"]).await.expect(0).json();
+    let mut kinds: Vec<&str> =
+        shown["messages"].as_array().unwrap().iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["DONE_ALREADY", "KEPT_FAILING", "KEPT_FAILING", "UNREADABLE"]);
+
+    stack.run(&["dlq", "redrive", "change"]).await.expect(2);
+    assert_eq!(stack.version(&id, 2).await["name"], "Redriven", "a dry run changes nothing");
+    let redriven = stack.run(&["dlq", "redrive", "change", "--apply", "--json"]).await.expect(2).json();
+    assert_eq!((redriven["sent"].as_array().unwrap().len(), redriven["left"].as_array().unwrap().len()), (3, 1));
+
+    assert_eq!(stack.version(&id, 3).await["name"], "In time");
+    let entry = eventually("the overtaken change is journalled", || stack.journal(&id, &overtaken)).await;
+    assert_eq!(entry["outcome"], "SUPERSEDED");
+    assert_eq!(stack.journal(&id, &coming).await.unwrap()["outcome"], "APPLIED");
+    assert_eq!(stack.journal(&id, &events[1]).await, applied, "what was done before is not done again");
+    assert_eq!(stack.version(&id, 3).await["name"], "In time", "nothing late came after it");
+
+    // Once more, whole: what has been done is recognised.
+    for body in [&overtaken_body, &applied_body, &coming_body] {
+        stack.send(dead, &body.to_string()).await;
+    }
+    let again = stack.run(&["dlq", "redrive", "change", "--apply", "--json"]).await.expect(2).json();
+    let sent = again["sent"].as_array().unwrap();
+    assert!(sent.len() == 3 && sent.iter().all(|message| message["kind"] == "DONE_ALREADY"), "{again:#}");
+    stack.quiet().await;
+    assert_eq!(stack.version(&id, 3).await["name"], "In time");
+
+    // What nobody can read stays until somebody has looked at it.
+    eventually("the unreadable message is taken out", || take_out(&stack, dead, "not a change")).await;
+}
+
+/// Deletes the message of that JSON text from a queue.
+async fn take_out(stack: &Stack, queue: &str, text: &str) -> Option<()> {
+    let received = stack.sqs.receive_message().queue_url(queue).max_number_of_messages(10).send().await.unwrap();
+    let found = received.messages().iter().find(|message| message.body() == Some(&json!(text).to_string()))?;
+    stack.sqs.delete_message().queue_url(queue).receipt_handle(found.receipt_handle()?).send().await.ok().map(drop)
+}

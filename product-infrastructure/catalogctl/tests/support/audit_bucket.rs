@@ -14,10 +14,13 @@ pub const BUCKET: &str = "bbws-product-audit-logs-dev";
 /// Versions in a page: few, so that every list has pages.
 const PAGE: usize = 7;
 
-/// What a bucket holds: versions by key, oldest first; `None` is a delete marker.
+/// Oldest first; `None` is a delete marker.
+type Versions = Vec<Option<Vec<u8>>>;
+
+/// What a bucket holds, by key.
 #[derive(Clone, Default)]
 pub struct Bucket {
-    objects: Arc<Mutex<BTreeMap<String, Vec<Option<Vec<u8>>>>>>,
+    objects: Arc<Mutex<BTreeMap<String, Versions>>>,
     archived: Arc<Mutex<BTreeSet<String>>>,
 }
 

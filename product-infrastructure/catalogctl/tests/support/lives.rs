@@ -60,7 +60,7 @@ impl Catalogue {
         let entry = match round {
             0 => return self.apply("CREATE", number, round, moment),
             _ if !is_active => unapplied("UPDATE", "REJECTED", Some("NOT_FOUND")),
-            _ if number % 3 == 0 && round + 2 == rounds => return self.apply("DELETE", number, round, moment),
+            _ if number.is_multiple_of(3) && round + 2 == rounds => return self.apply("DELETE", number, round, moment),
             _ if last && number % 3 == 1 => unapplied("CREATE", "DUPLICATE", None),
             _ if round % 7 == 3 => unapplied("UPDATE", "REJECTED", Some("PRECONDITION_FAILED")),
             _ if round % 7 == 5 => unapplied("UPDATE", "SUPERSEDED", None),

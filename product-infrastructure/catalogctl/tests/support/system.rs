@@ -88,29 +88,33 @@ impl System {
 
     /// Runs `catalogctl` on this system.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
-            .args(arguments)
-            .args(["--env", "dev"])
-            .current_dir(folder)
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_REGION", "eu-west-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            // Not this machine's own profile.
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env_remove("AWS_PROFILE")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        Ended {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        run_against(&self.endpoint, arguments).await
+    }
+}
+
+/// Runs `catalogctl` as one would against an environment `dev` at this address.
+pub async fn run_against(endpoint: &str, arguments: &[&str]) -> Ended {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
+        .args(arguments)
+        .args(["--env", "dev"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        // Not this machine's own profile.
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env_remove("AWS_PROFILE")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
