@@ -43,21 +43,35 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
 async fn audit(stack: &Stack, arguments: &Audit) -> Result<ExitCode> {
     let (target, progress) = (Target::find(stack, &arguments.place).await?, Progress::new());
     progress.say(format!("On {}.", target.name));
-    match &arguments.command {
-        AuditCommand::History(arguments) => audit::history::run(&target, arguments, &progress).await,
-        AuditCommand::Verify(arguments) => audit::verify::run(&target, arguments, &progress).await,
-        AuditCommand::Export(arguments) => audit::export::run(&target, arguments, &progress).await,
-        AuditCommand::Rebuild(arguments) => audit::rebuild::run(&target, arguments, &progress).await,
-        AuditCommand::Repair(arguments) => audit::repair::run(&target, arguments, &progress).await,
-    }
+    let work = async {
+        match &arguments.command {
+            AuditCommand::History(arguments) => audit::history::run(&target, arguments, &progress).await,
+            AuditCommand::Verify(arguments) => audit::verify::run(&target, arguments, &progress).await,
+            AuditCommand::Export(arguments) => audit::export::run(&target, arguments, &progress).await,
+            AuditCommand::Rebuild(arguments) => audit::rebuild::run(&target, arguments, &progress).await,
+            AuditCommand::Repair(arguments) => audit::repair::run(&target, arguments, &progress).await,
+        }
+    };
+    interruptible(work).await
 }
 
 async fn dead_letters(stack: &Stack, arguments: &Dlq) -> Result<ExitCode> {
     let (target, progress) = (Target::find(stack, &arguments.place).await?, Progress::new());
     progress.say(format!("On {}.", target.name));
-    match &arguments.command {
-        DlqCommand::Peek(arguments) => dlq::peek::run(&target, arguments, &progress).await,
-        DlqCommand::Redrive(arguments) => dlq::redrive::run(&target, arguments, &progress).await,
+    let work = async {
+        match &arguments.command {
+            DlqCommand::Peek(arguments) => dlq::peek::run(&target, arguments, &progress).await,
+            DlqCommand::Redrive(arguments) => dlq::redrive::run(&target, arguments, &progress).await,
+        }
+    };
+    interruptible(work).await
+}
+
+/// Work that may be dropped anywhere: what it had begun is there or not, and is safe to begin again.
+async fn interruptible(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = process::interruption() => bail!("interrupted"),
     }
 }
 

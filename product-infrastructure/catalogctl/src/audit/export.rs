@@ -1,14 +1,14 @@
 //! `catalogctl audit export`: the records, one a line, in the order in which things happened.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt;
+use tempfile::NamedTempFile;
 use time::Date;
 
 use super::bucket::{Bucket, Listed};
@@ -31,7 +31,7 @@ use crate::target::Target;
 pub struct Arguments {
     #[command(flatten)]
     pub days: Days,
-    /// Write to this file, which must not exist, instead of standard output.
+    /// Write to this file, which must not exist and which only its owner may read, instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -64,27 +64,19 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     })
 }
 
-/// The file appears when it is complete, never half-written.
+/// The file appears when it is complete, never half-written, and takes no other's place.
 async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress: &Progress) -> Result<Exported> {
     if path.exists() {
         bail!("{} exists already", path.display());
     }
-    let mut name = path.file_name().with_context(|| format!("{} names no file", path.display()))?.to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let file = File::create(&part).with_context(|| format!("{} cannot be made", part.display()))?;
+    let cannot = || format!("{} cannot be made", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = NamedTempFile::new_in(folder).with_context(cannot)?;
     let mut writer = BufWriter::new(file);
-    let exported = export(target, arguments, &mut writer, progress).await;
-    let outcome = match exported {
-        Ok(exported) => {
-            fs::rename(&part, path).map(|()| exported).with_context(|| format!("{} cannot be made", path.display()))
-        }
-        Err(error) => Err(error),
-    };
-    if outcome.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    outcome
+    let exported = export(target, arguments, &mut writer, progress).await?;
+    let file = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;
+    file.persist_noclobber(path).with_context(cannot)?;
+    Ok(exported)
 }
 
 /// Writes the records of the window.
@@ -115,8 +107,8 @@ pub async fn export(
 }
 
 /// Out-of-band objects by their days, which their keys say; what has no day comes last.
-fn by_day(listed: Vec<Listed>) -> BTreeMap<Option<Date>, Vec<Listed>> {
-    let mut days: BTreeMap<Option<Date>, Vec<Listed>> = BTreeMap::new();
+fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
+    let mut days: BTreeMap<Date, Vec<Listed>> = BTreeMap::new();
     for listed in listed {
         let mut parts = listed.key.split('/').skip(1).map(|part| part.split_once('=').map(|(_, number)| number));
         let mut part = || parts.next().flatten();
@@ -124,7 +116,7 @@ fn by_day(listed: Vec<Listed>) -> BTreeMap<Option<Date>, Vec<Listed>> {
             (Some(year), Some(month), Some(day)) => super::window::day(&format!("{year}-{month}-{day}")).ok(),
             _ => None,
         };
-        days.entry(Some(day.unwrap_or(Date::MAX))).or_default().push(listed);
+        days.entry(day.unwrap_or(Date::MAX)).or_default().push(listed);
     }
     days
 }
@@ -157,7 +149,7 @@ impl<W: Write> Lines<'_, W> {
 struct Aside {
     bucket: Bucket,
     meter: Meter,
-    days: BTreeMap<Option<Date>, Vec<Listed>>,
+    days: BTreeMap<Date, Vec<Listed>>,
     waiting: VecDeque<(u64, Object)>,
 }
 
@@ -170,7 +162,7 @@ impl Aside {
                 let Some((_, object)) = self.waiting.pop_front() else { break };
                 lines.write(object)?;
             }
-            let next = self.days.first_key_value().and_then(|(day, _)| *day);
+            let next = self.days.first_key_value().map(|(day, _)| *day);
             if !self.waiting.is_empty() || next.is_none_or(|day| day > today) {
                 return Ok(());
             }

@@ -175,32 +175,14 @@ async fn send(
         }
         if arguments.apply && (bodies.len() == pace.at_once() || place + 1 == missing.len()) && !bodies.is_empty() {
             pace.wait(bodies.len()).await;
-            // One call takes 256 KiB in all, so a large record goes by itself.
-            for part in parts(&bodies) {
-                queue.send_bodies(part).await?;
-                repaired.sent += part.len() as u64;
-            }
+            queue.send_bodies(&bodies).await?;
+            repaired.sent += bodies.len() as u64;
             bodies.clear();
         }
         meter.advance();
     }
     step.done(format!("{} sent", repaired.sent));
     Ok(due)
-}
-
-/// Splits bodies so that each part fits one call.
-fn parts(bodies: &[String]) -> Vec<&[String]> {
-    const LARGEST: usize = 240 * 1024;
-    let (mut parts, mut start, mut size) = (Vec::new(), 0, 0);
-    for (place, body) in bodies.iter().enumerate() {
-        if place > start && size + body.len() > LARGEST {
-            parts.push(&bodies[start..place]);
-            (start, size) = (place, 0);
-        }
-        size += body.len();
-    }
-    parts.push(&bodies[start..]);
-    parts
 }
 
 /// The message for one journal item, if it is one that product-creator writes.
@@ -280,16 +262,4 @@ fn text(repaired: &Repaired) -> String {
         lines.push(format!("{} were recorded a moment ago and may be on their way.", repaired.on_their_way));
     }
     lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_is_not_larger_than_sqs_takes() {
-        let bodies: Vec<String> = [100, 100, 100, 250, 1].map(|kilobytes| "x".repeat(kilobytes * 1024)).to_vec();
-        let sizes: Vec<usize> = parts(&bodies).into_iter().map(<[String]>::len).collect();
-        assert_eq!(sizes, [2, 1, 1, 1]);
-    }
 }

@@ -61,8 +61,16 @@ impl Queue {
         Ok(answer.messages.unwrap_or_default().into_iter().map(Message::from).collect())
     }
 
-    /// Sends copies of the messages; gives those that were taken.
+    /// Sends copies of the messages, at most ten; gives those that were taken.
     pub async fn send<'a>(&self, messages: &[&'a Message]) -> Result<Vec<&'a Message>> {
+        let mut taken = Vec::with_capacity(messages.len());
+        for part in parts(messages, |message| message.body.len()) {
+            taken.extend(self.send_at_once(part).await?);
+        }
+        Ok(taken)
+    }
+
+    async fn send_at_once<'a>(&self, messages: &[&'a Message]) -> Result<Vec<&'a Message>> {
         let entries = messages.iter().enumerate().map(|(place, message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(place.to_string())
@@ -79,12 +87,8 @@ impl Queue {
             .await
             .with_context(|| format!("{} takes no messages", self.name))?;
         let taken: HashSet<&str> = answer.successful().iter().map(|entry| entry.id()).collect();
-        Ok(messages
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| taken.contains(place.to_string().as_str()))
-            .map(|(_, m)| *m)
-            .collect())
+        let is_taken = |place: usize| taken.contains(place.to_string().as_str());
+        Ok(messages.iter().enumerate().filter(|(place, _)| is_taken(*place)).map(|(_, message)| *message).collect())
     }
 
     /// Sends bodies of one's own; an error says how many were not taken.
@@ -144,6 +148,21 @@ impl Queue {
     }
 }
 
+/// Splits what is to be sent so that each part fits one call, which takes 256 KiB in all.
+fn parts<T>(messages: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    const LARGEST: usize = 240 * 1024;
+    let (mut parts, mut start, mut total) = (Vec::new(), 0, 0);
+    for (place, message) in messages.iter().enumerate() {
+        if place > start && total + size(message) > LARGEST {
+            parts.push(&messages[start..place]);
+            (start, total) = (place, 0);
+        }
+        total += size(message);
+    }
+    parts.push(&messages[start..]);
+    parts
+}
+
 impl Message {
     fn new(body: &str) -> Self {
         Self {
@@ -174,5 +193,17 @@ impl From<Received> for Message {
             attributes: received.message_attributes.unwrap_or_default(),
             receipt: received.receipt_handle.unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_not_larger_than_sqs_takes() {
+        let sizes: Vec<usize> =
+            parts(&[100, 100, 100, 250, 1], |kilobytes| kilobytes * 1024).into_iter().map(<[_]>::len).collect();
+        assert_eq!(sizes, [2, 1, 1, 1]);
     }
 }
