@@ -14,6 +14,7 @@ import os
 import signal
 import socketserver
 import sys
+import uuid
 from datetime import datetime, timezone
 from importlib.metadata import version
 from xml.sax.saxutils import escape
@@ -246,6 +247,17 @@ def name_the_caller():
     apigateway_v1._build_lambda_event_v1 = with_caller
 
 
+def render_a_mocks_request_id():
+    """A MOCK integration's response template is sent as it is written; API Gateway fills `$context.requestId` in."""
+    invoke_mock = apigateway_v1._invoke_mock_v1
+
+    def rendered(integration):
+        status, headers, body = invoke_mock(integration)
+        return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
+
+    apigateway_v1._invoke_mock_v1 = rendered
+
+
 def answer_without_waiting_for_logs():
     """After each invocation the emulator waits 50 ms for a first log line and 5 ms after the last, before it answers.
 
@@ -335,6 +347,7 @@ def main():
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
     name_the_caller()
+    render_a_mocks_request_id()
     answer_without_waiting_for_logs()
     send_runtime_events_at_once()
     answer_a_repeated_lambda_request_alike()

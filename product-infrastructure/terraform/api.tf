@@ -76,13 +76,83 @@ resource "aws_api_gateway_integration_response" "health" {
   depends_on = [aws_api_gateway_integration.health]
 }
 
+# Every other method of a known resource is a 405 that names those it has (RFC 9110, 15.5.6). Left to itself, API Gateway
+# answers that a token is missing. A method of its own, such as a function's, takes precedence over ANY.
+locals {
+  allowed_methods = {
+    products = { resource_id = aws_api_gateway_resource.products.id, methods = "GET, POST", key_required = true }
+    product  = { resource_id = aws_api_gateway_resource.product.id, methods = "GET, PUT, DELETE", key_required = true }
+    health   = { resource_id = aws_api_gateway_resource.health.id, methods = "GET", key_required = false }
+  }
+}
+
+resource "aws_api_gateway_method" "other" {
+  for_each = local.allowed_methods
+
+  rest_api_id      = aws_api_gateway_rest_api.product.id
+  resource_id      = each.value.resource_id
+  http_method      = "ANY"
+  authorization    = "NONE"
+  api_key_required = each.value.key_required
+}
+
+resource "aws_api_gateway_integration" "other" {
+  for_each = local.allowed_methods
+
+  rest_api_id       = aws_api_gateway_rest_api.product.id
+  resource_id       = each.value.resource_id
+  http_method       = aws_api_gateway_method.other[each.key].http_method
+  type              = "MOCK"
+  request_templates = { "application/json" = jsonencode({ statusCode = 405 }) }
+  # A body of another media type is a 415. The default would hand it to the mock, which can't read it: a 500.
+  passthrough_behavior = "NEVER"
+}
+
+resource "aws_api_gateway_method_response" "other" {
+  for_each = local.allowed_methods
+
+  rest_api_id     = aws_api_gateway_rest_api.product.id
+  resource_id     = each.value.resource_id
+  http_method     = aws_api_gateway_method.other[each.key].http_method
+  status_code     = "405"
+  response_models = { "application/json" = "Empty" }
+  response_parameters = {
+    "method.response.header.Allow"         = false
+    "method.response.header.Cache-Control" = false
+  }
+}
+
+resource "aws_api_gateway_integration_response" "other" {
+  for_each = local.allowed_methods
+
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  resource_id = each.value.resource_id
+  http_method = aws_api_gateway_method.other[each.key].http_method
+  status_code = aws_api_gateway_method_response.other[each.key].status_code
+  response_templates = {
+    "application/json" = jsonencode({
+      error = {
+        code      = "METHOD_NOT_ALLOWED"
+        message   = "This resource has no such method; it has ${each.value.methods}."
+        requestId = "$context.requestId"
+      }
+    })
+  }
+  response_parameters = {
+    "method.response.header.Allow"         = "'${each.value.methods}'"
+    "method.response.header.Cache-Control" = "'no-store'"
+  }
+
+  depends_on = [aws_api_gateway_integration.other]
+}
+
 # Errors that API Gateway answers by itself, in the same envelope as the functions' own. The messages are ours and fixed:
 # the gateway's (`$context.error.message`) speak of AWS, and some of them of its configuration.
 locals {
   gateway_responses = {
     # A route that does not exist. API Gateway calls it a missing token and answers 403, which would send a client with
     # a typo in the path looking for a fault in the key.
-    MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = "There is no such resource, or it has no such method." }
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = "There is no such resource." }
     RESOURCE_NOT_FOUND           = { status = 404, code = "NOT_FOUND", message = "There is no such resource." }
 
     INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "The x-api-key header is missing, or its key is not valid." }
@@ -145,6 +215,7 @@ resource "aws_api_gateway_deployment" "first" {
 
   depends_on = [
     aws_api_gateway_integration_response.health,
+    aws_api_gateway_integration_response.other,
     aws_api_gateway_gateway_response.error,
   ]
 }

@@ -266,6 +266,25 @@ run "errors_of_the_gateway_have_the_form_and_status_of_the_functions" {
   }
 
   assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.error : response.response_parameters["gatewayresponse.header.Cache-Control"] == "'no-store'"])
+    error_message = "No error is to be kept by a cache."
+  }
+
+  assert {
+    condition = { for resource, response in aws_api_gateway_integration_response.other : resource => "${response.status_code} ${jsondecode(response.response_templates["application/json"]).error.code} ${response.response_parameters["method.response.header.Allow"]}" } == {
+      products = "405 METHOD_NOT_ALLOWED 'GET, POST'"
+      product  = "405 METHOD_NOT_ALLOWED 'GET, PUT, DELETE'"
+      health   = "405 METHOD_NOT_ALLOWED 'GET'"
+    }
+    error_message = "A method that a resource does not have is a 405 that names those it has."
+  }
+
+  assert {
+    condition     = alltrue([for resource, method in aws_api_gateway_method.other : method.http_method == "ANY" && method.api_key_required == (resource != "health") && aws_api_gateway_integration.other[resource].passthrough_behavior == "NEVER"])
+    error_message = "Whatever the method, products need a key; and no body reaches a mock that cannot read it."
+  }
+
+  assert {
     condition     = aws_api_gateway_method.health.api_key_required == false && jsondecode(aws_api_gateway_integration_response.health.response_templates["application/json"]).status == "ok"
     error_message = "Health answers without a key."
   }
