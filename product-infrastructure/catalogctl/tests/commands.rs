@@ -66,8 +66,8 @@ async fn the_first_bad_object_is_named() {
     assert_eq!(report["findings"][0]["object"].as_str(), objects.first().copied());
     let text = system.run(&["audit", "verify"]).await.expect(2).stdout;
     assert!(text.contains("BROKEN. The first bad object") && text.contains("And 2 more"), "{text}");
-    assert!(text.contains("Hash: its hash is not that of its content"), "{text}");
-    assert!(text.contains("Deleted: it was deleted"), "{text}");
+    assert!(text.contains("HASH: its hash is not that of its content"), "{text}");
+    assert!(text.contains("DELETED: it was deleted"), "{text}");
 
     let history = system.run(&["audit", "history", &product_id(0)]).await.expect(2).stdout;
     assert!(history.contains("BROKEN") && history.contains(&key), "{history}");
@@ -166,6 +166,17 @@ async fn a_table_is_made_again_item_for_item() {
     let text = system.run(&["audit", "rebuild", "--into", "products-only", "--products-only"]).await.expect(0).stdout;
     assert!(text.contains("3 products and 0 journal entries"), "{text}");
     assert_eq!(items(&system.dynamodb, "products-only").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_lost_table_is_rebuilt_in_its_own_place() {
+    let (catalogue, system) = (catalogue(), System::empty().await);
+    for (key, bytes) in catalogue.objects() {
+        system.bucket.put(&key, &bytes);
+    }
+    system.run(&["audit", "rebuild", "--into", TABLE]).await.expect(1);
+    system.run(&["audit", "rebuild", "--into", TABLE, "--table", "none"]).await.expect(0);
+    system.run(&["audit", "verify"]).await.expect(0);
 }
 
 #[tokio::test]

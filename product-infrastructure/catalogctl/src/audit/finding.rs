@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::ids::ProductId;
 
 /// What is wrong with an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// An object that no audit record can be: under a strange key.
     Foreign,
@@ -38,6 +37,32 @@ pub enum Fault {
     Table,
 }
 
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Foreign => "FOREIGN",
+            Self::Overwritten => "OVERWRITTEN",
+            Self::Deleted => "DELETED",
+            Self::Unreadable => "UNREADABLE",
+            Self::Schema => "SCHEMA",
+            Self::Bytes => "BYTES",
+            Self::Key => "KEY",
+            Self::Hash => "HASH",
+            Self::Content => "CONTENT",
+            Self::Altered => "ALTERED",
+            Self::Missing => "MISSING",
+            Self::Inserted => "INSERTED",
+            Self::Table => "TABLE",
+        })
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,6 +88,6 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}\n    {:?}: {}", self.object, self.fault, self.why)
+        write!(formatter, "{}\n    {}: {}", self.object, self.fault, self.why)
     }
 }

@@ -1,10 +1,11 @@
 //! Why a message was set aside. SQS does not say; so the message is read once more, with the contract's schemas, and what
 //! it asks for is looked for in the table or the bucket.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::audit::bucket::{Body, Bucket};
@@ -17,8 +18,7 @@ use crate::audit::table::{Table, entry};
 const SCHEMA_VERSION: u64 = 1;
 
 /// What kind of failure it was, and with it whether it helps to send the message again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It can never be read: sent again, it fails again.
     Unreadable,
@@ -40,6 +40,26 @@ impl Kind {
     /// Whether the consumer can take it as it is.
     pub fn is_hopeful(self) -> bool {
         matches!(self, Self::KeptFailing | Self::DoneAlready)
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Unreadable => "UNREADABLE",
+            Self::UnknownVersion => "UNKNOWN_VERSION",
+            Self::Invalid => "INVALID",
+            Self::KeptFailing => "KEPT_FAILING",
+            Self::DoneAlready => "DONE_ALREADY",
+            Self::Conflict => "CONFLICT",
+            Self::Position => "POSITION",
+        })
     }
 }
 

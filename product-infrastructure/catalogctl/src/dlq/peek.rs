@@ -99,7 +99,7 @@ impl Shown {
         let by = self.set_aside_by.as_deref().unwrap_or("no queue");
         let about = Some(&self.diagnosis.about).filter(|about| !about.is_empty());
         format!(
-            "{}\n  first sent {}, received {} times, set aside by {by}\n{}  {:?}: {}\n  (known from: {})\n",
+            "{}\n  first sent {}, received {} times, set aside by {by}\n{}  {}: {}\n  (known from: {})\n",
             self.message_id,
             self.sent_at,
             self.receive_count,
