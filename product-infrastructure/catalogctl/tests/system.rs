@@ -16,6 +16,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use catalogctl::aws;
 use catalogctl::status::{Running, Status};
+use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -45,6 +46,15 @@ struct Response {
 }
 
 impl Response {
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.expect("the API answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("the answer is complete");
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        Self { status, headers, body }
+    }
+
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {}", self.body)).to_str().unwrap()
     }
@@ -61,6 +71,8 @@ impl Response {
         assert_eq!(error["code"], code, "{}", response.body);
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{}", response.body);
         assert!(error["requestId"].as_str().is_some_and(|text| !text.is_empty()), "{}", response.body);
+        assert_eq!(response.header("cache-control"), "no-store", "{}", response.body);
+        assert_eq!(response.header("content-type"), "application/json");
         response
     }
 }
@@ -92,12 +104,7 @@ impl Api {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let response = request.send().await.expect("the API answers");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("the answer is complete");
-        let body =
-            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Response { status, headers, body }
+        Response::of(request).await
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -232,8 +239,41 @@ async fn a_request_without_a_known_key_is_refused() {
 #[tokio::test]
 async fn an_unknown_route_is_not_found() {
     let api = Api::of(&stack());
-    api.get("/prodcuts").await.expect_error(404, "NOT_FOUND");
-    api.get(&format!("/products/{}", new_id())).await.expect_error(404, "NOT_FOUND");
+    let id = new_id();
+    for path in ["/", "/prodcuts", &format!("/products/{id}/prices"), "/health/functions"] {
+        api.get(path).await.expect_error(404, "NOT_FOUND");
+    }
+    api.send(Method::PATCH, "/prodcuts", &[], Some(&json!({}))).await.expect_error(404, "NOT_FOUND");
+    // What a function does not find is answered no differently.
+    api.get(&format!("/products/{id}")).await.expect_error(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn another_method_is_not_allowed_and_those_that_are_are_named() {
+    let stack = stack();
+    let api = Api::of(&stack);
+    let anonymous = Api::of(&stack).with_key(None);
+    let product_path = format!("/products/{}", new_id());
+    for (path, allowed) in [("/products", "GET, POST"), (&product_path, "GET, PUT, DELETE"), ("/health", "GET")] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+            if allowed.split(", ").any(|name| name == method.as_str()) {
+                continue;
+            }
+            for body in [None, Some(&json!({"name": "Never read"}))] {
+                let response = api.send(method.clone(), path, &[], body).await.expect_error(405, "METHOD_NOT_ALLOWED");
+                assert_eq!(response.header("allow"), allowed, "{method} {path}");
+            }
+            if path != "/health" {
+                anonymous.send(method, path, &[], None).await.expect_error(403, "FORBIDDEN");
+            }
+        }
+        // What the gateway itself cannot read it refuses by itself, too.
+        let text = api.http.patch(format!("{}{path}", api.url)).header("x-api-key", &stack.api_key);
+        let text = text.header("content-type", "text/plain").body("name=Never read");
+        Response::of(text).await.expect_error(415, "UNSUPPORTED_MEDIA_TYPE");
+        let head = api.send(Method::HEAD, path, &[], None).await.expect(405);
+        assert_eq!((head.header("allow"), &head.body), (allowed, &Value::Null), "HEAD {path}");
+    }
 }
 
 #[tokio::test]
@@ -343,6 +383,34 @@ async fn an_idempotency_key_names_one_product() {
         .await
         .expect_error(422, "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(api.get(&format!("/products/{}", id(&first))).await.expect(200).body["version"], 1);
+}
+
+#[tokio::test]
+async fn a_hundred_identical_creates_at_once_make_one_product() {
+    let stack = stack();
+    let (api, config) = (Api::of(&stack), aws::local(&stack.facts.endpoint_url).await);
+    let (key, name) = (new_id(), format!("One of a hundred {}", new_id()));
+    let headers = [("idempotency-key", key.as_str())];
+    let wanted = product(&name, "8.00", "NOK");
+    let answers = join_all((0..100).map(|_| api.send(Method::POST, "/products", &headers, Some(&wanted)))).await;
+    let mut ids: Vec<String> = answers.into_iter().map(|answer| id(&answer.expect(202))).collect();
+    assert_eq!(ids.len(), 100);
+    ids.dedup();
+    let [one] = ids.as_slice() else { panic!("{} products: {ids:?}", ids.len()) };
+
+    let before = api.version(one, 1).await.body;
+    let other = product(&name, "9.00", "NOK");
+    api.send(Method::POST, "/products", &headers, Some(&other)).await.expect_error(422, "IDEMPOTENCY_KEY_REUSED");
+    // Whatever the hundred and one have left on the queue has been worked off before the product is looked at again. The
+    // poison message of another test may lie there as well.
+    eventually("the queue is empty", DEAD, || async {
+        (messages(&config, &stack.facts.change_queue_url).await == 0).then_some(())
+    })
+    .await;
+    let (items, _) = api.list(&format!("name={}", name.replace(' ', "%20"))).await;
+    assert_eq!(items, std::slice::from_ref(&before), "the list by name");
+    assert_eq!(before["version"], 1);
+    assert_eq!(api.get(&format!("/products/{one}")).await.expect(200).body, before);
 }
 
 #[tokio::test]
