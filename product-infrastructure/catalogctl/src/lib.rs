@@ -10,7 +10,7 @@
 //! - [`audit`] and [`dlq`] are for whoever relies on the system or is called when it fails; their [`target`] is a stack or
 //!   an environment on AWS.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
-//! - [`cargo`], [`process`], [`progress`] and [`digest`] serve the others.
+//! - [`cargo`], [`environment`], [`process`], [`progress`] and [`digest`] serve the others.
 
 pub mod audit;
 pub mod aws;
@@ -21,6 +21,7 @@ pub mod digest;
 pub mod dlq;
 pub mod duplicates;
 pub mod emulator;
+pub mod environment;
 pub mod packages;
 pub mod prerequisites;
 pub mod process;

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::aws;
 use crate::digest::{Inputs, Stamp};
-use crate::emulator::{DEFAULT_PORT, Emulator, environment};
+use crate::emulator::{DEFAULT_PORT, Emulator};
+use crate::environment::Environment;
 use crate::packages::{self, Package, Profile};
 use crate::prerequisites::{self, Prerequisites};
 use crate::progress::{Meter, Progress, size};
@@ -44,7 +45,7 @@ pub async fn up(
     progress: &Progress,
 ) -> Result<Ready> {
     let found = prerequisites::check(stack).await?;
-    environment::ensure(workspace, stack, &found.python, progress).await?;
+    Environment::emulator(workspace).ensure(&found.python, stack, progress).await?;
     let (emulator, was_running) = match Emulator::running(stack) {
         Some(running) if port.is_some_and(|port| port != running.port) => bail!(
             "the stack already runs on port {}; `cargo catalogctl down{}` stops it, then it can be started on another",
@@ -117,7 +118,7 @@ async fn provision(
         functions,
         versions: [
             ("catalogctl", env!("CARGO_PKG_VERSION").to_owned()),
-            ("emulator", environment::version(workspace)?),
+            ("emulator", Environment::emulator(workspace).version()?),
             ("rust", found.rust.clone()),
             ("terraform", found.terraform.clone()),
         ]

@@ -66,11 +66,6 @@ impl Workspace {
         self.root.join(".catalogue")
     }
 
-    /// The private Python environment of the emulator, shared by all stacks.
-    pub fn virtual_environment(&self) -> PathBuf {
-        self.catalogue().join("venv")
-    }
-
     /// Programs that `test` installs for itself.
     pub fn tools(&self) -> PathBuf {
         self.catalogue().join("tools")

@@ -1,6 +1,5 @@
 //! The local AWS: installed once, started, watched and stopped.
 
-pub mod environment;
 pub mod identity;
 
 use std::fs::{self, File};
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Environment;
 use crate::process::tail;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, Stack};
 use crate::workspace::{INFRASTRUCTURE, Workspace};
@@ -59,7 +59,7 @@ impl Emulator {
         let log = File::create(&log_path).with_context(|| format!("{} cannot be opened", log_path.display()))?;
         let endpoint = endpoint(port);
 
-        let mut command = Command::new(environment::python(workspace));
+        let mut command = Command::new(Environment::emulator(workspace).program("python"));
         command
             .arg(workspace.repository(INFRASTRUCTURE).join("local/emulator.py"))
             .current_dir(&folder)

@@ -1,0 +1,122 @@
+//! Private Python environments, each made from hash-pinned requirements.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::digest::{Inputs, Stamp};
+use crate::prerequisites::Python;
+use crate::process::External;
+use crate::progress::Progress;
+use crate::stack::Stack;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
+
+/// A Python environment for one program.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// What it is there for, for messages.
+    purpose: &'static str,
+    /// The package that the others are there for.
+    package: &'static str,
+    folder: PathBuf,
+    requirements: PathBuf,
+}
+
+impl Environment {
+    /// That of the emulator, shared by all stacks.
+    pub fn emulator(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "emulator",
+            package: "ministack",
+            folder: workspace.catalogue().join("venv"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("local/requirements.txt"),
+        }
+    }
+
+    /// That of the program which tries the API against its contract.
+    pub fn schemathesis(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "contract test",
+            package: "schemathesis",
+            folder: workspace.catalogue().join("venv-schemathesis"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("schemathesis/requirements.txt"),
+        }
+    }
+
+    /// A program inside the environment, such as its interpreter.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+
+    /// Installs the packages, unless exactly these are installed already.
+    pub async fn ensure(&self, system: &Python, stack: &Stack, progress: &Progress) -> Result<()> {
+        let digest = Inputs::new().file(&self.requirements)?.text(&system.version).digest();
+        let stamp = Stamp::at(self.folder.join("requirements.digest"));
+        if stamp.matches(&digest) && self.program("python").exists() {
+            return Ok(());
+        }
+        let step = progress.step(format!("install the {}", self.purpose));
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).with_context(|| format!("{} cannot be deleted", self.folder.display()))?;
+        }
+        let log = stack.log(&format!("{}-install", self.package));
+        External::new(&system.program, &log)
+            .args(["-m", "venv"])
+            .arg(&self.folder)
+            .run(&format!("making the {}'s Python environment", self.purpose))
+            .await
+            .context("`python3 -m venv` does not work; on Debian and Ubuntu: `apt-get install python3-venv`")?;
+        External::new(self.program("python"), &log)
+            .append()
+            .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes"])
+            // A source distribution runs its own code while it is installed, and needs compilers.
+            .args(["--only-binary", ":all:", "--requirement"])
+            .arg(&self.requirements)
+            .run(&format!("installing the {}", self.purpose))
+            .await
+            .context("the Python package index must be reachable once; a mirror is set with PIP_INDEX_URL")?;
+        stamp.record(&digest)?;
+        step.done(self.version()?);
+        Ok(())
+    }
+
+    /// The pinned package, as `ministack 1.2.3`.
+    pub fn version(&self) -> Result<String> {
+        let content = fs::read_to_string(&self.requirements)
+            .with_context(|| format!("{} cannot be read", self.requirements.display()))?;
+        let version = pinned(&content, self.package)
+            .with_context(|| format!("{} pins no {}", self.requirements.display(), self.package))?;
+        Ok(format!("{} {version}", self.package))
+    }
+}
+
+fn pinned<'a>(requirements: &'a str, package: &str) -> Option<&'a str> {
+    let pin = requirements.lines().find_map(|line| line.strip_prefix(package)?.strip_prefix("=="))?;
+    pin.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_pinned_version_is_read() {
+        let requirements =
+            "# ministack==9\nh2==4.4.1 \\\n    --hash=sha256:00\nministack==1.5.33 \\\n    --hash=sha256:01\n";
+        assert_eq!(pinned(requirements, "ministack"), Some("1.5.33"));
+        assert_eq!(pinned("h2==4.4.1\nministack-more==1", "ministack"), None);
+    }
+
+    #[test]
+    fn every_file_of_every_package_is_pinned_by_its_hash() {
+        let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for environment in [Environment::emulator(&workspace), Environment::schemathesis(&workspace)] {
+            let content = fs::read_to_string(&environment.requirements).unwrap();
+            let pins: Vec<&str> = content.lines().filter(|line| !line.starts_with([' ', '#'])).collect();
+            assert!(pins.iter().all(|line| line.contains("==") && line.ends_with(" \\")), "{pins:?}");
+            assert!(environment.version().unwrap().starts_with(environment.package));
+        }
+    }
+}
