@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
+use aws_sdk_apigateway::types::{ApiStage, QuotaPeriodType, QuotaSettings, ThrottleSettings};
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use catalogctl::aws;
+use catalogctl::stack::ENVIRONMENT;
 use catalogctl::status::{Running, Status};
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
@@ -234,6 +236,44 @@ async fn a_request_without_a_known_key_is_refused() {
     anonymous.create(&product("Refused", "1.00", "EUR")).await.expect_error(403, "FORBIDDEN");
     let stranger = Api::of(&stack).with_key(Some("0123456789abcdefghijklmnopqrstuvwxyz"));
     stranger.get("/products").await.expect_error(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_key_beyond_its_limits_is_told_how_long_to_wait() {
+    let stack = stack();
+    let gateway = aws_sdk_apigateway::Client::new(&aws::local(&stack.facts.endpoint_url).await);
+    let throttled = ThrottleSettings::builder().rate_limit(0.1).burst_limit(1).build();
+    let one_a_day = QuotaSettings::builder().limit(1).period(QuotaPeriodType::Day).build();
+    for (throttle, quota, wait) in [(Some(throttled), None, "1"), (None, Some(one_a_day), "3600")] {
+        // A plan and a key beside those that Terraform made, and gone before it plans again.
+        let name = format!("limits-{}", new_id());
+        let served = ApiStage::builder().api_id(&stack.facts.rest_api_id).stage(ENVIRONMENT).build();
+        let plan = gateway.create_usage_plan().name(&name).api_stages(served);
+        let plan = plan.set_throttle(throttle).set_quota(quota).send().await.expect("a plan");
+        let key = gateway.create_api_key().name(&name).enabled(true).send().await.expect("a key");
+        let (plan, key_id) = (plan.id().expect("an id"), key.id().expect("an id"));
+        gateway
+            .create_usage_plan_key()
+            .usage_plan_id(plan)
+            .key_id(key_id)
+            .key_type("API_KEY")
+            .send()
+            .await
+            .expect("used");
+
+        let api = Api::of(&stack).with_key(key.value());
+        api.get("/products?limit=1").await.expect(200);
+        let refused = api.get("/products?limit=1").await;
+        let refused_too = api.create(&product("Too many", "1.00", "EUR")).await;
+
+        gateway.delete_usage_plan_key().usage_plan_id(plan).key_id(key_id).send().await.expect("no longer used");
+        gateway.delete_api_key().api_key(key_id).send().await.expect("the key is gone");
+        gateway.delete_usage_plan().usage_plan_id(plan).send().await.expect("the plan is gone");
+        for response in [refused, refused_too] {
+            assert_eq!(response.expect_error(429, "TOO_MANY_REQUESTS").header("retry-after"), wait);
+        }
+        api.get("/products?limit=1").await.expect_error(403, "FORBIDDEN");
+    }
 }
 
 #[tokio::test]

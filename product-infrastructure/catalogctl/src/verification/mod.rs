@@ -2,6 +2,7 @@
 //! one run tells everything that is wrong.
 
 mod alone;
+mod contract;
 mod layout;
 mod lock_files;
 mod system;
@@ -43,7 +44,7 @@ enum Check {
     Tests(&'static str),
     /// A root, alone in an empty folder, is valid, formatted and passes its tests.
     Terraform(Root),
-    /// A whole stack comes up, works, survives a restart and goes down.
+    /// A whole stack comes up, works, keeps the HTTP contract, survives a restart and goes down.
     System,
     /// This tool's lines, as its own tests and the system test together executed them.
     Coverage,
@@ -120,6 +121,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
         lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
+        contract: checks.contains(&Check::System),
     };
     tools::ensure(workspace, &stack, needs, progress).await?;
     let context = Context { workspace, stack, progress, alone: Alone::new()? };

@@ -1,5 +1,5 @@
 //! The system test: a stack of its own comes up from nothing, is what Terraform says, passes the tests in
-//! `tests/system.rs`, survives a restart with its data, and goes down without a trace.
+//! `tests/system.rs`, answers as `openapi.yaml` says, survives a restart with its data, and goes down without a trace.
 //!
 //! It uses this tool as a user does, as a program. The developer's own stack is not touched.
 
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::Notify;
 
 use super::alone::Alone;
+use super::contract;
 use super::tally::{Counter, Failed, Tally};
 use super::{Context, crate_folder};
 use crate::cargo;
@@ -59,6 +60,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
         .watch(move |line| watching.see(line))
         .run("the system tests")
         .await?;
+    contract::check(context, &tool.stack, &running).await?;
 
     let before = products(&running).await?;
     tool.run("down", &["down"]).await?;

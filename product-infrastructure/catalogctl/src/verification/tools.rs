@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo;
+use crate::environment::Environment;
+use crate::prerequisites;
 use crate::process::{External, find_program};
 use crate::progress::Progress;
 use crate::stack::Stack;
@@ -13,11 +15,15 @@ use crate::workspace::{INFRASTRUCTURE, Workspace};
 /// Measures coverage. One version everywhere: its report decides whether a build passes.
 const COVERAGE_VERSION: &str = "0.9.1";
 
+/// The oldest that schemathesis supports. To run the catalogue, an older one is enough.
+const SCHEMATHESIS_PYTHON: (u32, u32) = (3, 11);
+
 /// What the chosen checks call for.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
     pub coverage: bool,
     pub lints: bool,
+    pub contract: bool,
 }
 
 /// Installs what is missing, and says so.
@@ -37,7 +43,22 @@ pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress
     if needs.coverage {
         ensure_coverage(workspace, stack, progress).await?;
     }
+    if needs.contract {
+        ensure_schemathesis(workspace, stack, progress).await?;
+    }
     Ok(())
+}
+
+async fn ensure_schemathesis(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+    let python = prerequisites::check(stack).await?.python;
+    if !prerequisites::at_least(&python.version, SCHEMATHESIS_PYTHON) {
+        let (major, minor) = SCHEMATHESIS_PYTHON;
+        bail!(
+            "the check `system` needs Python {major}.{minor} or newer, for schemathesis; `python3` is {}",
+            python.version
+        );
+    }
+    Environment::schemathesis(workspace).ensure(&python, stack, progress).await
 }
 
 async fn ensure_components(folder: &Path, components: &[&str], stack: &Stack, progress: &Progress) -> Result<()> {
