@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_sdk_sqs::Client as Sqs;
 use base64::Engine;
 use create_product::handler::handle;
 use create_product::http::proxy_integration::serve;
 use create_product::models::change_event::{ChangeEvent, ChangeEventDocument};
+use create_product::models::money::Currency;
 use create_product::repositories::dynamodb::DynamoDbProducts;
 use create_product::repositories::sqs::SqsChangeQueue;
 use lambda_http::Body;
@@ -175,4 +178,27 @@ fn the_golden_events_are_read_and_written_as_they_are() {
         let read = serde_json::from_str::<ChangeEventDocument>(&text).ok().map(ChangeEvent::try_from);
         assert!(!matches!(read, Some(Ok(_))), "{name} was read");
     }
+}
+
+/// The contract lists the currencies that there are, by the number of their decimals.
+#[test]
+fn the_contract_lists_each_currency_with_its_decimals() {
+    let text = include_str!("openapi.yaml");
+    let contract: Value = serde_saphyr::from_str(text).unwrap();
+    let schemas = &contract["components"]["schemas"];
+    let codes = |list: &Value| list.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    let listed: BTreeSet<String> = codes(&schemas["Currency"]["enum"]);
+
+    let letters = || ('A'..='Z');
+    let all = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| String::from_iter([a, b, c]))));
+    let mut known = BTreeMap::<u16, BTreeSet<String>>::new();
+    for code in all {
+        if let Some(decimals) = Currency::from_code(&code).and_then(|currency| currency.exponent()) {
+            known.entry(decimals).or_default().insert(code);
+        }
+    }
+    assert_eq!(listed, known.values().flatten().cloned().collect());
+    let groups = schemas["ProductContent"]["anyOf"].as_array().unwrap().iter();
+    let groups: Vec<BTreeSet<String>> = groups.map(|group| codes(&group["properties"]["currency"]["enum"])).collect();
+    assert_eq!(groups, known.into_values().collect::<Vec<_>>());
 }

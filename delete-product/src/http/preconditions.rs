@@ -38,13 +38,11 @@ impl Versions {
         let mut present = false;
         for value in headers.get_all(name) {
             present = true;
-            let text = value.to_str().map_err(|_| wrong())?.trim();
-            if text == "*" {
+            let text = value.as_bytes().trim_ascii();
+            if text == b"*" {
                 return Ok(Some(Self::Any));
             }
-            for tag in text.split(',') {
-                tags.extend(parse_tag(tag.trim()).ok_or_else(wrong)?);
-            }
+            tags.extend(parse_list(text).ok_or_else(wrong)?);
         }
         Ok(present.then_some(Self::Of(tags)))
     }
@@ -66,12 +64,33 @@ impl Versions {
     }
 }
 
-/// `None`: no entity tag. `Some(None)`: an entity tag, but of no version of ours.
-fn parse_tag(text: &str) -> Option<Option<EntityTag>> {
-    let (weak, quoted) = text.strip_prefix("W/").map_or((false, text), |quoted| (true, quoted));
-    let opaque = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    let ours = !opaque.is_empty() && opaque.bytes().all(|byte| byte.is_ascii_digit()) && !opaque.starts_with('0');
-    Some(ours.then(|| opaque.parse().ok()).flatten().map(|version| EntityTag { version, weak }))
+/// The tags of a list that can be ours; `None` for what is no list of entity tags. A comma may stand within a tag.
+fn parse_list(mut text: &[u8]) -> Option<Vec<EntityTag>> {
+    let mut tags = Vec::new();
+    loop {
+        let (tag, rest) = parse_tag(text)?;
+        tags.extend(tag);
+        match rest.trim_ascii_start() {
+            [] => return Some(tags),
+            [b',', rest @ ..] => text = rest.trim_ascii_start(),
+            _ => return None,
+        }
+    }
+}
+
+/// The entity tag that the text begins with, `None` in its place if it is of no version of ours, and what follows it.
+fn parse_tag(text: &[u8]) -> Option<(Option<EntityTag>, &[u8])> {
+    let (weak, quoted) = text.strip_prefix(b"W/").map_or((false, text), |quoted| (true, quoted));
+    let opened = quoted.strip_prefix(b"\"")?;
+    let length = opened.iter().position(|byte| *byte == b'"')?;
+    let (opaque, rest) = (&opened[..length], &opened[length + 1..]);
+    // etagc: visible characters, and what is beyond ASCII.
+    if opaque.iter().any(|byte| byte.is_ascii() && !byte.is_ascii_graphic()) {
+        return None;
+    }
+    let ours = opaque.iter().all(u8::is_ascii_digit) && !opaque.starts_with(b"0");
+    let version = ours.then(|| str::from_utf8(opaque).ok()?.parse().ok()).flatten();
+    Some((version.map(|version| EntityTag { version, weak }), rest))
 }
 
 #[cfg(test)]
@@ -109,10 +128,11 @@ mod tests {
 
     #[test]
     fn a_foreign_tag_matches_nothing_and_what_is_no_tag_is_an_error() {
-        for foreign in ["\"abc\"", "\"\"", "\"03\"", "\"99999999999999999999999\""] {
+        for foreign in ["\"abc\"", "\"\"", "\"03\"", "\"99999999999999999999999\"", "\"a,b\"", "\",\"", "\"ä\""] {
             assert!(!read(&[foreign]).unwrap().unwrap().match_weakly(3), "{foreign}");
         }
-        for slip in ["3", "\"3", "", "3\"", "\"3\",", "'3'"] {
+        assert!(read(&["\"a,b\" , \"3\""]).unwrap().unwrap().match_strongly(3), "a comma within a tag parts nothing");
+        for slip in ["3", "\"3", "", "3\"", "\"3\",", "'3'", "\"3\" \"4\"", "\"a b\"", "\"3\";", "w/\"3\""] {
             assert_eq!(read(&[slip]).unwrap_err().field, "if-match", "{slip}");
         }
     }
