@@ -9,12 +9,12 @@ Everything else (port, state, credentials) comes from environment variables that
 
 import asyncio
 import collections
+import contextvars
 import json
 import os
 import signal
 import socketserver
 import sys
-import uuid
 from datetime import datetime, timezone
 from importlib.metadata import version
 from xml.sax.saxutils import escape
@@ -247,14 +247,36 @@ def name_the_caller():
     apigateway_v1._build_lambda_event_v1 = with_caller
 
 
-def render_a_mocks_request_id():
-    """A MOCK integration's response template is sent as it is written; API Gateway fills `$context.requestId` in."""
+def know_a_request_by_one_id():
+    """Integrations make up a request id each, and the answer's headers carry yet another.
+
+    With API Gateway `requestContext.requestId`, `$context.requestId` in a template and the header `x-amzn-requestid` are
+    one: what a client reports is what the logs and the audit trail have. A MOCK integration's template is not rendered at
+    all.
+    """
+    execute, build_event = apigateway_v1._execute_in_scope, apigateway_v1._build_lambda_event_v1
     invoke_mock = apigateway_v1._invoke_mock_v1
+    current = contextvars.ContextVar("request id")
+
+    async def known(request, *args):
+        current.set(request["request_id"])
+        answer = await execute(request, *args)
+        if isinstance(answer, tuple):
+            status, headers, body = answer
+            return status, {**headers, "x-amzn-requestid": request["request_id"]}, body
+        return answer
+
+    def with_id(*args, **kwargs):
+        event = build_event(*args, **kwargs)
+        context = event["requestContext"]
+        context["requestId"] = context["extendedRequestId"] = current.get(context["requestId"])
+        return event
 
     def rendered(integration):
         status, headers, body = invoke_mock(integration)
-        return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
+        return status, headers, body.replace(b"$context.requestId", current.get("test-invoke-request").encode())
 
+    apigateway_v1._execute_in_scope, apigateway_v1._build_lambda_event_v1 = known, with_id
     apigateway_v1._invoke_mock_v1 = rendered
 
 
@@ -347,7 +369,7 @@ def main():
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
     name_the_caller()
-    render_a_mocks_request_id()
+    know_a_request_by_one_id()
     answer_without_waiting_for_logs()
     send_runtime_events_at_once()
     answer_a_repeated_lambda_request_alike()

@@ -72,7 +72,7 @@ impl Response {
         let error = &response.body["error"];
         assert_eq!(error["code"], code, "{}", response.body);
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{}", response.body);
-        assert!(error["requestId"].as_str().is_some_and(|text| !text.is_empty()), "{}", response.body);
+        assert_eq!(error["requestId"], response.header("x-amzn-requestid"), "{}", response.body);
         assert_eq!(response.header("cache-control"), "no-store", "{}", response.body);
         assert_eq!(response.header("content-type"), "application/json");
         response
