@@ -189,7 +189,7 @@ fn the_contract_lists_each_currency_with_its_decimals() {
     let codes = |list: &Value| list.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
     let listed: BTreeSet<String> = codes(&schemas["Currency"]["enum"]);
 
-    let letters = || ('A'..='Z');
+    let letters = || 'A'..='Z';
     let all = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| String::from_iter([a, b, c]))));
     let mut known = BTreeMap::<u16, BTreeSet<String>>::new();
     for code in all {
