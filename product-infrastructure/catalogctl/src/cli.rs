@@ -129,6 +129,9 @@ pub struct Test {
     /// Name the steps and stop.
     #[arg(long)]
     pub list: bool,
+    /// Try faults in their long form: some 20 minutes more.
+    #[arg(long)]
+    pub long: bool,
 }
 
 /// A stack's name becomes a folder's name.

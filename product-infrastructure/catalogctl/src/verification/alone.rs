@@ -47,6 +47,8 @@ impl Alone {
                 .await?;
         }
         let command = self.coverage_command(context, &folder, &log).args(["llvm-cov", "--locked"]);
+        // The tests of faults read it.
+        let command = command.envs(context.long.then_some(("FAULTS", "long")));
         // This tool is measured when the system test has run it too.
         let command = if repository == INFRASTRUCTURE {
             command.arg("--no-report")

@@ -85,6 +85,8 @@ struct Context<'a> {
     stack: Stack,
     progress: &'a Progress,
     alone: Alone,
+    /// Whether faults are tried in their long form.
+    long: bool,
 }
 
 impl Context<'_> {
@@ -124,7 +126,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
         contract: checks.contains(&Check::System),
     };
     tools::ensure(workspace, &stack, needs, progress).await?;
-    let context = Context { workspace, stack, progress, alone: Alone::new()? };
+    let context = Context { workspace, stack, progress, alone: Alone::new()?, long: arguments.long };
 
     let mut outcomes = Vec::new();
     for check in checks {
@@ -199,7 +201,12 @@ async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
         .directory(context.crate_folder(repository))
         .args(["clippy", "--locked", "--all-targets"])
         // Not among "all" targets, because it is not among those that `cargo test` runs.
-        .args((repository == INFRASTRUCTURE).then_some(["--test", "system"]).into_iter().flatten())
+        .args(
+            (repository == INFRASTRUCTURE)
+                .then_some(["--test", "system", "--test", "operations"])
+                .into_iter()
+                .flatten(),
+        )
         .args(["--", "-D", "warnings"])
         .run(&format!("`cargo clippy` in {repository}"))
         .await?;

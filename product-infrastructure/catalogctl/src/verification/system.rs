@@ -55,7 +55,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     let watching = counter.clone();
     cargo::command(context.log("system tests"))
         .directory(crate_folder(&context.workspace.repository(INFRASTRUCTURE), INFRASTRUCTURE))
-        .args(["test", "--locked", "--test", "system"])
+        .args(["test", "--locked", "--test", "system", "--test", "operations"])
         .env(STATUS_VARIABLE, serde_json::to_string(&Status::of(&tool.stack)?).context("the status is no JSON")?)
         .watch(move |line| watching.see(line))
         .run("the system tests")
