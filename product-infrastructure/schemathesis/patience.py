@@ -21,15 +21,19 @@ def after_call(context, case, response):
         return
     method = case.method.upper()
     url = f"{response.request.url.partition('/products')[0]}/products/{product_id}"
-    headers = {"x-api-key": response.request.headers["x-api-key"][0]}
+    headers = {"x-api-key": response.request.headers["x-api-key"]}
     deadline = time.monotonic() + LONGEST_WAIT[method]
     while time.monotonic() < deadline:
         product = requests.get(url, headers=headers, timeout=10)
-        if method == "DELETE" and product.status_code == 404:
-            return
-        # Event ids are in the order of the changes.
-        if method != "DELETE" and product.status_code == 200 and product.json()["lastEventId"] >= event_id:
-            return
+        if product.status_code == 404:
+            if method == "DELETE":
+                return
+        else:
+            # A refusal would look like a change that never shows.
+            product.raise_for_status()
+            # Event ids are in the order of the changes.
+            if method != "DELETE" and product.json()["lastEventId"] >= event_id:
+                return
         time.sleep(PAUSE)
 
 
