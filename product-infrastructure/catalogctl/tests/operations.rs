@@ -131,6 +131,14 @@ impl Stack {
         removal.bypass_governance_retention(true).send().await.expect("governance can be bypassed in dev");
     }
 
+    /// Stops or starts the pipe between stream and topic. By plain HTTP: its SDK would be compiled for these two calls.
+    async fn pipe(&self, action: &str) {
+        let url = format!("{}/v1/pipes/bbws-product-events-dev/{action}", self.running.facts.endpoint_url);
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260131/eu-west-1/pipes/aws4_request, SignedHeaders=host, Signature=0";
+        let answer = self.http.post(url).header("authorization", scope).send().await.expect("the emulator answers");
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
     async fn send(&self, queue_url: &str, body: &str) {
         self.sqs.send_message().queue_url(queue_url).message_body(body).send().await.unwrap();
     }
@@ -253,6 +261,34 @@ async fn tampering_with_the_bucket_is_found_and_a_lost_record_comes_back() {
     assert_eq!((&repaired["sent"], &repaired["outstanding"]), (&json!(2), &json!([])));
     stack.run(&["audit", "verify", "--settle", "0"]).await.expect(0);
     stack.run(&["audit", "repair", "--settle", "0"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn what_a_stopped_pipe_left_out_is_repaired_and_written_once_when_it_runs_again() {
+    let stack = Stack::new().await;
+    stack.pipe("stop").await;
+    let (status, created, _) = stack.call(reqwest::Method::POST, "/products", Some(&content("Piped", "1.00"))).await;
+    assert_eq!(status, 202, "{created}");
+    let id = created["productId"].as_str().unwrap();
+    stack.version(id, 1).await;
+    let (status, updated, _) =
+        stack.call(reqwest::Method::PUT, &format!("/products/{id}"), Some(&content("Piped", "2.00"))).await;
+    assert_eq!(status, 202, "{updated}");
+    stack.version(id, 2).await;
+    let keys = [&created, &updated].map(|accepted| key(accepted["eventId"].as_str().unwrap()));
+
+    let dry = stack.run(&["audit", "repair", "--settle", "0", "--json"]).await.expect(2).json();
+    assert_eq!(dry["missing"], json!(keys));
+    stack.run(&["audit", "repair", "--settle", "0", "--apply"]).await.expect(0);
+    stack.run(&["audit", "verify", "--settle", "0"]).await.expect(0);
+
+    // The pipe goes on where it stopped, and brings them once more.
+    stack.pipe("start").await;
+    let (_, later) = stack.product("Behind the others").await;
+    for key in keys.iter().chain(&later.iter().map(|event| key(event)).collect::<Vec<_>>()) {
+        assert_eq!(stack.versions(key).await.len(), 1, "{key}");
+    }
+    stack.run(&["audit", "verify", "--settle", "0"]).await.expect(0);
 }
 
 #[tokio::test]
