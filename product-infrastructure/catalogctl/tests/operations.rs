@@ -134,7 +134,8 @@ impl Stack {
     /// Stops or starts the pipe between stream and topic. By plain HTTP: its SDK would be compiled for these two calls.
     async fn pipe(&self, action: &str) {
         let url = format!("{}/v1/pipes/bbws-product-events-dev/{action}", self.running.facts.endpoint_url);
-        let scope = "AWS4-HMAC-SHA256 Credential=test/20260131/eu-west-1/pipes/aws4_request, SignedHeaders=host, Signature=0";
+        let scope =
+            "AWS4-HMAC-SHA256 Credential=test/20260131/eu-west-1/pipes/aws4_request, SignedHeaders=host, Signature=0";
         let answer = self.http.post(url).header("authorization", scope).send().await.expect("the emulator answers");
         assert!(answer.status().is_success(), "{answer:?}");
     }
