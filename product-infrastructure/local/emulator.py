@@ -10,6 +10,7 @@ Everything else (port, state, credentials) comes from environment variables that
 import asyncio
 import collections
 import contextvars
+import copy
 import json
 import os
 import signal
@@ -20,8 +21,8 @@ from importlib.metadata import version
 from xml.sax.saxutils import escape
 
 from ministack import app
-from ministack.core import lambda_runtime, persistence
-from ministack.services import apigateway_v1, cloudwatch, pipes, s3
+from ministack.core import iam_evaluator, lambda_runtime, persistence
+from ministack.services import apigateway_v1, cloudwatch, dynamodb, pipes, s3
 
 CORRECTED_VERSION = "1.5.33"
 
@@ -180,6 +181,29 @@ def remember_a_pipes_source():
     pipes._create_pipe, pipes._describe_response = create, describe
 
 
+def keep_streams_over_a_restart():
+    """A table's stream is not saved, but a pipe's position in it is.
+
+    After a restart the stream began at nought, and as many changes as there had been before were never published: the
+    audit log lacked them. What the pipe had not read yet was lost as well.
+    """
+    get_state, load_persisted_state = dynamodb.get_state, dynamodb.load_persisted_state
+    streams = ("_stream_records", "_stream_trimmed")
+
+    def save():
+        state = get_state()
+        state.update({name: copy.deepcopy(getattr(dynamodb, name)) for name in streams})
+        return state | {"_stream_seq_counter": dynamodb._stream_seq_counter}
+
+    def load(data):
+        load_persisted_state(data)
+        for name in streams:
+            getattr(dynamodb, name).update((data or {}).get(name, {}))
+        dynamodb._stream_seq_counter = (data or {}).get("_stream_seq_counter", 0)
+
+    dynamodb.get_state, dynamodb.load_persisted_state = save, load
+
+
 def remember_which_objects_a_lifecycle_moves():
     """A lifecycle's minimum object size is answered as the default, whatever was set.
 
@@ -336,6 +360,35 @@ def answer_a_repeated_lambda_request_alike():
     app.app = once
 
 
+def take_loopback_for_tls():
+    """Queues, topics and buckets refuse what does not come over TLS. Nothing here does; nothing here leaves the machine."""
+    pin_request_origin = app.pin_request_origin
+    app.pin_request_origin = lambda source_ip, _secure: pin_request_origin(source_ip, True)
+    # What a service does by itself has no request: a topic's delivery to a queue, for example.
+    iam_evaluator._request_origin = contextvars.ContextVar("request origin", default=("127.0.0.1", True))
+
+
+def record_used_permissions():
+    """Writes down, once each, which role was granted which action: `role action`, a line each.
+
+    The emulator enforces each role's policies and its boundary, so a permission that is missing fails a test. One that is
+    there and never used fails none: the system tests compare this list with the policies.
+    """
+    evaluate, seen = iam_evaluator.evaluate, set()
+
+    def recording(context, *policies):
+        result = evaluate(context, *policies)
+        if context.principal_type == "AssumedRole" and result.decision == "Allow":
+            used = (iam_evaluator._role_name_from_assumed_arn(context.principal_arn), context.action)
+            if used not in seen:
+                seen.add(used)
+                with open(os.environ["USED_PERMISSIONS"], "a", encoding="utf-8") as file:
+                    file.write(" ".join(used) + "\n")
+        return result
+
+    iam_evaluator.evaluate = recording
+
+
 def save_on_request():
     """State reaches the disk only at a clean stop, while S3 objects (Terraform's state among them) are written at once.
 
@@ -366,6 +419,7 @@ def main():
     describe_alarms_completely()
     keep_alarm_fields()
     remember_a_pipes_source()
+    keep_streams_over_a_restart()
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
     name_the_caller()
@@ -373,6 +427,8 @@ def main():
     answer_without_waiting_for_logs()
     send_runtime_events_at_once()
     answer_a_repeated_lambda_request_alike()
+    take_loopback_for_tls()
+    record_used_permissions()
     save_on_request()
     sys.exit(app.main())
 

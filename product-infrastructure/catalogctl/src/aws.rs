@@ -8,7 +8,7 @@ use aws_sdk_apigateway::config::{Credentials, SharedHttpClient};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use crate::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
+use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
 
 /// What carries every call.
 pub fn http_client() -> SharedHttpClient {
@@ -90,9 +90,9 @@ pub async fn holds_stack(config: &SdkConfig, rest_api_id: &str, functions: impl 
         return false;
     };
     for function in functions {
-        // Lambda's GetFunctionConfiguration, unsigned: the emulator asks for no signature, and one question is not worth
-        // another SDK crate.
-        let url = format!("{endpoint}/2015-03-31/functions/{function}/configuration");
+        // Where the emulator keeps the functions' packages. GetFunction would have to be signed, and one question is not
+        // worth another SDK crate.
+        let url = format!("{endpoint}/_ministack/lambda-code/{ACCOUNT_ID}/{REGION}/{function}");
         if !client.get(url).send().await.is_ok_and(|response| response.status().is_success()) {
             return false;
         }

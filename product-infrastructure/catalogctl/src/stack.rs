@@ -19,6 +19,9 @@ pub const ENVIRONMENT: &str = "dev";
 /// The region that the emulator plays.
 pub const REGION: &str = "eu-west-1";
 
+/// The account that the emulator plays.
+pub const ACCOUNT_ID: &str = "000000000000";
+
 /// The credentials that the emulator expects; they open nothing else.
 pub const ACCESS_KEY_ID: &str = "test";
 pub const SECRET_ACCESS_KEY: &str = "test";

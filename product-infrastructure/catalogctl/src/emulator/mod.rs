@@ -82,6 +82,9 @@ impl Emulator {
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+            // Policies, boundaries and signatures count, as they do on AWS.
+            .env("AUTH", "true")
+            .env("USED_PERMISSIONS", folder.join("used-permissions"))
             .env("LAMBDA_EXECUTOR", "local")
             // Both: without the second, Terraform's state is lost on a restart while what it describes is kept.
             .env("PERSIST_STATE", "1")
