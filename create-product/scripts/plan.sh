@@ -8,6 +8,7 @@ source scripts/deployment.sh
 : "${ENVIRONMENT:?dev, sit or prod}"
 
 action=$1
+expect_infrastructure
 case $action in
   release)
     if [[ $(package_digest) != "$2" ]]; then

@@ -28,10 +28,7 @@ echo "Version $1 answers as expected."
 method=$(jq --raw-output '.httpMethod // empty' "$event")
 if [[ $1 != live || -z $method ]]; then exit 0; fi
 
-api=$(aws apigateway get-rest-apis --limit 500 \
-  --query "items[?name=='bbws-product-api-$ENVIRONMENT'].id | [0]" --output text)
-region=${AWS_REGION:-$(aws configure get region)}
-url="https://$api.execute-api.$region.amazonaws.com/$ENVIRONMENT$(jq --raw-output '.path' "$event")"
+url="$(api_url)$(jq --raw-output '.path' "$event")"
 jq --raw-output '.body // empty' "$event" > "$work/body"
 key=$(aws secretsmanager get-secret-value --secret-id "bbws/product-api/key-$ENVIRONMENT" --query SecretString --output text)
 if [[ -n ${GITHUB_ACTIONS:-} ]]; then echo "::add-mask::$key"; fi

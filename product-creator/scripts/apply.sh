@@ -6,15 +6,19 @@ cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 : "${ENVIRONMENT:?dev, sit or prod}"
 
+# Chained: where bash ignores a failure (before `||`), an unchecked plan must not be applied.
 point_live_at() {
-  terraform_plan target/package/alias.tfplan "$1"
-  scripts/only-the-alias.sh target/package/alias.tfplan
-  terraform -chdir=terraform apply -input=false ../target/package/alias.tfplan
+  terraform_plan "$WORK/alias.tfplan" "$1" \
+    && scripts/only-the-alias.sh "$WORK/alias.tfplan" \
+    && terraform -chdir=terraform apply -input=false "../$WORK/alias.tfplan"
 }
 
 back() {
-  echo "::error::The smoke test failed. Going back to version $1."
-  point_live_at "$1"
+  echo "::error::The release failed. Going back to version ${1:-none}."
+  # A first release has no version to go back to: the API goes back to what it was without it.
+  if [[ -n $1 && $(live_version) != "$1" ]]; then
+    point_live_at "$1" || echo "::error::\`live\` does not point to version $1 yet: dispatch a rollback to it."
+  fi
   scripts/deploy-api.sh restore
 }
 
@@ -29,11 +33,11 @@ fi
 
 new=$(terraform -chdir=terraform output -raw published_version)
 scripts/smoke.sh "$new"
+
+# The new version answers. From here on it is called, and whatever fails, a step in between too, leads back.
+rm -f "$WORK/made-deployment"
+trap 'status=$?; trap - EXIT; if ((status != 0)); then back "$before"; fi; exit "$status"' EXIT
 if [[ -n $before && $before != "$new" ]]; then point_live_at "$new"; fi
 scripts/deploy-api.sh create
-if ! scripts/smoke.sh live; then
-  # A first release has nothing to go back to.
-  if [[ -n $before && $before != "$new" ]]; then back "$before"; fi
-  exit 1
-fi
+scripts/smoke.sh live
 echo "Version $new of $(function_name) is live; before it was ${before:-none}." >> "${GITHUB_STEP_SUMMARY:-/dev/stderr}"

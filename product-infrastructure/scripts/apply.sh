@@ -20,15 +20,13 @@ fi
 printf '%s  %s\n' "$2" "$reviewed" | sha256sum --check --strict
 terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
 
-if [[ $1 == api-keys ]]; then exit; fi
-
-api=$(api_id)
-before=$(aws apigateway get-stage --rest-api-id "$api" --stage-name "$ENVIRONMENT" --query deploymentId --output text)
-aws apigateway create-deployment --rest-api-id "$api" --stage-name "$ENVIRONMENT" \
-  --description "product-infrastructure ${GITHUB_SHA:-}" --query id --output text
-if ! scripts/smoke.sh; then
-  echo "::error::The smoke test failed. Going back to deployment $before."
-  aws apigateway update-stage --rest-api-id "$api" --stage-name "$ENVIRONMENT" \
-    --patch-operations "op=replace,path=/deploymentId,value=$before" --query deploymentId --output text
-  exit 1
+if [[ $1 == api-keys ]]; then
+  # It holds the key.
+  rm "$PLAN"
+  exit
 fi
+
+rm -f "$WORK/made-deployment"
+trap 'status=$?; trap - EXIT; if ((status != 0)); then scripts/deploy-api.sh restore; fi; exit "$status"' EXIT
+scripts/deploy-api.sh create
+scripts/smoke.sh

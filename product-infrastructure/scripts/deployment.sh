@@ -1,7 +1,9 @@
 # Sourced by the other scripts, from the repository's root: what they know of a root and its plan.
 # shellcheck shell=bash disable=SC2034 # Not every script uses every name.
 
-PLAN=target/deployment/reviewed.tfplan
+REPOSITORY=product-infrastructure
+WORK=target/deployment
+PLAN=$WORK/reviewed.tfplan
 
 # root_folder ROOT: `shared` is everything but the API key, which has a root and a state of its own.
 root_folder() {
@@ -36,4 +38,15 @@ changes() {
 api_id() {
   aws apigateway get-rest-apis --limit 500 \
     --query "items[?name=='bbws-product-api-$ENVIRONMENT'].id | [0]" --output text
+}
+
+# Where the API answers: at API Gateway's own address, unless API_URL names another (a domain of one's own, an emulator).
+api_url() {
+  local region=${AWS_REGION:-$(aws configure get region)}
+  echo "${API_URL:-https://$(api_id).execute-api.$region.amazonaws.com/$ENVIRONMENT}"
+}
+
+# `GET /v1.0/health`, if nothing else.
+has_methods() {
+  true
 }

@@ -5,8 +5,7 @@ cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 : "${ENVIRONMENT:?dev, sit or prod}"
 
-region=${AWS_REGION:-$(aws configure get region)}
-base="https://$(api_id).execute-api.$region.amazonaws.com/$ENVIRONMENT/v1.0"
+base="$(api_url)/v1.0"
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 

@@ -2,8 +2,9 @@
 # shellcheck shell=bash disable=SC2034 # Not every script uses every name.
 
 REPOSITORY=$(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
-PACKAGE=target/package/bootstrap.zip
-PLAN=target/package/reviewed.tfplan
+WORK=target/package
+PACKAGE=$WORK/bootstrap.zip
+PLAN=$WORK/reviewed.tfplan
 
 function_name() {
   echo "bbws-$REPOSITORY-$ENVIRONMENT"
@@ -21,6 +22,35 @@ live_version() {
     echo "$answer"
   elif [[ $answer != *ResourceNotFoundException* ]]; then
     echo "$answer" >&2
+    return 1
+  fi
+}
+
+# The id of the REST API, which the infrastructure owns.
+api_id() {
+  aws apigateway get-rest-apis --limit 500 \
+    --query "items[?name=='bbws-product-api-$ENVIRONMENT'].id | [0]" --output text
+}
+
+# Where the API answers: at API Gateway's own address, unless API_URL names another (a domain of one's own, an emulator).
+api_url() {
+  local region=${AWS_REGION:-$(aws configure get region)}
+  echo "${API_URL:-https://$(api_id).execute-api.$region.amazonaws.com/$ENVIRONMENT}"
+}
+
+# Whether the API calls this function, or something else does.
+has_methods() {
+  local resources
+  resources=$(terraform -chdir=terraform state list) || exit 1
+  [[ $resources == *aws_api_gateway_integration.* ]]
+}
+
+# Terraform itself would say no more than that a state was not found.
+expect_infrastructure() {
+  if ! aws s3api head-object --bucket "bbws-terraform-state-$ENVIRONMENT" \
+    --key product-infrastructure/terraform.tfstate > /dev/null; then
+    echo "There is no infrastructure in $ENVIRONMENT, or this role may not read its state: deploy product-infrastructure" \
+      "to $ENVIRONMENT first (root: shared)." >&2
     return 1
   fi
 }
