@@ -52,6 +52,6 @@ for attempt in 1 2 3 4 5 6; do
     exit 0
   fi
   echo "Attempt $attempt: $method $url answered $status $said, but $wanted $wanted_message was expected." >&2
-  sleep 5
+  sleep "${SMOKE_TEST_PAUSE_SECONDS:-5}"
 done
 exit 1

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from xml.sax.saxutils import escape
 
 from ministack import app
-from ministack.core import iam_evaluator, lambda_runtime, persistence
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, persistence
 from ministack.services import apigateway_v1, cloudwatch, dynamodb, pipes, s3
 
 CORRECTED_VERSION = "1.5.33"
@@ -368,6 +368,36 @@ def take_loopback_for_tls():
     iam_evaluator._request_origin = contextvars.ContextVar("request origin", default=("127.0.0.1", True))
 
 
+def ask_for_the_permission_that_aws_asks_for():
+    """What is done to one alias or one event source is taken for a listing of all, a Glue database for a table.
+
+    For some calls the emulator does not know the resource and says `*`, which no policy grants that names its resources:
+    then the action alone must be granted. What AWS would refuse for its resource is allowed here.
+    """
+    lambda_action, extract_resource_arn = iam_actions._lambda_action, iam_actions.extract_resource_arn
+    resource_matches = iam_evaluator._resource_matches
+    verbs = {"GET": "Get", "PUT": "Update", "DELETE": "Delete"}
+
+    def action(method, path):
+        parts = [part for part in path.split("/") if part]
+        for collection, one in (("aliases", "Alias"), ("event-source-mappings", "EventSourceMapping")):
+            if parts[-2:-1] == [collection] and method in verbs:
+                return verbs[method] + one
+        return lambda_action(method, path)
+
+    def resource(service, *args, **kwargs):
+        arn = extract_resource_arn(service, *args, **kwargs)
+        if service == "glue" and arn.rsplit("/", 1)[0].endswith(":table"):
+            return arn.replace(":table/", ":database/")
+        return arn
+
+    def matches(resource_arn, resources, not_resources):
+        return resource_arn == "*" and not not_resources or resource_matches(resource_arn, resources, not_resources)
+
+    iam_actions._lambda_action, iam_actions.extract_resource_arn = action, resource
+    iam_evaluator._resource_matches = matches
+
+
 def record_used_permissions():
     """Writes down, once each, which role was granted which action: `role action`, a line each.
 
@@ -428,6 +458,7 @@ def main():
     send_runtime_events_at_once()
     answer_a_repeated_lambda_request_alike()
     take_loopback_for_tls()
+    ask_for_the_permission_that_aws_asks_for()
     record_used_permissions()
     save_on_request()
     sys.exit(app.main())

@@ -21,7 +21,7 @@ answers() {
       return
     fi
     echo "Attempt $attempt: GET $1 answered $status $code, but $2 $3 was expected." >&2
-    sleep 5
+    sleep "${SMOKE_TEST_PAUSE_SECONDS:-5}"
   done
   return 1
 }

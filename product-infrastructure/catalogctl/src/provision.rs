@@ -302,7 +302,7 @@ async fn deploy_api(
 /// The variables that a root takes beside those in its `dev.tfvars`.
 fn variables(root: Root, stack: &Stack) -> Variables {
     match root {
-        Root::Infrastructure | Root::ApiKeys => Vec::new(),
+        Root::Infrastructure | Root::ApiKeys | Root::DeployRoles => Vec::new(),
         Root::Function(function) => package_variables(&stack.packages().join(format!("{function}.zip"))),
     }
 }

@@ -9,24 +9,26 @@ use anyhow::{Context, Result};
 use crate::stack::Stack;
 use crate::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
 
-/// One of the nine roots.
+/// One of the ten roots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     /// Everything shared.
     Infrastructure,
     /// The API keys, whose state no function's role may read.
     ApiKeys,
+    /// The roles of the pipelines. No part of a local stack: it is deployed to by its owner.
+    DeployRoles,
     /// A function's own resources.
     Function(&'static str),
 }
 
 /// What Terraform or a run leaves in a root, and what an apply does not need.
-const NOT_COPIED: [&str; 4] = [".terraform", "tests", "api-keys", "local_override.tf"];
+const NOT_COPIED: [&str; 5] = [".terraform", "tests", "api-keys", "deploy-roles", "local_override.tf"];
 /// What stays in a working copy although the committed root does not have it.
 const KEPT: [&str; 3] = [".terraform", "local_override.tf", ".terraform.lock.hcl"];
 
 impl Root {
-    /// All nine, in an order in which they can be applied.
+    /// Those of a stack, nine, in an order in which they can be applied.
     pub fn all() -> impl Iterator<Item = Self> {
         [Self::Infrastructure, Self::ApiKeys].into_iter().chain(FUNCTIONS.map(Self::Function))
     }
@@ -36,6 +38,7 @@ impl Root {
         match self {
             Self::Infrastructure => INFRASTRUCTURE.to_owned(),
             Self::ApiKeys => format!("{INFRASTRUCTURE}/api-keys"),
+            Self::DeployRoles => format!("{INFRASTRUCTURE}/deploy-roles"),
             Self::Function(name) => name.to_owned(),
         }
     }
@@ -50,6 +53,7 @@ impl Root {
         match self {
             Self::Infrastructure => workspace.repository(INFRASTRUCTURE).join("terraform"),
             Self::ApiKeys => workspace.repository(INFRASTRUCTURE).join("terraform/api-keys"),
+            Self::DeployRoles => workspace.repository(INFRASTRUCTURE).join("terraform/deploy-roles"),
             Self::Function(name) => workspace.repository(name).join("terraform"),
         }
     }
@@ -60,13 +64,14 @@ impl Root {
             // A folder of its own: the copy of the API keys' root must not lie inside it.
             Self::Infrastructure => stack.terraform().join(INFRASTRUCTURE).join("shared"),
             Self::ApiKeys => stack.terraform().join(INFRASTRUCTURE).join("api-keys"),
+            Self::DeployRoles => stack.terraform().join(INFRASTRUCTURE).join("deploy-roles"),
             Self::Function(name) => stack.terraform().join(name),
         }
     }
 
     /// Whether the root reads the infrastructure's outputs through its remote state.
     pub fn reads_remote_state(self) -> bool {
-        self != Self::Infrastructure
+        !matches!(self, Self::Infrastructure | Self::DeployRoles)
     }
 }
 

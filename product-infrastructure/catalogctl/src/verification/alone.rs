@@ -73,11 +73,15 @@ impl Alone {
     pub async fn terraform(&self, context: &Context<'_>, root: Root) -> Result<Tally, Failed> {
         let counter = Counter::new(context.progress);
         let repository = match root {
-            Root::Infrastructure | Root::ApiKeys => INFRASTRUCTURE,
+            Root::Infrastructure | Root::ApiKeys | Root::DeployRoles => INFRASTRUCTURE,
             Root::Function(name) => name,
         };
         let copy = self.copy(context, repository).await?;
-        let folder = if root == Root::ApiKeys { copy.join("terraform/api-keys") } else { copy.join("terraform") };
+        let folder = match root {
+            Root::ApiKeys => copy.join("terraform/api-keys"),
+            Root::DeployRoles => copy.join("terraform/deploy-roles"),
+            Root::Infrastructure | Root::Function(_) => copy.join("terraform"),
+        };
         let source = provider_source(context.workspace)?;
         let log = context.log(&format!("terraform {}", root.name()));
         let mut first = true;

@@ -54,7 +54,7 @@ impl Check {
     fn all() -> Vec<Self> {
         let mut checks = vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format];
         checks.extend(Workspace::repositories().map(Self::Clippy));
-        checks.extend(Root::all().map(Self::Terraform));
+        checks.extend(Root::all().chain([Root::DeployRoles]).map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(crate::workspace::FUNCTIONS.map(Self::Tests));
         checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
@@ -203,7 +203,7 @@ async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
         // Not among "all" targets, because it is not among those that `cargo test` runs.
         .args(
             (repository == INFRASTRUCTURE)
-                .then_some(["--test", "system", "--test", "operations"])
+                .then_some(["--test", "system", "--test", "operations", "--test", "deployment"])
                 .into_iter()
                 .flatten(),
         )
@@ -238,12 +238,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checks_cover_eight_repositories_and_nine_roots() {
+    fn the_checks_cover_eight_repositories_and_ten_roots() {
         let checks = Check::all();
         let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
         assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 8);
         assert_eq!(count(|check| matches!(check, Check::Tests(_))), 8);
-        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 9);
+        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 10);
         assert_eq!(checks.last(), Some(&Check::Coverage));
     }
 

@@ -3,6 +3,7 @@
 
 pub mod audit_bucket;
 pub mod lives;
+pub mod pipeline;
 pub mod products_table;
 pub mod queues;
 pub mod system;

@@ -1,0 +1,276 @@
+# What a function's pipeline may do: to its own function, role, log group, alarms and state, and nothing to its siblings'.
+
+# Both roles read: a plan compares what is with what should be, an apply does so again.
+resource "aws_iam_role_policy" "function_read" {
+  for_each = { for key, role in local.roles : key => role if contains(local.functions, role.repository) }
+
+  name   = "read"
+  role   = aws_iam_role.deploy[each.key].id
+  policy = data.aws_iam_policy_document.function_read[each.value.repository].json
+}
+
+resource "aws_iam_role_policy" "function_write" {
+  for_each = local.functions
+
+  name   = "write"
+  role   = aws_iam_role.deploy["${each.key}/apply"].id
+  policy = data.aws_iam_policy_document.function_write[each.key].json
+}
+
+locals {
+  of_function = {
+    for repository in local.functions : repository => {
+      function  = "arn:aws:lambda:${local.place}:function:bbws-${repository}-${var.environment}"
+      role      = "arn:aws:iam::${local.account_id}:role/bbws-${repository}-${var.environment}"
+      log_group = "arn:aws:logs:${local.place}:log-group:/aws/lambda/bbws-${repository}-${var.environment}"
+      alarms    = "arn:aws:cloudwatch:${local.place}:alarm:bbws-${repository}-${var.environment}-*"
+      state     = "${local.state_bucket}/${repository}/terraform.tfstate"
+    }
+  }
+  # Ids of the API and its parts are API Gateway's to choose.
+  every_api            = "arn:aws:apigateway:${var.aws_region}::/restapis"
+  every_event_source   = "arn:aws:lambda:${local.place}:event-source-mapping:*"
+  smoke_test_api_key   = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  method_of_repository = { list-products = "GET", get-product = "GET", create-product = "POST", update-product = "PUT", delete-product = "DELETE" }
+}
+
+data "aws_iam_policy_document" "function_read" {
+  for_each = local.functions
+
+  # Never `api-keys/terraform.tfstate`, which holds the keys.
+  statement {
+    sid       = "ReadStates"
+    actions   = ["s3:GetObject"]
+    resources = [local.of_function[each.key].state, "${local.state_bucket}/product-infrastructure/terraform.tfstate"]
+  }
+
+  statement {
+    sid       = "FindStates"
+    actions   = ["s3:ListBucket"]
+    resources = [local.state_bucket]
+  }
+
+  statement {
+    sid       = "LockOwnState"
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    resources = ["${local.of_function[each.key].state}.tflock"]
+  }
+
+  statement {
+    sid = "ReadFunction"
+    actions = [
+      "lambda:GetAlias",
+      "lambda:GetFunction",
+      "lambda:GetFunctionCodeSigningConfig",
+      "lambda:GetFunctionConfiguration",
+      "lambda:GetPolicy",
+      "lambda:ListTags",
+      "lambda:ListVersionsByFunction",
+    ]
+    resources = [local.of_function[each.key].function, "${local.of_function[each.key].function}:*"] # Versions and aliases.
+  }
+
+  statement {
+    sid       = "ReadRole"
+    actions   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
+    resources = [local.of_function[each.key].role]
+  }
+
+  statement {
+    sid       = "ReadLogGroup"
+    actions   = ["logs:ListTagsForResource"]
+    resources = [local.of_function[each.key].log_group]
+  }
+
+  statement {
+    sid       = "FindLogGroupAndAlarms"
+    actions   = ["cloudwatch:DescribeAlarms", "logs:DescribeLogGroups"]
+    resources = ["*"] # Both are lists, which have no resource to name.
+  }
+
+  statement {
+    sid       = "ReadAlarms"
+    actions   = ["cloudwatch:ListTagsForResource"]
+    resources = [local.of_function[each.key].alarms] # The end of the name says what the alarm is on.
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.api_functions, each.key) ? ["api"] : []
+
+    content {
+      sid       = "ReadApi"
+      actions   = ["apigateway:GET"]
+      resources = [local.every_api, "${local.every_api}/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.queue_functions, each.key) ? ["queue"] : []
+
+    content {
+      sid       = "ReadEventSource"
+      actions   = ["lambda:GetEventSourceMapping", "lambda:ListTags"]
+      resources = [local.every_event_source] # The id is Lambda's to choose.
+    }
+  }
+}
+
+data "aws_iam_policy_document" "function_write" {
+  for_each = local.functions
+
+  statement {
+    sid       = "WriteOwnState"
+    actions   = ["s3:PutObject"]
+    resources = [local.of_function[each.key].state]
+  }
+
+  statement {
+    sid = "DeployFunction"
+    actions = [
+      "lambda:AddPermission",
+      "lambda:CreateAlias",
+      "lambda:CreateFunction",
+      "lambda:DeleteAlias",
+      "lambda:DeleteFunction",
+      "lambda:PublishVersion",
+      "lambda:RemovePermission",
+      "lambda:TagResource",
+      "lambda:UntagResource",
+      "lambda:UpdateAlias",
+      "lambda:UpdateFunctionCode",
+      "lambda:UpdateFunctionConfiguration",
+    ]
+    resources = [local.of_function[each.key].function, "${local.of_function[each.key].function}:*"] # Versions and aliases.
+  }
+
+  statement {
+    sid       = "TryFunction"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [local.of_function[each.key].function, "${local.of_function[each.key].function}:*"] # Versions and aliases.
+  }
+
+  # No role without the boundary: whatever policy the repository writes, its function can do no more than the boundary says.
+  statement {
+    sid       = "MakeBoundedRole"
+    actions   = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+    resources = [local.of_function[each.key].role]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [local.function_boundary]
+    }
+  }
+
+  statement {
+    sid = "KeepRole"
+    actions = [
+      "iam:DeleteRole",
+      "iam:DeleteRolePolicy",
+      "iam:ListInstanceProfilesForRole", # Terraform asks before it deletes a role.
+      "iam:PutRolePolicy",
+      "iam:TagRole",
+      "iam:UntagRole",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+    ]
+    resources = [local.of_function[each.key].role]
+  }
+
+  statement {
+    sid       = "LetRoleWriteLogs"
+    actions   = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+    resources = [local.of_function[each.key].role]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "iam:PolicyARN"
+      values   = [local.function_logs]
+    }
+  }
+
+  statement {
+    sid       = "GiveRoleToFunction"
+    actions   = ["iam:PassRole"]
+    resources = [local.of_function[each.key].role]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["lambda.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "KeepLogGroup"
+    actions   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+    resources = [local.of_function[each.key].log_group]
+  }
+
+  statement {
+    sid       = "KeepAlarms"
+    actions   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+    resources = [local.of_function[each.key].alarms] # The end of the name says what the alarm is on.
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.api_functions, each.key) ? [local.method_of_repository[each.key]] : []
+
+    content {
+      sid     = "KeepMethod"
+      actions = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:PUT"]
+      # Of every resource of every API: their ids are API Gateway's to choose.
+      resources = [
+        "${local.every_api}/*/resources/*/methods/${statement.value}",
+        "${local.every_api}/*/resources/*/methods/${statement.value}/*",
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.api_functions, each.key) ? ["api"] : []
+
+    content {
+      sid       = "PublishApi"
+      actions   = ["apigateway:PATCH", "apigateway:POST"]
+      resources = ["${local.every_api}/*/deployments", "${local.every_api}/*/stages/${var.environment}"] # The API's id, as above.
+    }
+  }
+
+  # The smoke test asks over HTTP, as a client does.
+  dynamic "statement" {
+    for_each = contains(local.api_functions, each.key) ? ["api"] : []
+
+    content {
+      sid       = "ReadApiKey"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [local.smoke_test_api_key]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.queue_functions, each.key) ? ["queue"] : []
+
+    content {
+      sid       = "KeepEventSource"
+      actions   = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+      resources = ["*"] # The id is Lambda's to choose; the condition says whose it may be.
+
+      condition {
+        test     = "ArnLike"
+        variable = "lambda:FunctionArn"
+        values   = [local.of_function[each.key].function, "${local.of_function[each.key].function}:*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.queue_functions, each.key) ? ["queue"] : []
+
+    content {
+      sid       = "TagEventSource"
+      actions   = ["lambda:TagResource", "lambda:UntagResource"]
+      resources = [local.every_event_source] # The id, as above.
+    }
+  }
+}

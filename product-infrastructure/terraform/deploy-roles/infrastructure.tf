@@ -1,0 +1,316 @@
+# What the infrastructure's own pipeline may do: everything that its two roots hold (../ and ../api-keys), by the names that
+# are a contract. It has no right to read or delete an audit record, or to read a product.
+resource "aws_iam_role_policy" "infrastructure_read" {
+  for_each = toset(["plan", "apply"])
+
+  name   = "read"
+  role   = aws_iam_role.deploy["product-infrastructure/${each.key}"].id
+  policy = data.aws_iam_policy_document.infrastructure_read.json
+}
+
+# Attached, not inline: two policies of this size exceed the 10,240 characters that a role's inline policies may have
+# together. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+resource "aws_iam_policy" "infrastructure_write" {
+  name        = "bbws-deploy-product-infrastructure-write-${var.environment}"
+  description = "What the product catalogue's shared infrastructure takes to be applied"
+  policy      = data.aws_iam_policy_document.infrastructure_write.json
+}
+
+resource "aws_iam_role_policy_attachment" "infrastructure_write" {
+  role       = aws_iam_role.deploy["product-infrastructure/apply"].name
+  policy_arn = aws_iam_policy.infrastructure_write.arn
+}
+
+locals {
+  states = {
+    shared   = "${local.state_bucket}/product-infrastructure/terraform.tfstate"
+    api_keys = "${local.state_bucket}/product-infrastructure/api-keys/terraform.tfstate"
+  }
+  api_parts = [
+    for path in ["/account", "/apikeys", "/apikeys/*", "/restapis", "/restapis/*", "/tags/*", "/usageplans", "/usageplans/*"] :
+    "arn:aws:apigateway:${var.aws_region}::${path}" # Ids are API Gateway's to choose.
+  ]
+  audit_bucket = "arn:aws:s3:::bbws-product-audit-logs-${var.environment}"
+  api_key      = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  catalogue = [
+    "arn:aws:glue:${local.place}:catalog",
+    "arn:aws:glue:${local.place}:database/bbws_product_audit_${var.environment}",
+    "arn:aws:glue:${local.place}:table/bbws_product_audit_${var.environment}/*", # Every table of this one database.
+  ]
+  # Names of several resources of one kind begin alike; what follows says which it is.
+  alarms     = ["arn:aws:cloudwatch:${local.place}:alarm:bbws-product-*-${var.environment}"]
+  dashboard  = ["arn:aws:cloudwatch::${local.account_id}:dashboard/bbws-product-catalogue-${var.environment}"]
+  log_groups = ["arn:aws:logs:${local.place}:log-group:/aws/apigateway/*", "arn:aws:logs:${local.place}:log-group:API-Gateway-Execution-Logs_*"] # The latter's names hold the API's id.
+  pipes      = ["arn:aws:pipes:${local.place}:pipe/bbws-product-*-${var.environment}"]
+  policies   = ["arn:aws:iam::${local.account_id}:policy/bbws-product-function-*-${var.environment}"]
+  queues     = ["arn:aws:sqs:${local.place}:bbws-product-*-${var.environment}"]
+  roles_made = ["arn:aws:iam::${local.account_id}:role/bbws-product-api-logging-${var.environment}", "arn:aws:iam::${local.account_id}:role/bbws-product-events-pipe-${var.environment}"]
+  table      = ["arn:aws:dynamodb:${local.place}:table/products"]
+  topics     = ["arn:aws:sns:${local.place}:bbws-product-*-${var.environment}"]
+}
+
+data "aws_iam_policy_document" "infrastructure_read" {
+  statement {
+    sid       = "ReadStates"
+    actions   = ["s3:GetObject"]
+    resources = [local.states.shared, local.states.api_keys]
+  }
+
+  statement {
+    sid       = "FindStates"
+    actions   = ["s3:ListBucket"]
+    resources = [local.state_bucket]
+  }
+
+  statement {
+    sid       = "LockStates"
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    resources = ["${local.states.shared}.tflock", "${local.states.api_keys}.tflock"]
+  }
+
+  # Keys among them: whoever compares a key with its state reads its value.
+  statement {
+    sid       = "ReadApi"
+    actions   = ["apigateway:GET"]
+    resources = local.api_parts
+  }
+
+  statement {
+    sid       = "ReadTable"
+    actions   = ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:ListTagsOfResource"]
+    resources = local.table
+  }
+
+  statement {
+    sid       = "ReadQueues"
+    actions   = ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueueTags"]
+    resources = local.queues
+  }
+
+  statement {
+    sid       = "ReadTopics"
+    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
+    resources = local.topics
+  }
+
+  statement {
+    sid       = "ReadPipe"
+    actions   = ["pipes:DescribePipe", "pipes:ListTagsForResource"]
+    resources = local.pipes
+  }
+
+  # Settings only; s3:GetObject is not among them.
+  statement {
+    sid = "ReadAuditBucket"
+    actions = [
+      "s3:GetAccelerateConfiguration",
+      "s3:GetBucketAcl",
+      "s3:GetBucketCORS",
+      "s3:GetBucketLogging",
+      "s3:GetBucketObjectLockConfiguration",
+      "s3:GetBucketOwnershipControls",
+      "s3:GetBucketPolicy",
+      "s3:GetBucketPublicAccessBlock",
+      "s3:GetBucketRequestPayment",
+      "s3:GetBucketTagging",
+      "s3:GetBucketVersioning",
+      "s3:GetBucketWebsite",
+      "s3:GetEncryptionConfiguration",
+      "s3:GetLifecycleConfiguration",
+      "s3:GetReplicationConfiguration",
+      "s3:ListBucket",
+    ]
+    resources = [local.audit_bucket]
+  }
+
+  statement {
+    sid       = "ReadAuditCatalogue"
+    actions   = ["glue:GetDatabase", "glue:GetPartitionIndexes", "glue:GetTable", "glue:GetTags"]
+    resources = local.catalogue
+  }
+
+  # The value too: the provider reads a secret's version to learn whether it is still there.
+  statement {
+    sid       = "ReadSecret"
+    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:GetSecretValue"]
+    resources = [local.api_key]
+  }
+
+  statement {
+    sid       = "ReadRolesAndPolicies"
+    actions   = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListPolicyVersions", "iam:ListRolePolicies"]
+    resources = concat(local.policies, local.roles_made)
+  }
+
+  statement {
+    sid       = "ReadTopicsKey"
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+    resources = ["arn:aws:kms:${local.place}:key/*"] # The id is KMS's to choose; settings, no use.
+  }
+
+  statement {
+    sid       = "ReadAlarmsAndDashboard"
+    actions   = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource"]
+    resources = concat(local.alarms, local.dashboard)
+  }
+
+  statement {
+    sid       = "ReadLogGroups"
+    actions   = ["logs:ListTagsForResource"]
+    resources = local.log_groups
+  }
+
+  statement {
+    sid       = "Find"
+    actions   = ["cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups"]
+    resources = ["*"] # Lists, which have no resource to name.
+  }
+}
+
+data "aws_iam_policy_document" "infrastructure_write" {
+  statement {
+    sid       = "WriteStates"
+    actions   = ["s3:PutObject"]
+    resources = [local.states.shared, local.states.api_keys]
+  }
+
+  statement {
+    sid       = "KeepApi"
+    actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+    resources = local.api_parts
+  }
+
+  # Without dynamodb:DeleteTable: a table of products is not taken down by a pipeline.
+  statement {
+    sid       = "KeepTable"
+    actions   = ["dynamodb:CreateTable", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive"]
+    resources = local.table
+  }
+
+  statement {
+    sid       = "KeepQueues"
+    actions   = ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "sqs:TagQueue", "sqs:UntagQueue"]
+    resources = local.queues
+  }
+
+  statement {
+    sid       = "KeepTopics"
+    actions   = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"]
+    resources = local.topics
+  }
+
+  statement {
+    sid       = "KeepPipe"
+    actions   = ["pipes:CreatePipe", "pipes:DeletePipe", "pipes:StartPipe", "pipes:StopPipe", "pipes:TagResource", "pipes:UntagResource", "pipes:UpdatePipe"]
+    resources = local.pipes
+  }
+
+  # Without s3:DeleteBucket and anything on objects: records are written by audit-logger and outlive their pipeline.
+  statement {
+    sid = "KeepAuditBucket"
+    actions = [
+      "s3:CreateBucket",
+      "s3:PutBucketObjectLockConfiguration",
+      "s3:PutBucketOwnershipControls",
+      "s3:PutBucketPolicy",
+      "s3:PutBucketPublicAccessBlock",
+      "s3:PutBucketTagging",
+      "s3:PutBucketVersioning",
+      "s3:PutEncryptionConfiguration",
+      "s3:PutLifecycleConfiguration",
+    ]
+    resources = [local.audit_bucket]
+  }
+
+  statement {
+    sid       = "KeepAuditCatalogue"
+    actions   = ["glue:CreateDatabase", "glue:CreateTable", "glue:DeleteDatabase", "glue:DeleteTable", "glue:TagResource", "glue:UntagResource", "glue:UpdateDatabase", "glue:UpdateTable"]
+    resources = local.catalogue
+  }
+
+  statement {
+    sid       = "KeepSecret"
+    actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret", "secretsmanager:UpdateSecretVersionStage"]
+    resources = [local.api_key]
+  }
+
+  statement {
+    sid       = "KeepPolicies"
+    actions   = ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]
+    resources = local.policies
+  }
+
+  # Two roles by name, for the pipe and for API Gateway's log; it cannot write to a deploy role, its own among them.
+  statement {
+    sid = "KeepRoles"
+    actions = [
+      "iam:CreateRole",
+      "iam:DeleteRole",
+      "iam:DeleteRolePolicy",
+      "iam:ListInstanceProfilesForRole", # Terraform asks before it deletes a role.
+      "iam:PutRolePolicy",
+      "iam:TagRole",
+      "iam:UntagRole",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+    ]
+    resources = local.roles_made
+  }
+
+  statement {
+    sid       = "LetApiGatewayWriteLogs"
+    actions   = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+    resources = local.roles_made
+
+    condition {
+      test     = "ArnEquals"
+      variable = "iam:PolicyARN"
+      values   = ["arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"]
+    }
+  }
+
+  statement {
+    sid       = "GiveRolesToServices"
+    actions   = ["iam:PassRole"]
+    resources = local.roles_made
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["apigateway.amazonaws.com", "pipes.amazonaws.com"]
+    }
+  }
+
+  # Without kms:ScheduleKeyDeletion: see prevent_destroy of the key.
+  statement {
+    sid       = "KeepTopicsKey"
+    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription"]
+    resources = ["arn:aws:kms:${local.place}:key/*", "arn:aws:kms:${local.place}:alias/bbws-product-topics-${var.environment}"] # The id is KMS's to choose.
+  }
+
+  statement {
+    sid       = "MakeTopicsKey"
+    actions   = ["kms:CreateKey"]
+    resources = ["*"] # It has no resource yet.
+  }
+
+  statement {
+    sid       = "KeepAlarmsAndDashboard"
+    actions   = ["cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+    resources = concat(local.alarms, local.dashboard)
+  }
+
+  statement {
+    sid       = "KeepLogGroups"
+    actions   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+    resources = local.log_groups
+  }
+
+  # API Gateway delivers its access log in the name of whoever turns it on.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+  statement {
+    sid       = "DeliverAccessLog"
+    actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeResourcePolicies", "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery"]
+    resources = ["*"] # None of them has a resource to name.
+  }
+}
