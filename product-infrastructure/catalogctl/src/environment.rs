@@ -44,6 +44,26 @@ impl Environment {
         }
     }
 
+    /// That of the programs which read workflows, other YAML and scripts.
+    pub fn workflows(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "scanners of workflows and scripts",
+            package: "zizmor",
+            folder: workspace.catalogue().join("venv-workflows"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("scanners/workflows.txt"),
+        }
+    }
+
+    /// That of the program which reads Terraform; apart from the others, because it pins most of what it imports.
+    pub fn checkov(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "scanner of Terraform",
+            package: "checkov",
+            folder: workspace.catalogue().join("venv-checkov"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("scanners/checkov.txt"),
+        }
+    }
+
     /// A program inside the environment, such as its interpreter.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
@@ -112,10 +132,16 @@ mod tests {
     #[test]
     fn every_file_of_every_package_is_pinned_by_its_hash() {
         let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        for environment in [Environment::emulator(&workspace), Environment::schemathesis(&workspace)] {
+        for environment in [
+            Environment::emulator(&workspace),
+            Environment::schemathesis(&workspace),
+            Environment::workflows(&workspace),
+            Environment::checkov(&workspace),
+        ] {
             let content = fs::read_to_string(&environment.requirements).unwrap();
             let pins: Vec<&str> = content.lines().filter(|line| !line.starts_with([' ', '#'])).collect();
             assert!(pins.iter().all(|line| line.contains("==") && line.ends_with(" \\")), "{pins:?}");
+            assert!(content.split(" \\\n").skip(1).all(|file| file.starts_with("    --hash=sha256:")));
             assert!(environment.version().unwrap().starts_with(environment.package));
         }
     }

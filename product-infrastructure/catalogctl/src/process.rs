@@ -47,11 +47,15 @@ pub struct Finished {
 impl Finished {
     /// Turns an exit code other than zero into a failure that shows the log's end.
     pub fn expect_success(self, what: &str) -> Result<Self> {
+        self.expect_success_or_show(what, TAIL_LINES)
+    }
+
+    /// The same for a program whose findings are its output: so many lines of it are shown.
+    pub fn expect_success_or_show(self, what: &str, lines: usize) -> Result<Self> {
         if self.code == Some(0) {
             return Ok(self);
         }
-        Err(Failed { what: what.to_owned(), status: self.status, tail: tail(&self.log, TAIL_LINES), log: self.log }
-            .into())
+        Err(Failed { what: what.to_owned(), status: self.status, tail: tail(&self.log, lines), log: self.log }.into())
     }
 }
 

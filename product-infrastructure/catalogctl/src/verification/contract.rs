@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Context;
+use super::{Context, SHOWN};
 use crate::environment::Environment;
 use crate::process::{self, External};
 use crate::stack::Stack;
 use crate::status::Running;
 use crate::workspace::INFRASTRUCTURE;
-
-/// How many lines of findings are shown. The log has them all.
-const SHOWN: usize = 400;
 
 /// Tries every operation of the contract on that stack, and says in how many cases it holds.
 pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> Result<()> {

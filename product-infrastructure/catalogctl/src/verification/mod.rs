@@ -2,12 +2,16 @@
 //! one run tells everything that is wrong.
 
 mod alone;
+mod checkov;
 mod contract;
+mod dependencies;
 mod layout;
 mod lock_files;
+mod scripts;
 mod system;
 mod tally;
 mod tools;
+mod workflows;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +42,14 @@ enum Check {
     LockFiles,
     /// Every crate is formatted.
     Format,
+    /// Workflows, other YAML and shell scripts have no finding.
+    Workflows,
+    /// What a repository checks by a script of its own.
+    Scripts,
+    /// A crate's dependencies have licences, versions and sources that are accepted.
+    Dependencies(&'static str),
+    /// A root has no setting that is known to be unsafe, unless the reason stands beside it.
+    Checkov(Root),
     /// A crate has no lint.
     Clippy(&'static str),
     /// A repository, alone in an empty folder, builds, passes its tests and covers its lines.
@@ -52,7 +64,10 @@ enum Check {
 
 impl Check {
     fn all() -> Vec<Self> {
-        let mut checks = vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format];
+        let mut checks =
+            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format, Self::Workflows, Self::Scripts];
+        checks.extend(Workspace::repositories().map(Self::Dependencies));
+        checks.extend(Root::all().map(Self::Checkov));
         checks.extend(Workspace::repositories().map(Self::Clippy));
         checks.extend(Root::all().chain([Root::DeployRoles]).map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
@@ -69,6 +84,10 @@ impl fmt::Display for Check {
             Self::Layout => formatter.write_str("layout"),
             Self::LockFiles => formatter.write_str("lock files"),
             Self::Format => formatter.write_str("format"),
+            Self::Workflows => formatter.write_str("workflows"),
+            Self::Scripts => formatter.write_str("scripts"),
+            Self::Dependencies(repository) => write!(formatter, "dependencies {repository}"),
+            Self::Checkov(root) => write!(formatter, "checkov {}", root.name()),
             Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
             Self::Tests(repository) => write!(formatter, "tests {repository}"),
             Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
@@ -77,6 +96,9 @@ impl fmt::Display for Check {
         }
     }
 }
+
+/// How many lines of a scanner's findings are shown. The log has them all.
+const SHOWN: usize = 400;
 
 /// What the checks share.
 struct Context<'a> {
@@ -124,6 +146,9 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
         lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
         contract: checks.contains(&Check::System),
+        workflows: checks.contains(&Check::Workflows),
+        checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
+        dependencies: checks.iter().any(|check| matches!(check, Check::Dependencies(_))),
     };
     tools::ensure(workspace, &stack, needs, progress).await?;
     let context = Context { workspace, stack, progress, alone: Alone::new()?, long: arguments.long };
@@ -168,6 +193,10 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::Layout => Ok(layout::check(context.workspace, &context.log(&name)).await?),
         Check::LockFiles => Ok(lock_files::check(context.workspace)?),
         Check::Format => Ok(format(context).await?),
+        Check::Workflows => Ok(workflows::check(context).await?),
+        Check::Scripts => Ok(scripts::check(context).await?),
+        Check::Dependencies(repository) => Ok(dependencies::check(context, repository).await?),
+        Check::Checkov(root) => Ok(checkov::check(context, root).await?),
         Check::Clippy(repository) => Ok(clippy(context, repository).await?),
         Check::Tests(repository) => context.alone.tests(context, repository).await,
         Check::Terraform(root) => context.alone.terraform(context, root).await,
@@ -241,6 +270,8 @@ mod tests {
     fn the_checks_cover_eight_repositories_and_ten_roots() {
         let checks = Check::all();
         let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
+        assert_eq!(count(|check| matches!(check, Check::Dependencies(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Checkov(_))), 9);
         assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 8);
         assert_eq!(count(|check| matches!(check, Check::Tests(_))), 8);
         assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 10);

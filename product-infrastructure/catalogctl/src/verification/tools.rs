@@ -12,11 +12,20 @@ use crate::progress::Progress;
 use crate::stack::Stack;
 use crate::workspace::{INFRASTRUCTURE, Workspace};
 
-/// Measures coverage. One version everywhere: its report decides whether a build passes.
-const COVERAGE_VERSION: &str = "0.9.1";
+/// A subcommand of Cargo that a check calls. One version everywhere: what it says decides whether a check passes.
+struct Subcommand {
+    package: &'static str,
+    version: &'static str,
+}
 
-/// The oldest that schemathesis supports. To run the catalogue, an older one is enough.
-const SCHEMATHESIS_PYTHON: (u32, u32) = (3, 11);
+/// Measures coverage.
+const COVERAGE: Subcommand = Subcommand { package: "cargo-llvm-cov", version: "0.9.1" };
+
+/// Judges dependencies.
+const DENY: Subcommand = Subcommand { package: "cargo-deny", version: "0.20.2" };
+
+/// The oldest that all the programs written in Python support. To run the catalogue, an older one is enough.
+const CHECKS_PYTHON: (u32, u32) = (3, 11);
 
 /// What the chosen checks call for.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +33,9 @@ pub struct Needs {
     pub coverage: bool,
     pub lints: bool,
     pub contract: bool,
+    pub workflows: bool,
+    pub checkov: bool,
+    pub dependencies: bool,
 }
 
 /// Installs what is missing, and says so.
@@ -41,24 +53,36 @@ pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress
         ensure_components(&folder, &components, stack, progress).await?;
     }
     if needs.coverage {
-        ensure_coverage(workspace, stack, progress).await?;
+        COVERAGE.ensure(workspace, stack, progress).await?;
     }
-    if needs.contract {
-        ensure_schemathesis(workspace, stack, progress).await?;
+    if needs.dependencies {
+        DENY.ensure(workspace, stack, progress).await?;
     }
-    Ok(())
+    let environments = [
+        (needs.workflows, Environment::workflows(workspace)),
+        (needs.checkov, Environment::checkov(workspace)),
+        (needs.contract, Environment::schemathesis(workspace)),
+    ];
+    let needed = environments.into_iter().filter_map(|(needed, environment)| needed.then_some(environment));
+    ensure_environments(needed.collect(), stack, progress).await
 }
 
-async fn ensure_schemathesis(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+async fn ensure_environments(environments: Vec<Environment>, stack: &Stack, progress: &Progress) -> Result<()> {
+    if environments.is_empty() {
+        return Ok(());
+    }
     let python = prerequisites::check(stack).await?.python;
-    if !prerequisites::at_least(&python.version, SCHEMATHESIS_PYTHON) {
-        let (major, minor) = SCHEMATHESIS_PYTHON;
+    if !prerequisites::at_least(&python.version, CHECKS_PYTHON) {
+        let (major, minor) = CHECKS_PYTHON;
         bail!(
-            "the check `system` needs Python {major}.{minor} or newer, for schemathesis; `python3` is {}",
+            "the checks `workflows`, `checkov` and `system` need Python {major}.{minor} or newer; `python3` is {}",
             python.version
         );
     }
-    Environment::schemathesis(workspace).ensure(&python, stack, progress).await
+    for environment in environments {
+        environment.ensure(&python, stack, progress).await?;
+    }
+    Ok(())
 }
 
 async fn ensure_components(folder: &Path, components: &[&str], stack: &Stack, progress: &Progress) -> Result<()> {
@@ -107,27 +131,32 @@ fn is_installed(list: &str, component: &str) -> bool {
     list.lines().any(|line| line.strip_prefix(component).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
 }
 
-async fn ensure_coverage(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
-    let log = stack.log("tools");
-    let program = workspace.tools().join("bin/cargo-llvm-cov");
-    if program.is_file() {
-        let version = External::new(&program, &log).append().args(["llvm-cov", "--version"]).finish().await?;
-        if version.stdout.split_whitespace().nth(1) == Some(COVERAGE_VERSION) {
-            return Ok(());
+impl Subcommand {
+    async fn ensure(&self, workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+        let (package, version, tools) = (self.package, self.version, workspace.tools());
+        let log = stack.log("tools");
+        let program = tools.join("bin").join(package);
+        if program.is_file() {
+            // Cargo calls it with its own name as the first argument.
+            let name = package.trim_start_matches("cargo-");
+            let installed = External::new(&program, &log).append().args([name, "--version"]).finish().await?;
+            if installed.stdout.split_whitespace().nth(1) == Some(version) {
+                return Ok(());
+            }
         }
+        let step = progress.step(format!("install {package} {version} into {}", tools.display()));
+        cargo::command(&log)
+            .append()
+            .directory(workspace.root())
+            // Unoptimised is compiled in half the time, and neither has much to compute.
+            .args(["install", "--locked", "--debug", "--force", "--root"])
+            .arg(tools)
+            .arg(format!("{package}@{version}"))
+            .run(&format!("installing {package}"))
+            .await?;
+        step.done("");
+        Ok(())
     }
-    let step = progress.step(format!("install cargo-llvm-cov {COVERAGE_VERSION} into {}", workspace.tools().display()));
-    cargo::command(&log)
-        .append()
-        .directory(workspace.root())
-        // Unoptimised is compiled in half the time; LLVM's own tools do the work.
-        .args(["install", "--locked", "--debug", "--force", "--root"])
-        .arg(workspace.tools())
-        .arg(format!("cargo-llvm-cov@{COVERAGE_VERSION}"))
-        .run("installing cargo-llvm-cov")
-        .await?;
-    step.done("");
-    Ok(())
 }
 
 #[cfg(test)]

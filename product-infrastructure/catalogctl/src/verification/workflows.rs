@@ -1,0 +1,190 @@
+//! Workflows, other YAML and shell scripts, read by programs that know what goes wrong in them.
+//!
+//! zizmor looks for what an attacker could use, GitHub's own schema says what a workflow may hold, yamllint keeps the form,
+//! shellcheck knows the shell. All four read what git has, or would have, of the eight repositories.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, bail};
+
+use super::tally::Tally;
+use super::{Context, SHOWN, layout};
+use crate::environment::Environment;
+use crate::process::External;
+use crate::workspace::Workspace;
+
+/// What continuous integration runs, at the top level; without the ending of a script.
+const CI: &str = ".ci/run";
+
+/// What there is to read, below one folder.
+struct Files {
+    workflows: Vec<PathBuf>,
+    yaml: Vec<PathBuf>,
+    scripts: Vec<PathBuf>,
+}
+
+impl Files {
+    /// A repository must have some of each.
+    fn of(repository: &str, listed: &[PathBuf]) -> Result<Self> {
+        let own: Vec<&Path> = listed.iter().filter_map(|path| path.strip_prefix(repository).ok()).collect();
+        let those = |wanted: fn(&Path) -> bool| own.iter().filter(|path| wanted(path)).map(PathBuf::from).collect();
+        let files = Self {
+            workflows: those(|path| is_yaml(path) && path.starts_with(".github/workflows")),
+            yaml: those(is_yaml),
+            scripts: those(|path| has_ending(path, "sh")),
+        };
+        for (what, found) in [("workflow", &files.workflows), ("shell script", &files.scripts)] {
+            if found.is_empty() {
+                bail!("there is no {what} in {repository}");
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn is_yaml(path: &Path) -> bool {
+    has_ending(path, "yml") || has_ending(path, "yaml")
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == ending)
+}
+
+/// Runs all of them, and says everything that they find.
+pub async fn check(context: &Context<'_>) -> Result<Tally> {
+    let scanner = Scanner { context, environment: Environment::workflows(context.workspace) };
+    let listed = layout::listed_files(context.workspace.root(), &context.log("workflows files")).await?;
+    let repositories = Workspace::repositories()
+        .map(|repository| Ok((repository, Files::of(repository, &listed)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let count = |files: fn(&Files) -> &[PathBuf]| repositories.iter().map(|(_, own)| files(own).len()).sum::<usize>();
+    let workflows = count(|files| &files.workflows);
+
+    let mut results = vec![scanner.zizmor(workflows).await];
+    for (repository, files) in &repositories {
+        results.push(scanner.schema(repository, &files.workflows).await);
+        results.push(scanner.yamllint(repository, &files.yaml).await);
+        results.push(scanner.shellcheck(repository, repository, &files.scripts).await);
+    }
+    results.push(scanner.shellcheck("", "ci", &[CI.into()]).await);
+
+    let findings: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    if !findings.is_empty() {
+        bail!("{}", findings.join("\n"));
+    }
+    context.progress.say(format!(
+        "    {workflows} workflows, {} YAML files in all, {} scripts",
+        count(|files| &files.yaml),
+        count(|files| &files.scripts) + 1
+    ));
+    Ok(Tally::default())
+}
+
+struct Scanner<'a> {
+    context: &'a Context<'a>,
+    environment: Environment,
+}
+
+impl Scanner<'_> {
+    /// One of the programs, without what a user's environment would tell it.
+    fn program(&self, name: &str, what: &str) -> External {
+        const SETTINGS: [&str; 3] = ["SHELLCHECK_OPTS", "YAMLLINT_CONFIG_FILE", "ZIZMOR_CONFIG"];
+        External::new(self.environment.program(name), self.context.log(&format!("workflows {name} {what}")))
+            .without_env(SETTINGS)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+    }
+
+    /// Looks at all repositories' `.github`, by its strictest rules; what it passes over says why in the file.
+    async fn zizmor(&self, workflows: usize) -> Result<()> {
+        let completed = Arc::new(AtomicUsize::new(0));
+        let counter = completed.clone();
+        self.program("zizmor", "all")
+            .directory(self.context.workspace.root())
+            .args(["--offline", "--no-progress", "--color", "never", "--persona", "auditor", "--strict-collection"])
+            .args(Workspace::repositories().map(|repository| format!("{repository}/.github")))
+            .watch(move |line| {
+                counter.fetch_add(usize::from(is_completion(line)), Ordering::Relaxed);
+            })
+            .finish()
+            .await?
+            .expect_success_or_show("zizmor", SHOWN)?;
+        // It chooses the files by itself.
+        let completed = completed.load(Ordering::Relaxed);
+        if completed < workflows {
+            bail!("zizmor has read {completed} of {workflows} workflows");
+        }
+        Ok(())
+    }
+
+    async fn schema(&self, repository: &str, workflows: &[PathBuf]) -> Result<()> {
+        self.program("check-jsonschema", repository)
+            .directory(self.context.workspace.repository(repository))
+            .args(["--builtin-schema", "vendor.github-workflows"])
+            .args(workflows)
+            .finish()
+            .await?
+            .expect_success_or_show(&format!("check-jsonschema in {repository}"), SHOWN)?;
+        Ok(())
+    }
+
+    /// By the repository's own `.yamllint.yaml`.
+    async fn yamllint(&self, repository: &str, files: &[PathBuf]) -> Result<()> {
+        self.program("yamllint", repository)
+            .directory(self.context.workspace.repository(repository))
+            .args(["--strict", "--format", "parsable", "--config-file", ".yamllint.yaml"])
+            .args(files)
+            .finish()
+            .await?
+            .expect_success_or_show(&format!("yamllint in {repository}"), SHOWN)?;
+        Ok(())
+    }
+
+    /// From the repository's folder: what a script sources is named from there.
+    async fn shellcheck(&self, folder: &str, name: &str, scripts: &[PathBuf]) -> Result<()> {
+        self.program("shellcheck", name)
+            .directory(self.context.workspace.repository(folder))
+            .args(["--external-sources", "--severity", "style", "--color=never"])
+            .args(scripts)
+            .finish()
+            .await?
+            .expect_success_or_show(&format!("shellcheck in {name}"), SHOWN)?;
+        Ok(())
+    }
+}
+
+/// ` INFO audit: zizmor: … completed get-product/.github/workflows/ci.yml`
+fn is_completion(line: &str) -> bool {
+    line.contains(" completed ") && line.contains("/.github/workflows/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_and_each_repository_must_have_some() {
+        let listed: Vec<PathBuf> = [
+            "get-product/.github/workflows/ci.yml",
+            "get-product/.yamllint.yaml",
+            "get-product/scripts/check.sh",
+            "get-product/src/main.rs",
+            "list-products/scripts/check.sh",
+        ]
+        .map(PathBuf::from)
+        .into();
+        let files = Files::of("get-product", &listed).unwrap();
+        assert_eq!(files.workflows, [Path::new(".github/workflows/ci.yml")]);
+        assert_eq!(files.yaml.len(), 2);
+        assert_eq!(files.scripts, [Path::new("scripts/check.sh")]);
+        let error = Files::of("list-products", &listed).err().unwrap().to_string();
+        assert_eq!(error, "there is no workflow in list-products");
+    }
+
+    #[test]
+    fn what_zizmor_has_read_is_counted() {
+        assert!(is_completion(" INFO audit: zizmor: 🌈 completed get-product/.github/workflows/ci.yml"));
+        assert!(!is_completion("No findings to report. Good job! (6 ignored)"));
+    }
+}
