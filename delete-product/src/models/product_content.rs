@@ -8,22 +8,21 @@ use std::collections::BTreeMap;
 use fluent_uri::Uri;
 use fluent_uri::component::Authority;
 use serde::{Deserialize, Serialize};
-use validator::ValidateLength;
 
 use super::money::{Currency, InvalidMoney, Money};
 use super::product::ProductDetails;
 
-const LONGEST_NAME: u64 = 200;
-const LONGEST_SKU: u64 = 64;
-const LONGEST_DESCRIPTION: u64 = 4_000;
-const LONGEST_CATEGORY: u64 = 100;
+const LONGEST_NAME: usize = 200;
+const LONGEST_SKU: usize = 64;
+const LONGEST_DESCRIPTION: usize = 4_000;
+const LONGEST_CATEGORY: usize = 100;
 const MOST_TAGS: usize = 20;
-const LONGEST_TAG: u64 = 50;
+const LONGEST_TAG: usize = 50;
 const MOST_IMAGES: usize = 10;
-const LONGEST_URL: u64 = 2_048;
+const LONGEST_URL: usize = 2_048;
 const MOST_ATTRIBUTES: usize = 50;
-const LONGEST_ATTRIBUTE_NAME: u64 = 64;
-const LONGEST_ATTRIBUTE_VALUE: u64 = 500;
+const LONGEST_ATTRIBUTE_NAME: usize = 64;
+const LONGEST_ATTRIBUTE_VALUE: usize = 500;
 
 /// The content of a product as JSON. Lengths are counted in Unicode scalar values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,17 +132,18 @@ fn check_price(price: &str, currency: &str) -> Result<Money, Violation> {
 }
 
 /// A text of one line: a control character in a name is a mistake, or an attempt on somebody's terminal.
-fn check_text(found: &mut Vec<Violation>, field: &str, text: &str, least: u64, most: u64) {
+fn check_text(found: &mut Vec<Violation>, field: &str, text: &str, least: usize, most: usize) {
     check_length(found, field, text, least, most);
     if text.chars().any(char::is_control) {
         found.push(Violation::new(field, "INVALID_FORMAT", "must not contain control characters"));
     }
 }
 
-fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: u64, most: u64) {
-    if !text.validate_length(Some(least), None, None) {
+fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: usize, most: usize) {
+    let length = text.chars().count();
+    if length < least {
         found.push(Violation::new(field, "TOO_SHORT", "must not be empty"));
-    } else if !text.validate_length(None, Some(most), None) {
+    } else if length > most {
         found.push(Violation::new(field, "TOO_LONG", format!("must have at most {most} characters")));
     }
     // Amazon SQS refuses a message that holds one of them (SendMessage, "Unicode characters"). JSON escapes the control
