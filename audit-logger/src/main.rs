@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use audit_logger::aws::{Aws, Service};
 use audit_logger::config::Config;
 use audit_logger::models::timestamp::Timestamp;
 use audit_logger::repositories::s3::S3AuditLog;
-use audit_logger::{aws, handler, metrics, telemetry};
+use audit_logger::{handler, metrics, telemetry};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
@@ -17,8 +18,9 @@ const RESERVE: Duration = Duration::from_millis(500);
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let sdk = aws::sdk_config().await;
-    let log = &S3AuditLog::new(&sdk, config.audit_bucket);
+    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
+    let log = &S3AuditLog::new(aws.sdk(), config.audit_bucket);
+    aws.open_connections(&[Service::S3]).await;
 
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let time = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();

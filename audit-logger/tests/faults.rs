@@ -12,7 +12,7 @@ use audit_logger::models::timestamp::Timestamp;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use support::audit_bucket::{BUCKET, Bucket, serve_bucket};
-use support::lambda::Lambda;
+use support::lambda::{Lambda, witness};
 use support::queue::{Queue, event, failed};
 use support::scale::scale;
 use support::stream::{entries, journalled};
@@ -69,6 +69,15 @@ fn check(bucket: &Bucket, journal: &BTreeMap<String, Value>) {
     assert_eq!(objects.len(), by_event.len(), "an event has two objects");
     assert_eq!(by_event.keys().collect::<BTreeSet<_>>(), journal.keys().collect::<BTreeSet<_>>());
     assert!(by_event == *journal, "an object differs from its entry");
+}
+
+#[tokio::test]
+async fn the_first_write_goes_over_the_connection_that_was_opened_at_the_start() {
+    let (endpoint, seen) = witness().await;
+    let batch = Queue::new(messages(&journal(1))).receive(1);
+    start(endpoint).await.invoke_within(&event(&batch), TIME).await.unwrap();
+
+    assert_eq!(*seen.lock().unwrap(), ["connection", "GET", "PUT"]);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Wiring only: see `lib.rs` for what the function does.
 
+use create_product::aws::{Aws, Service};
 use create_product::config::Config;
 use create_product::http::proxy_integration::serve;
 use create_product::repositories::dynamodb::DynamoDbProducts;
 use create_product::repositories::sqs::SqsChangeQueue;
-use create_product::{aws, handler, telemetry};
+use create_product::{handler, telemetry};
 use lambda_http::lambda_runtime::run;
 use lambda_http::{Error, service_fn};
 
@@ -13,9 +14,11 @@ use lambda_http::{Error, service_fn};
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let sdk = aws::sdk_config().await;
-    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(&sdk), config.table_name);
-    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(&sdk), config.change_queue_url);
+    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
+    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(aws.sdk()), config.table_name);
+    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(aws.sdk()), config.change_queue_url);
+    // The table is read for requests with an idempotency key.
+    aws.open_connections(&[Service::DynamoDb, Service::Sqs]).await;
 
     run(service_fn(|event| serve(event, |request| handler::handle(request, &products, &queue)))).await
 }

@@ -1,9 +1,10 @@
 //! Wiring only: see `lib.rs` for what the function does.
 
+use get_product::aws::{Aws, Service};
 use get_product::config::Config;
 use get_product::http::proxy_integration::serve;
 use get_product::repositories::dynamodb::DynamoDbProducts;
-use get_product::{aws, handler, telemetry};
+use get_product::{handler, telemetry};
 use lambda_http::lambda_runtime::run;
 use lambda_http::{Error, service_fn};
 
@@ -12,8 +13,9 @@ use lambda_http::{Error, service_fn};
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let sdk = aws::sdk_config().await;
-    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(&sdk), config.table_name);
+    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
+    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(aws.sdk()), config.table_name);
+    aws.open_connections(&[Service::DynamoDb]).await;
 
     run(service_fn(|event| serve(event, |request| handler::handle(request, &products)))).await
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use support::gateway::{Call, as_http, body};
-use support::lambda::{Lambda, nobody, refusal, silence};
+use support::lambda::{Lambda, nobody, refusal, silence, witness};
 use support::openapi;
 
 const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
@@ -54,6 +54,16 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
 }
 
 #[tokio::test]
+async fn the_first_request_goes_over_the_connection_that_was_opened_at_the_start() {
+    let (endpoint, seen) = witness().await;
+    start(endpoint).await.invoke(call().event()).await.unwrap();
+
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, ["GET", "POST", "connection"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_answered_and_the_next_request_is_served() {
     let function = start(nobody()).await;
     let mut forged = call().header("X-Note", "a\r\n{\"level\":\"ERROR\"}").event().clone();
@@ -83,4 +93,11 @@ async fn what_cannot_be_read_is_answered_and_the_next_request_is_served() {
 async fn a_variable_that_is_missing_ends_the_start_and_is_named() {
     let function = Lambda::start(env!("CARGO_BIN_EXE_get-product"), nobody(), &[]).await;
     assert!(function.log(1).await[0].contains("environment variable"));
+}
+
+#[tokio::test]
+async fn a_ca_bundle_that_cannot_be_read_ends_the_start_and_is_named() {
+    let variables = [("TABLE_NAME", "products"), ("AWS_CA_BUNDLE", "/nowhere/ca.pem")];
+    let function = Lambda::start(env!("CARGO_BIN_EXE_get-product"), nobody(), &variables).await;
+    assert!(function.log(1).await[0].contains("/nowhere/ca.pem"));
 }

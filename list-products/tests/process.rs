@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use support::gateway::{Call, as_http, body};
-use support::lambda::{Lambda, nobody, refusal, silence};
+use support::lambda::{Lambda, nobody, refusal, silence, witness};
 use support::openapi;
 
 const METHOD: &str = "GET";
@@ -50,6 +50,16 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
         assert_eq!((&line["code"], &line["apiRequestId"]), (&json!("SERVICE_UNAVAILABLE"), &json!("req-1")));
         assert!(line["error"].as_str().unwrap().contains(cause), "{cause}: {line}");
     }
+}
+
+#[tokio::test]
+async fn the_first_request_goes_over_connections_that_were_opened_at_the_start() {
+    let (endpoint, seen) = witness().await;
+    start(endpoint).await.invoke(call().event()).await.unwrap();
+
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, ["GET", "POST", "connection"].map(|kind| [kind; 4]).concat());
 }
 
 #[tokio::test]

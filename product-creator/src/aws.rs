@@ -1,14 +1,24 @@
-//! How the functions call AWS: credentials, time-outs, retries, TLS.
+//! How the functions call AWS: credentials, time-outs, retries, TLS, and the connections that are open before the first
+//! event comes.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::task::JoinSet;
 
 /// One call, with its retries. API functions may make two calls and must answer before their own time is up (6 s).
 const OPERATION: Duration = Duration::from_millis(2_500);
@@ -18,25 +28,216 @@ const CONNECT: Duration = Duration::from_millis(500);
 /// Before the second attempt at most this, before the third at most twice as long, at random. The SDK's own second would
 /// use up what a caller is ready to wait, and end in a time-out that hides what the service said.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// For the connections of the start: a service that does not answer must not keep the function from its first event.
+const OPENING: Duration = Duration::from_millis(500);
 
-/// The configuration of every client.
-///
-/// Region and credentials come from Lambda's environment variables, the session token among them, and from nowhere
-/// else: the SDK's default chain would look for profiles and metadata services that no function has.
-/// `AWS_ENDPOINT_URL` is honoured, as in every SDK.
-pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .region(EnvironmentVariableRegionProvider::new())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-        .http_client(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT)
-                .operation_attempt_timeout(ATTEMPT)
-                .operation_timeout(OPERATION)
+/// The roots that certificates of AWS lead to. To read the machine's some 140 takes several milliseconds of each cold
+/// start, and none of the others has a say in what AWS is.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
+
+/// AWS: the configuration of every client, and the connections that they share.
+pub struct Aws {
+    sdk: SdkConfig,
+    connector: SharedHttpConnector,
+}
+
+/// A service to which a connection can be opened before it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Amazon DynamoDB.
+    DynamoDb,
+    /// Amazon SQS.
+    Sqs,
+    /// Amazon S3, at the address of the region: buckets are named in the path.
+    S3,
+}
+
+/// `AWS_CA_BUNDLE` names a file that holds nothing to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCaBundle {
+    /// There is no such file, or it may not be read.
+    #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, cannot be read: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// A file of another kind.
+    #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, holds no certificate in PEM form")]
+    Empty(PathBuf),
+    /// A damaged certificate.
+    #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, holds what is no certificate: {1}")]
+    Damaged(PathBuf, Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Aws {
+    /// AWS as the environment describes it.
+    ///
+    /// Region and credentials come from Lambda's environment variables, the session token among them, and from nowhere
+    /// else: the SDK's default chain would look for profiles and metadata services that no function has.
+    /// `AWS_ENDPOINT_URL` is honoured, as in every SDK, and `AWS_CA_BUNDLE`, as in every tool of AWS: a PEM file, whose
+    /// certificates are trusted in place of Amazon's.
+    pub async fn from_env() -> Result<Self, InvalidCaBundle> {
+        let trust = trust_store(std::env::var_os("AWS_CA_BUNDLE"))?;
+        // Built here and not by the SDK, which would build one for each client, to try its settings out, and another one
+        // at the first call, to be used.
+        let tls = TlsContext::builder().with_trust_store(trust).build().expect("nothing in it can be refused");
+        let connector = SharedHttpConnector::new(
+            Connector::builder()
+                .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).build())
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(tls)
                 .build(),
-        )
-        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(BACKOFF))
-        .load()
-        .await
+        );
+        let shared = connector.clone();
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .region(EnvironmentVariableRegionProvider::new())
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .http_client(http_client_fn(move |_, _| shared.clone()))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(BACKOFF))
+            .load()
+            .await;
+        Ok(Self { sdk, connector })
+    }
+
+    /// The configuration for a service's client.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// Opens a connection for each of `services`, at once; one that is named twice gets two.
+    ///
+    /// Name, TCP and TLS take two to three times as long as the call for which they are needed, and a function starts
+    /// with more CPU than it has later. So they come before the first event. HTTP/1.1 carries one request at a time: a
+    /// function that makes several calls at once needs as many connections.
+    ///
+    /// The request is `GET /`, unsigned. No service does anything for it, and whatever the answer is, the connection is
+    /// open. A failure is no reason not to start: the first call opens what it needs, and says what is wrong.
+    pub async fn open_connections(&self, services: &[Service]) {
+        let mut requests = JoinSet::new();
+        for service in services {
+            let Some(endpoint) = self.endpoint(*service) else { continue };
+            requests.spawn(open_connection(self.connector.clone(), endpoint));
+        }
+        let all = async {
+            while let Some(opened) = requests.join_next().await {
+                if let Ok(Err(error)) = opened {
+                    tracing::debug!(error, "a connection could not be opened in advance");
+                }
+            }
+        };
+        if tokio::time::timeout(OPENING, all).await.is_err() {
+            tracing::debug!("connections could not be opened in advance in time");
+        }
+    }
+
+    /// Where a service's client sends its requests. A client keeps that to itself, so this is the SDK's rule once more,
+    /// as far as the functions need it; were it wrong, a connection would be opened that nobody uses.
+    fn endpoint(&self, service: Service) -> Option<String> {
+        if let Some(endpoint) = std::env::var(service.endpoint_variable()).ok().filter(|url| !url.is_empty()) {
+            return Some(endpoint);
+        }
+        match (self.sdk.endpoint_url(), self.sdk.region()) {
+            (Some(endpoint), _) => Some(endpoint.to_owned()),
+            (None, Some(region)) => Some(format!("https://{}.{region}.amazonaws.com", service.host())),
+            (None, None) => None,
+        }
+    }
+}
+
+impl Service {
+    fn host(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::S3 => "s3",
+        }
+    }
+
+    fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
+            Self::Sqs => "AWS_ENDPOINT_URL_SQS",
+            Self::S3 => "AWS_ENDPOINT_URL_S3",
+        }
+    }
+}
+
+async fn open_connection(connector: SharedHttpConnector, endpoint: String) -> Result<(), String> {
+    let request = HttpRequest::get(&endpoint).map_err(|error| error.to_string())?;
+    let answer = connector.call(request).await.map_err(|error| format!("{error:?}"))?;
+    // A connection is free for the next request when the answer has been read to its end.
+    ByteStream::new(answer.into_body()).collect().await.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// What is trusted to say who a server is. The TLS library panics over a certificate that is none, so those are found here.
+fn trust_store(bundle: Option<OsString>) -> Result<TrustStore, InvalidCaBundle> {
+    let Some(path) = bundle.filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
+    };
+    let pem = match std::fs::read(&path) {
+        Ok(pem) => pem,
+        Err(error) => return Err(InvalidCaBundle::Unreadable(path, error)),
+    };
+    match count_certificates(&pem) {
+        Ok(0) => Err(InvalidCaBundle::Empty(path)),
+        Ok(_) => Ok(TrustStore::empty().with_pem_certificate(pem)),
+        Err(error) => Err(InvalidCaBundle::Damaged(path, error)),
+    }
+}
+
+fn count_certificates(pem: &[u8]) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate?)?;
+    }
+    Ok(roots.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(text: &str) -> OsString {
+        let path = std::env::temp_dir().join(format!("ca-bundle-{}-{}.pem", std::process::id(), text.len()));
+        std::fs::write(&path, text).unwrap();
+        path.into_os_string()
+    }
+
+    #[test]
+    fn the_five_roots_of_amazon_can_be_used() {
+        assert_eq!(count_certificates(AMAZON_ROOTS).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_bundle_takes_the_place_of_amazons_roots() {
+        let one =
+            std::str::from_utf8(AMAZON_ROOTS).unwrap().split_inclusive("-----END CERTIFICATE-----").next().unwrap();
+        assert_eq!(count_certificates(one.as_bytes()).unwrap(), 1);
+        assert!(trust_store(Some(bundle(one))).is_ok());
+        for none in [None, Some(OsString::new())] {
+            assert!(trust_store(none).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_holds_nothing_to_trust_is_an_error_that_says_so() {
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let cases = [
+            (OsString::from("/nowhere/ca.pem"), "cannot be read"),
+            (bundle(""), "holds no certificate in PEM form"),
+            (bundle("no PEM file"), "holds no certificate in PEM form"),
+            (bundle(damaged), "holds what is no certificate"),
+            (bundle("-----BEGIN CERTIFICATE-----\nAAAA\n"), "holds what is no certificate"),
+        ];
+        for (path, problem) in cases {
+            let error = trust_store(Some(path.clone())).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("AWS_CA_BUNDLE"), "{error}");
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use product_creator::aws::{Aws, Service};
 use product_creator::config::Config;
 use product_creator::models::timestamp::Timestamp;
 use product_creator::repositories::dynamodb::DynamoDbChanges;
-use product_creator::{aws, handler, metrics, telemetry};
+use product_creator::{handler, metrics, telemetry};
 
 /// Kept of the function's time for the answer: what is cut off by Lambda itself is not reported to anyone.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -17,9 +18,10 @@ const RESERVE: Duration = Duration::from_millis(500);
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let sdk = aws::sdk_config().await;
-    let client = aws_sdk_dynamodb::Client::new(&sdk);
+    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
+    let client = aws_sdk_dynamodb::Client::new(aws.sdk());
     let store = &DynamoDbChanges::new(client, config.table_name, config.list_shards);
+    aws.open_connections(&[Service::DynamoDb]).await;
 
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let time = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();

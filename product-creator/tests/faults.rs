@@ -14,7 +14,7 @@ use support::catalogue::Catalogue;
 use support::changes::{body, create, delete, update};
 use support::contract::examples;
 use support::faulty_engine::FaultyEngine;
-use support::lambda::Lambda;
+use support::lambda::{Lambda, witness};
 use support::queue::{Queue, event, failed};
 use support::scale::scale;
 
@@ -60,6 +60,17 @@ async fn deliver_all(function: &Lambda, queue: &mut Queue) {
         let answer = function.invoke_within(&event(&batch), TIME).await.expect("an answer");
         queue.settle(batch, &failed(&answer));
     }
+}
+
+#[tokio::test]
+async fn the_first_call_goes_over_the_connection_that_was_opened_at_the_start() {
+    let (endpoint, seen) = witness().await;
+    let batch = Queue::new(vec![body(&create(ProductId::random(), 1))]).receive(1);
+    start(endpoint).await.invoke_within(&event(&batch), TIME).await.unwrap();
+
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[..3], ["connection", "GET", "POST"]);
+    assert!(!seen[3..].contains(&"connection".to_owned()), "{seen:?}");
 }
 
 #[tokio::test]

@@ -2,20 +2,22 @@
 
 use lambda_http::lambda_runtime::run;
 use lambda_http::{Error, service_fn};
+use update_product::aws::{Aws, Service};
 use update_product::config::Config;
 use update_product::http::proxy_integration::serve;
 use update_product::repositories::dynamodb::DynamoDbProducts;
 use update_product::repositories::sqs::SqsChangeQueue;
-use update_product::{aws, handler, telemetry};
+use update_product::{handler, telemetry};
 
 // One request at a time comes to a Lambda instance: further threads would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let sdk = aws::sdk_config().await;
-    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(&sdk), config.table_name);
-    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(&sdk), config.change_queue_url);
+    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
+    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(aws.sdk()), config.table_name);
+    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(aws.sdk()), config.change_queue_url);
+    aws.open_connections(&[Service::DynamoDb, Service::Sqs]).await;
 
     run(service_fn(|event| serve(event, |request| handler::handle(request, &products, &queue)))).await
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -174,4 +175,19 @@ pub async fn refusal(status: StatusCode, error: &'static str) -> SocketAddr {
     let router = Router::new().fallback(move || async move { (status, body) });
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
+}
+
+/// An endpoint that answers everything with `{}`, and what it sees: each connection, and the method of each request.
+pub async fn witness() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let (connections, requests) = (seen.clone(), seen.clone());
+    let listener = listener.tap_io(move |_| connections.lock().unwrap().push("connection".to_owned()));
+    let router = Router::new().fallback(move |method: Method| async move {
+        requests.lock().unwrap().push(method.to_string());
+        "{}"
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, seen)
 }

@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use axum::routing::get;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -60,7 +61,8 @@ impl FaultyEngine {
             Self { engine, failing: Arc::new(AtomicBool::new(true)), calls: Arc::default(), failed: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(faulty.clone());
+        // What opens a connection is not one of the calls that fail.
+        let router = Router::new().route("/", get("healthy").post(answer)).with_state(faulty.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (faulty, address)
     }
