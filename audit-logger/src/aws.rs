@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -35,7 +36,7 @@ const OPENING: Duration = Duration::from_millis(500);
 /// start, and none of the others has a say in what AWS is.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// AWS: the configuration of every client, and the connections that they share.
+/// AWS: the configuration of the clients, and the connections that they share.
 pub struct Aws {
     sdk: SdkConfig,
     connector: SharedHttpConnector,
@@ -70,10 +71,10 @@ impl Aws {
     /// AWS as the environment describes it.
     ///
     /// Region and credentials come from Lambda's environment variables, the session token among them, and from nowhere
-    /// else: the SDK's default chain would look for profiles and metadata services that no function has.
-    /// `AWS_ENDPOINT_URL` is honoured, as in every SDK, and `AWS_CA_BUNDLE`, as in every tool of AWS: a PEM file, whose
-    /// certificates are trusted in place of Amazon's.
-    pub async fn from_env() -> Result<Self, InvalidCaBundle> {
+    /// else: `aws_config`'s loader would look for profiles and metadata services that no function has, and bring their
+    /// clients into the program. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_{SERVICE}` are honoured, as in every SDK, and
+    /// `AWS_CA_BUNDLE`, as in every tool of AWS: a PEM file, whose certificates are trusted in place of Amazon's.
+    pub fn from_env() -> Result<Self, InvalidCaBundle> {
         let trust = trust_store(std::env::var_os("AWS_CA_BUNDLE"))?;
         // Built here and not by the SDK, which would build one for each client, to try its settings out, and another one
         // at the first call, to be used.
@@ -86,26 +87,26 @@ impl Aws {
                 .build(),
         );
         let shared = connector.clone();
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(EnvironmentVariableRegionProvider::new())
-            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION)
+            .build();
+        let mut sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
             .http_client(http_client_fn(move |_, _| shared.clone()))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(BACKOFF))
-            .load()
-            .await;
-        Ok(Self { sdk, connector })
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(BACKOFF));
+        sdk.set_region(variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).map(Region::new));
+        Ok(Self { sdk: sdk.build(), connector })
     }
 
     /// The configuration for a service's client.
-    pub fn sdk(&self) -> &SdkConfig {
-        &self.sdk
+    pub fn sdk(&self, service: Service) -> SdkConfig {
+        let mut sdk = self.sdk.clone().into_builder();
+        sdk.set_endpoint_url(service.endpoint_from_env());
+        sdk.build()
     }
 
     /// Opens a connection for each of `services`, at once; one that is named twice gets two.
@@ -134,17 +135,11 @@ impl Aws {
         }
     }
 
-    /// Where a service's client sends its requests. A client keeps that to itself, so this is the SDK's rule once more,
-    /// as far as the functions need it; were it wrong, a connection would be opened that nobody uses.
+    /// Where a service's client sends its requests. A client keeps to itself what it makes of a region, so that is the
+    /// SDK's rule once more; were it wrong, a connection would be opened that nobody uses.
     fn endpoint(&self, service: Service) -> Option<String> {
-        if let Some(endpoint) = std::env::var(service.endpoint_variable()).ok().filter(|url| !url.is_empty()) {
-            return Some(endpoint);
-        }
-        match (self.sdk.endpoint_url(), self.sdk.region()) {
-            (Some(endpoint), _) => Some(endpoint.to_owned()),
-            (None, Some(region)) => Some(format!("https://{}.{region}.amazonaws.com", service.host())),
-            (None, None) => None,
-        }
+        let regional = || self.sdk.region().map(|region| format!("https://{}.{region}.amazonaws.com", service.host()));
+        service.endpoint_from_env().or_else(regional)
     }
 }
 
@@ -157,13 +152,19 @@ impl Service {
         }
     }
 
-    fn endpoint_variable(self) -> &'static str {
-        match self {
+    fn endpoint_from_env(self) -> Option<String> {
+        let own = match self {
             Self::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
             Self::Sqs => "AWS_ENDPOINT_URL_SQS",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
-        }
+        };
+        variable(own).or_else(|| variable("AWS_ENDPOINT_URL"))
     }
+}
+
+/// An environment variable, unless it is empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 async fn open_connection(connector: SharedHttpConnector, endpoint: String) -> Result<(), String> {

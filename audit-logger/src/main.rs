@@ -18,8 +18,8 @@ const RESERVE: Duration = Duration::from_millis(500);
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
-    let log = &S3AuditLog::new(aws.sdk(), config.audit_bucket);
+    let aws = Aws::from_env().map_err(|error| error.to_string())?;
+    let log = &S3AuditLog::new(&aws.sdk(Service::S3), config.audit_bucket);
     aws.open_connections(&[Service::S3]).await;
 
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {

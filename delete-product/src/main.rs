@@ -14,9 +14,9 @@ use lambda_http::{Error, service_fn};
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
-    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(aws.sdk()), config.table_name);
-    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(aws.sdk()), config.change_queue_url);
+    let aws = Aws::from_env().map_err(|error| error.to_string())?;
+    let products = DynamoDbProducts::new(aws_sdk_dynamodb::Client::new(&aws.sdk(Service::DynamoDb)), config.table_name);
+    let queue = SqsChangeQueue::new(aws_sdk_sqs::Client::new(&aws.sdk(Service::Sqs)), config.change_queue_url);
     aws.open_connections(&[Service::DynamoDb, Service::Sqs]).await;
 
     run(service_fn(|event| serve(event, |request| handler::handle(request, &products, &queue)))).await

@@ -13,8 +13,8 @@ use list_products::{handler, telemetry};
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
-    let index = DynamoDbIndex::new(aws_sdk_dynamodb::Client::new(aws.sdk()), config.table_name);
+    let aws = Aws::from_env().map_err(|error| error.to_string())?;
+    let index = DynamoDbIndex::new(aws_sdk_dynamodb::Client::new(&aws.sdk(Service::DynamoDb)), config.table_name);
     // A page reads all shards at once.
     aws.open_connections(&vec![Service::DynamoDb; config.list_shards as usize]).await;
 

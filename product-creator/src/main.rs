@@ -18,8 +18,8 @@ const RESERVE: Duration = Duration::from_millis(500);
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;
     telemetry::init(&config.log_level);
-    let aws = Aws::from_env().await.map_err(|error| error.to_string())?;
-    let client = aws_sdk_dynamodb::Client::new(aws.sdk());
+    let aws = Aws::from_env().map_err(|error| error.to_string())?;
+    let client = aws_sdk_dynamodb::Client::new(&aws.sdk(Service::DynamoDb));
     let store = &DynamoDbChanges::new(client, config.table_name, config.list_shards);
     aws.open_connections(&[Service::DynamoDb]).await;
 
