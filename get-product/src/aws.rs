@@ -32,8 +32,8 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// For the connections of the start: a service that does not answer must not keep the function from its first event.
 const OPENING: Duration = Duration::from_millis(500);
 
-/// The roots that certificates of AWS lead to. To read the machine's some 140 takes several milliseconds of each cold
-/// start, and none of the others has a say in what AWS is.
+/// The roots that certificates of AWS lead to. The machine's some 140 would be read at each cold start, and none of the
+/// others has a say in what AWS is.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
 /// AWS: the configuration of the clients, and the connections that they share.
@@ -111,9 +111,9 @@ impl Aws {
 
     /// Opens a connection for each of `services`, at once; one that is named twice gets two.
     ///
-    /// Name, TCP and TLS take two to three times as long as the call for which they are needed, and a function starts
-    /// with more CPU than it has later. So they come before the first event. HTTP/1.1 carries one request at a time: a
-    /// function that makes several calls at once needs as many connections.
+    /// Name, TCP and TLS are most of what a first call takes, and a function starts with more CPU than it has later. So
+    /// they come before the first event. HTTP/1.1 carries one request at a time: a function that makes several calls at
+    /// once needs as many connections.
     ///
     /// The request is `GET /`, unsigned. No service does anything for it, and whatever the answer is, the connection is
     /// open. A failure is no reason not to start: the first call opens what it needs, and says what is wrong.
