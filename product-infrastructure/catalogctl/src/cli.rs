@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit;
+use crate::bench;
 use crate::dlq;
 use crate::stack::DEFAULT_STACK;
 use crate::target::Place;
@@ -39,6 +40,7 @@ pub enum Command {
     Sync(Sync),
     /// Everything CI runs.
     Test(Test),
+    Bench(bench::Arguments),
     /// Read, verify, export and mend the audit log.
     Audit(Audit),
     /// Look into the dead-letter queues, and send their messages again.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::audit;
+use crate::bench;
 use crate::cli::{
     Audit, AuditCommand, Cli, Command, DeployLocal, Dlq, DlqCommand, Down, Status as StatusArguments, Sync, Test, Up,
 };
@@ -35,6 +36,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Drift => drift(&workspace),
         Command::Sync(arguments) => sync(&workspace, &arguments),
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
+        Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
         Command::Audit(arguments) => audit(&stack, &arguments).await,
         Command::Dlq(arguments) => dead_letters(&stack, &arguments).await,
     }
@@ -218,4 +220,11 @@ async fn test(workspace: &Workspace, stack: Stack, arguments: &Test) -> Result<E
     // Never the developer's own stack: its data is not the tests' to delete.
     let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "test") } else { stack };
     verification::run(workspace, stack, arguments, &Progress::new()).await
+}
+
+async fn bench(workspace: &Workspace, stack: Stack, arguments: &bench::Arguments) -> Result<ExitCode> {
+    // Packages as they are shipped would take the place of those that the developer's stack runs.
+    let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "bench") } else { stack };
+    let _lock = stack.lock()?;
+    bench::run(workspace, &stack, arguments, &Progress::new()).await
 }

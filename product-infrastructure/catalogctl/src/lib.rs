@@ -10,10 +10,12 @@
 //! - [`audit`] and [`dlq`] are for whoever relies on the system or is called when it fails; their [`target`] is a stack or
 //!   an environment on AWS.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
+//! - [`bench`] measures what the functions cost.
 //! - [`cargo`], [`environment`], [`process`], [`progress`] and [`digest`] serve the others.
 
 pub mod audit;
 pub mod aws;
+pub mod bench;
 pub mod cargo;
 pub mod cli;
 pub mod commands;

@@ -52,12 +52,23 @@ pub async fn build(
     profile: Profile,
     meter: &Meter,
 ) -> Result<Package> {
+    // From here Cargo and rustup find the repository's toolchain and, above it, the shared target directory.
+    build_crate(&workspace.repository(function), stack, function, profile, meter).await
+}
+
+/// The same for the crate in `folder`, whose binary is `function`.
+pub async fn build_crate(
+    folder: &Path,
+    stack: &Stack,
+    function: &'static str,
+    profile: Profile,
+    meter: &Meter,
+) -> Result<Package> {
     let watching = meter.clone();
     // `rustc` instead of `build` hands the last argument to the binary alone: its dependencies are those of every other
     // build. Line tables are two thirds of a debug binary, and a Lambda package has no use for them.
     let finished = cargo::command(stack.log(&format!("build-{function}")))
-        // From here Cargo and rustup find the repository's toolchain and, above it, the shared target directory.
-        .directory(workspace.repository(function))
+        .directory(folder)
         .args(["rustc", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--bin", function])
         .args((profile == Profile::Release).then_some("--release"))

@@ -1,0 +1,312 @@
+//! DynamoDB, SQS and S3 with canned answers, over TLS or plain HTTP: always the same work for a function, and hardly any
+//! of its own.
+
+use std::io;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use super::http::{Connection, Request, answer};
+use super::server::Server;
+
+/// Over how many partitions `list-products` is told that the products are spread, as in the environments.
+pub const SHARDS: usize = 4;
+
+/// Products in each of them.
+const ITEMS: usize = 20;
+
+/// The product that API events name.
+pub const PRODUCT_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// What the backend says of itself when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    pub count: usize,
+    /// The most that were under way at one time.
+    pub at_once: usize,
+}
+
+/// How a backend behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behaviour {
+    /// Each call takes this much longer.
+    pub delay: Duration,
+    /// Whether a product that is asked for exists.
+    pub has_products: bool,
+}
+
+/// A certificate authority of this run, and a certificate of it for `localhost`.
+#[derive(Debug)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    authority: PathBuf,
+    /// Deletes the authority's file.
+    _folder: tempfile::TempDir,
+}
+
+impl Tls {
+    pub fn new() -> Result<Self> {
+        let authority_key = KeyPair::generate()?;
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        authority.distinguished_name.push(DnType::CommonName, "catalogctl bench");
+        let root = authority.self_signed(&authority_key)?;
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate()?;
+        let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &issuer)?;
+
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, root.pem()).with_context(|| format!("{} cannot be written", path.display()))?;
+        let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Self { config: Arc::new(config), authority: path, _folder: folder })
+    }
+
+    /// The authority's certificate, for whoever is to trust the backend.
+    pub fn authority(&self) -> &std::path::Path {
+        &self.authority
+    }
+}
+
+/// A backend that answers until it is dropped.
+#[derive(Debug)]
+pub struct Backend {
+    server: Server,
+    scheme: &'static str,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    answers: Answers,
+    behaviour: Behaviour,
+    count: AtomicUsize,
+    under_way: AtomicUsize,
+    at_once: AtomicUsize,
+}
+
+impl Backend {
+    /// Over TLS if given one.
+    pub fn start(tls: Option<&Tls>, behaviour: Behaviour) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            answers: Answers::new(),
+            behaviour,
+            count: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+        });
+        let (serving, config) = (shared.clone(), tls.map(|tls| tls.config.clone()));
+        let server = Server::start(move |stream: TcpStream| match &config {
+            None => serving.serve(Connection::new(stream)),
+            Some(config) => {
+                let session = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+                serving.serve(Connection::new(StreamOwned::new(session, stream)))
+            }
+        })?;
+        Ok(Self { server, scheme: if tls.is_some() { "https" } else { "http" }, shared })
+    }
+
+    /// `AWS_ENDPOINT_URL`: by name, since a function has to look up the name of an AWS service as well.
+    pub fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.server.address().port())
+    }
+
+    /// The calls since the last time that this was asked.
+    pub fn take_calls(&self) -> Calls {
+        let take = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
+        Calls { count: take(&self.shared.count), at_once: take(&self.shared.at_once) }
+    }
+}
+
+impl Shared {
+    fn serve<S: io::Read + io::Write>(&self, mut connection: Connection<S>) -> io::Result<()> {
+        while let Some(request) = connection.read()? {
+            let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.at_once.fetch_max(now, Ordering::Relaxed);
+            self.count.fetch_add(1, Ordering::Relaxed);
+            if !self.behaviour.delay.is_zero() {
+                thread::sleep(self.behaviour.delay);
+            }
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            connection.write(self.answers.to(&request, self.behaviour.has_products))?;
+        }
+        Ok(())
+    }
+}
+
+/// The answers, ready to be written.
+#[derive(Debug)]
+struct Answers {
+    product: Vec<u8>,
+    nothing: Vec<u8>,
+    /// The products of each partition.
+    pages: Vec<Vec<u8>>,
+    sent: Vec<u8>,
+    put: Vec<u8>,
+    object: Vec<u8>,
+    unknown: Vec<u8>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let dynamodb = |body: Value| ok("application/x-amz-json-1.0", &body);
+        let page = |shard: usize| {
+            let items: Vec<Value> = (0..ITEMS).map(|place| item(shard * ITEMS + place)).collect();
+            dynamodb(json!({"Items": items, "Count": ITEMS, "ScannedCount": ITEMS}))
+        };
+        Self {
+            product: dynamodb(json!({"Item": item(0)})),
+            nothing: dynamodb(json!({})),
+            pages: (0..SHARDS).map(page).collect(),
+            // The digest of the message is left out: the SDK for Rust does not compare it.
+            sent: dynamodb(json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"})),
+            put: answer(
+                "200 OK",
+                &[("etag", "\"0\""), ("x-amz-request-id", "0A49CE4060975EAC"), ("x-amz-id-2", "bench")],
+                b"",
+            ),
+            object: ok("application/json", &json!({})),
+            unknown: answer(
+                "400 Bad Request",
+                &[("content-type", "application/x-amz-json-1.0")],
+                br#"{"__type":"UnknownOperationException","message":"the benchmark's backend has no such operation"}"#,
+            ),
+        }
+    }
+
+    fn to(&self, request: &Request, has_products: bool) -> &[u8] {
+        let Some(target) = &request.target else {
+            return match request.method.as_str() {
+                "PUT" => &self.put,
+                "GET" => &self.object,
+                _ => &self.unknown,
+            };
+        };
+        match target.rsplit('.').next().unwrap_or_default() {
+            "GetItem" if has_products => &self.product,
+            "GetItem" | "PutItem" | "TransactWriteItems" => &self.nothing,
+            "Query" => shard(&request.body).and_then(|shard| self.pages.get(shard)).unwrap_or(&self.unknown),
+            "SendMessage" => &self.sent,
+            _ => &self.unknown,
+        }
+    }
+}
+
+fn ok(content_type: &str, body: &Value) -> Vec<u8> {
+    let id = "2UHEPDPM2A9R1CB2JVGB6LQQ3RVV4KQNSO5AEMVJF66Q9ASUAAJG";
+    answer("200 OK", &[("content-type", content_type), ("x-amzn-requestid", id)], body.to_string().as_bytes())
+}
+
+/// Which partition a query reads: `ACTIVE#2` in its body.
+fn shard(body: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("ACTIVE#")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A product as `product-creator` stores it, keys of the indexes included (`contracts/README.md`, "The table").
+fn item(number: usize) -> Value {
+    let id = format!("00000000-0000-4000-8000-{number:012}");
+    let price = 1_999 + number;
+    json!({
+        "PK": {"S": format!("PRODUCT#{id}")},
+        "SK": {"S": "META"},
+        "GSI1_PK": {"S": format!("ACTIVE#{}", number / ITEMS)},
+        "GSI1_SK": {"S": format!("EUR#{price:016}#{id}")},
+        "GSI2_PK": {"S": format!("NAME#desk lamp {number}")},
+        "productId": {"S": id},
+        "name": {"S": format!("Desk lamp {number}")},
+        "priceMinor": {"N": price.to_string()},
+        "currency": {"S": "EUR"},
+        "sku": {"S": format!("LAMP-{number}")},
+        "description": {"S": "A lamp for the desk, with an arm that stays where it is put."},
+        "category": {"S": "Lighting"},
+        "tags": {"L": [{"S": "desk"}, {"S": "lamp"}]},
+        "attributes": {"M": {"colour": {"S": "blue"}, "width": {"S": "20 cm"}}},
+        "status": {"S": "ACTIVE"},
+        "version": {"N": "1"},
+        "createdAt": {"S": "2026-01-31T12:00:00.000Z"},
+        "updatedAt": {"S": "2026-01-31T12:00:00.000Z"},
+        "lastEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
+        "chainHash": {"S": "88eff81503f77d68364258f0feeaf9727fdf5be153f9a8736b1d134a04da457b"},
+        "createEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
+        "createFingerprint": {"S": "3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4"},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::time::Instant;
+
+    fn request(target: &str, body: &str) -> Request {
+        Request {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            target: Some(target.to_owned()),
+            body: body.as_bytes().to_vec(),
+            read_at: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn each_call_has_its_answer() {
+        let answers = Answers::new();
+        let text = |target: &str, body: &str, has_products: bool| {
+            String::from_utf8_lossy(answers.to(&request(target, body), has_products)).into_owned()
+        };
+        assert!(text("DynamoDB_20120810.GetItem", "{}", true).contains(PRODUCT_ID));
+        assert!(text("DynamoDB_20120810.GetItem", "{}", false).ends_with("\r\n\r\n{}"));
+        let page = text("DynamoDB_20120810.Query", r#"{":partition":{"S":"ACTIVE#3"}}"#, true);
+        assert!(page.contains("Desk lamp 60") && page.contains("\"Count\":20"), "{page}");
+        assert!(text("AmazonSQS.SendMessage", "{}", true).contains("MessageId"));
+        assert!(text("DynamoDB_20120810.Scan", "{}", true).starts_with("HTTP/1.1 400"));
+        assert!(text("DynamoDB_20120810.Query", "{}", true).starts_with("HTTP/1.1 400"));
+    }
+
+    #[test]
+    fn calls_are_counted() {
+        let delay = Duration::from_millis(30);
+        let backend = Backend::start(None, Behaviour { delay, has_products: true }).unwrap();
+        let address = backend.server.address();
+        let call = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head = "POST / HTTP/1.1\r\nx-amz-target: DynamoDB_20120810.GetItem\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut buffer = [0; 4096];
+            assert!(stream.read(&mut buffer).unwrap() > 0);
+        };
+        let threads = [thread::spawn(call), thread::spawn(call), thread::spawn(call)];
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let calls = backend.take_calls();
+        assert_eq!(calls.count, 3);
+        assert!((1..=3).contains(&calls.at_once));
+        assert_eq!(backend.take_calls(), Calls { count: 0, at_once: 0 });
+    }
+
+    #[test]
+    fn the_authority_is_written_where_a_program_can_read_it() {
+        let tls = Tls::new().unwrap();
+        let pem = std::fs::read_to_string(tls.authority()).unwrap();
+        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+        let backend = Backend::start(Some(&tls), Behaviour::default()).unwrap();
+        assert!(backend.url().starts_with("https://localhost:"), "{}", backend.url());
+    }
+}
