@@ -64,6 +64,26 @@ impl Environment {
         }
     }
 
+    /// The AWS CLI, which the deployment scripts call.
+    pub fn aws_cli(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "AWS CLI",
+            package: "awscli",
+            folder: workspace.catalogue().join("venv-aws-cli"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("local/aws-cli/requirements.txt"),
+        }
+    }
+
+    /// That of the function in Python which the functions in Rust are measured beside.
+    pub fn baseline(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "Python baseline",
+            package: "boto3",
+            folder: workspace.catalogue().join("venv-bench"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("bench/python/requirements.txt"),
+        }
+    }
+
     /// A program inside the environment, such as its interpreter.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
@@ -132,12 +152,16 @@ mod tests {
     #[test]
     fn every_file_of_every_package_is_pinned_by_its_hash() {
         let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        for environment in [
-            Environment::emulator(&workspace),
-            Environment::schemathesis(&workspace),
-            Environment::workflows(&workspace),
-            Environment::checkov(&workspace),
-        ] {
+        let environments = [
+            Environment::emulator,
+            Environment::schemathesis,
+            Environment::workflows,
+            Environment::checkov,
+            Environment::aws_cli,
+            Environment::baseline,
+        ]
+        .map(|make| make(&workspace));
+        for environment in environments {
             let content = fs::read_to_string(&environment.requirements).unwrap();
             let pins: Vec<&str> = content.lines().filter(|line| !line.starts_with([' ', '#'])).collect();
             assert!(pins.iter().all(|line| line.contains("==") && line.ends_with(" \\")), "{pins:?}");

@@ -49,7 +49,8 @@ async fn rust(log: &std::path::Path) -> Result<String> {
     }
 }
 
-async fn python(log: &std::path::Path) -> Result<Python> {
+/// Looks for Python alone.
+pub async fn python(log: &std::path::Path) -> Result<Python> {
     let needed = format!("Python {}.{} or newer, with venv", PYTHON.0, PYTHON.1);
     let Some(program) = find_program("python3") else {
         bail!(

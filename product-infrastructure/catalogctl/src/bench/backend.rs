@@ -63,7 +63,10 @@ impl Tls {
         let root = authority.self_signed(&authority_key)?;
         let issuer = Issuer::new(authority, authority_key);
         let key = KeyPair::generate()?;
-        let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &issuer)?;
+        let mut leaf = CertificateParams::new(["localhost".to_owned()])?;
+        // Python asks for it.
+        leaf.use_authority_key_identifier_extension = true;
+        let leaf = leaf.signed_by(&key, &issuer)?;
 
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("ca.pem");

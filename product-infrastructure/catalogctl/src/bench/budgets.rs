@@ -74,8 +74,8 @@ pub fn read(path: &Path) -> Result<Vec<Budget>> {
 fn parse(text: &str) -> Result<Vec<Budget>> {
     let file: File = toml::from_str(text)?;
     for budget in &file.budget {
-        let names = budget.functions.iter().filter(|name| !FUNCTIONS.contains(&name.as_str()));
-        if let Some(unknown) = names.into_iter().next() {
+        let unknown = budget.functions.iter().find(|name| !FUNCTIONS.contains(&name.as_str()));
+        if let Some(unknown) = unknown {
             anyhow::bail!("{}: there is no function {unknown:?}", budget.name);
         }
         if budget.of.is_none() && budget.of_metric.is_none() && budget.of_number.is_none() {

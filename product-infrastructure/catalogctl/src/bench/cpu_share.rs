@@ -9,6 +9,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -77,7 +78,9 @@ impl Candidate {
                 return Err(io::Error::other("the CPU is not controlled below this group"));
             }
         }
-        let folder = self.parent.join(format!("catalogctl-bench-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = self.parent.join(format!("catalogctl-bench-{}-{count}", std::process::id()));
         fs::create_dir(&folder)?;
         // From here on, a failure removes the group.
         let share = CpuShare { folder };

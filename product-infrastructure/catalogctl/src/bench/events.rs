@@ -192,10 +192,20 @@ mod tests {
 
     #[test]
     fn a_request_is_that_of_the_smoke_test_with_a_body_that_is_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let smoke = folder.path().join("create-product/tests/smoke");
+        for (path, content) in [
+            (smoke.join("event.json"), r#"{"httpMethod":"POST","body":"{}"}"#),
+            (folder.path().join("product-infrastructure/catalogctl/Cargo.toml"), ""),
+        ] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let there = Workspace::above(folder.path()).unwrap();
         let body = product(&workspace()).unwrap();
-        let event: Value =
-            serde_json::from_str(&request(&workspace(), "create-product", Some(&body)).unwrap()).unwrap();
+        let event: Value = serde_json::from_str(&request(&there, "create-product", Some(&body)).unwrap()).unwrap();
         assert_eq!(event["httpMethod"], "POST");
         assert!(event["body"].as_str().unwrap().contains("Desk lamp"));
+        assert!(request(&there, "get-product", None).unwrap_err().to_string().contains("get-product"));
     }
 }

@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Only this function, beside the floor; may be repeated.
     #[arg(long, value_name = "FUNCTION", value_parser = chosen)]
     pub only: Vec<&'static str>,
+    /// Measure get-product in Python beside them: what the language makes of it.
+    #[arg(long)]
+    pub python: bool,
     /// Draw the figures into this file.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
@@ -73,7 +76,10 @@ pub async fn run(workspace: &Workspace, stack: &Stack, arguments: &Arguments, pr
         Vec::new()
     };
     let folder = tempfile::tempdir().context("there is no room for the unpacked functions")?;
-    let subjects = subject::prepare(workspace, stack, &arguments.only, folder.path(), progress).await?;
+    let mut subjects = subject::prepare(workspace, stack, &arguments.only, folder.path(), progress).await?;
+    if arguments.python {
+        subjects.push(subject::baseline(workspace, stack, progress).await?);
+    }
 
     let step = progress.step("measure");
     let (rounds, meter) = (arguments.rounds, step.meter());
@@ -98,7 +104,8 @@ pub async fn run(workspace: &Workspace, stack: &Stack, arguments: &Arguments, pr
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) -> Result<report::Report> {
+/// Measures the programs in turns, on the thread that calls it and those that it starts: they stay on one core.
+pub fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) -> Result<report::Report> {
     let cores = program::Cores::choose();
     let machine = report::Machine::read(cores);
     if let Some(cores) = cores {

@@ -12,13 +12,18 @@ use serde_json::Value;
 use super::backend::SHARDS;
 use super::events::{Messages, product, request};
 use super::program::Launch;
+use crate::environment::Environment;
 use crate::packages::{self, Package, Profile};
-use crate::progress::Progress;
+use crate::prerequisites;
+use crate::progress::{Meter, Progress};
 use crate::stack::Stack;
 use crate::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
 
 /// The name of the program that does nothing.
 pub const FLOOR: &str = "floor";
+
+/// The name of `get-product` in Python.
+pub const PYTHON: &str = "python";
 
 /// A program and what it is measured with.
 #[derive(Debug, Clone)]
@@ -74,31 +79,52 @@ pub async fn prepare(
     let step = progress.step("build the floor and the functions as they are shipped");
     let meter = step.meter();
     meter.length(chosen.len() as u64 + 1);
-    let floor = packages::build_crate(
-        &workspace.repository(INFRASTRUCTURE).join("bench/floor"),
-        stack,
-        FLOOR,
-        Profile::Release,
-        &meter,
-    )
-    .await?;
-    let mut subjects = vec![Subject {
-        // The floor reads none of it.
-        event: request(workspace, "get-product", None)?,
-        answer: Answer::Status(200),
-        calls_aws: false,
-        has_products: false,
-        messages: None,
-        ..unpacked(&floor, stack, folder)?
-    }];
+    let mut subjects = vec![floor(workspace, stack, folder, &meter).await?];
     meter.advance();
     for function in chosen {
+        compiled_alike(&workspace.repository(INFRASTRUCTURE).join("bench/floor"), &workspace.repository(function))?;
         let package = packages::build(workspace, stack, function, Profile::Release, &meter).await?;
         subjects.push(subject(workspace, unpacked(&package, stack, folder)?)?);
         meter.advance();
     }
     step.done("");
     Ok(subjects)
+}
+
+/// The program that does nothing.
+pub async fn floor(workspace: &Workspace, stack: &Stack, folder: &Path, meter: &Meter) -> Result<Subject> {
+    let repository = workspace.repository(INFRASTRUCTURE).join("bench/floor");
+    let package = packages::build_crate(&repository, stack, FLOOR, Profile::Release, meter).await?;
+    Ok(Subject {
+        // It reads none of it.
+        event: request(workspace, "get-product", None)?,
+        answer: Answer::Status(200),
+        calls_aws: false,
+        ..unpacked(&package, stack, folder)?
+    })
+}
+
+/// `get-product` in Python, in an environment of its own.
+pub async fn baseline(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<Subject> {
+    let python = prerequisites::python(&stack.log("prerequisites")).await?;
+    let environment = Environment::baseline(workspace);
+    environment.ensure(&python, stack, progress).await?;
+    let bootstrap = workspace.repository(INFRASTRUCTURE).join("bench/python/bootstrap.py");
+    Ok(Subject {
+        name: PYTHON,
+        launch: Launch {
+            command: vec![environment.program("python"), bootstrap],
+            // Its repository is not the place for what it compiles, and Lambda's disk cannot be written to.
+            variables: [variables(), vec![("PYTHONDONTWRITEBYTECODE", "1".to_owned())]].concat(),
+            log: empty_log(stack, PYTHON)?,
+        },
+        event: request(workspace, "get-product", None)?,
+        answer: Answer::Status(200),
+        calls_aws: true,
+        has_products: true,
+        messages: None,
+        zip_bytes: None,
+    })
 }
 
 /// A function's events and what they are answered with, by its contract.
@@ -122,20 +148,29 @@ fn subject(workspace: &Workspace, bare: Subject) -> Result<Subject> {
     }
 }
 
+/// Fails if two crates' release profiles differ: one could be quicker for that alone.
+fn compiled_alike(one: &Path, other: &Path) -> Result<()> {
+    let profile = |folder: &Path| -> Result<toml::Value> {
+        let path = folder.join("Cargo.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let manifest: toml::Table =
+            toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        let release = manifest.get("profile").and_then(|profiles| profiles.get("release"));
+        release.cloned().with_context(|| format!("{} has no release profile", path.display()))
+    };
+    if profile(one)? != profile(other)? {
+        bail!("{} and {} have different release profiles: make them equal", one.display(), other.display());
+    }
+    Ok(())
+}
+
 fn unpacked(package: &Package, stack: &Stack, folder: &Path) -> Result<Subject> {
-    let binary = folder.join(package.function);
+    let binary = folder.join(format!("{}.bootstrap", package.function));
     unpack(&package.path, &binary).with_context(|| format!("{} cannot be unpacked", package.path.display()))?;
-    let variables = vec![
-        ("TABLE_NAME", "products".to_owned()),
-        ("LIST_SHARDS", SHARDS.to_string()),
-        ("CHANGE_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/change".to_owned()),
-        ("AUDIT_BUCKET", "audit".to_owned()),
-    ];
-    let log = stack.log(&format!("bench-{}", package.function));
-    fs::write(&log, "").with_context(|| format!("{} cannot be written", log.display()))?;
+    let log = empty_log(stack, package.function)?;
     Ok(Subject {
         name: package.function,
-        launch: Launch { command: vec![binary], variables, log },
+        launch: Launch { command: vec![binary], variables: variables(), log },
         event: "".into(),
         answer: Answer::NoFailures,
         calls_aws: true,
@@ -143,6 +178,23 @@ fn unpacked(package: &Package, stack: &Stack, folder: &Path) -> Result<Subject> 
         messages: None,
         zip_bytes: Some(package.bytes),
     })
+}
+
+/// What the functions are configured with, each reading its part.
+fn variables() -> Vec<(&'static str, String)> {
+    vec![
+        ("TABLE_NAME", "products".to_owned()),
+        ("LIST_SHARDS", SHARDS.to_string()),
+        ("CHANGE_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/change".to_owned()),
+        ("AUDIT_BUCKET", "audit".to_owned()),
+    ]
+}
+
+fn empty_log(stack: &Stack, name: &str) -> Result<PathBuf> {
+    let log = stack.log(&format!("bench-{name}"));
+    fs::create_dir_all(stack.logs()).with_context(|| format!("{} cannot be made", stack.logs().display()))?;
+    fs::write(&log, "").with_context(|| format!("{} cannot be written", log.display()))?;
+    Ok(log)
 }
 
 fn unpack(zip: &Path, binary: &PathBuf) -> Result<()> {
@@ -167,9 +219,29 @@ mod tests {
         assert!(Answer::NoFailures.check(b"no").is_err());
     }
 
+    /// A workspace with this repository's contracts and a request for each function.
+    fn workspace(folder: &Path) -> Workspace {
+        let own = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().repository(INFRASTRUCTURE);
+        let examples = |kind: &str| format!("contracts/examples/{kind}");
+        let write = |path: PathBuf, content: String| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        write(folder.join(INFRASTRUCTURE).join("catalogctl/Cargo.toml"), String::new());
+        for kind in ["change-event/valid/create-minimal.json", "journal-entry/valid/life-1-create-applied.json"] {
+            let content = fs::read_to_string(own.join(examples(kind))).unwrap();
+            write(folder.join(INFRASTRUCTURE).join(examples(kind)), content);
+        }
+        for function in FUNCTIONS {
+            write(folder.join(function).join("tests/smoke/event.json"), r#"{"httpMethod":"GET"}"#.to_owned());
+        }
+        Workspace::above(folder).unwrap()
+    }
+
     #[test]
     fn every_function_has_an_event() {
-        let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = workspace(folder.path());
         for name in FUNCTIONS {
             let bare = Subject {
                 name,
@@ -188,20 +260,42 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_is_built_as_the_functions_are() {
-        let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let profile = |folder: PathBuf| {
-            let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-            toml::from_str::<toml::Table>(&text).unwrap()["profile"]["release"].clone()
+    fn a_program_comes_out_of_its_zip_as_lambda_would_run_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = Stack::new(&workspace(folder.path()), "bench");
+        let path = folder.path().join("package.zip");
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        writer.start_file("bootstrap", zip::write::SimpleFileOptions::default()).unwrap();
+        io::Write::write_all(&mut writer, b"a program").unwrap();
+        writer.finish().unwrap();
+        let package = Package { function: "get-product", path, bytes: 9, digest: String::new() };
+        let subject = unpacked(&package, &stack, folder.path()).unwrap();
+        let binary = folder.path().join("get-product.bootstrap");
+        assert_eq!(subject.launch.command, std::slice::from_ref(&binary));
+        assert_eq!(fs::read(&binary).unwrap(), b"a program");
+        assert_eq!(fs::metadata(&binary).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!((subject.zip_bytes, fs::read(&subject.launch.log).unwrap().len()), (Some(9), 0));
+    }
+
+    #[test]
+    fn a_floor_that_is_compiled_otherwise_is_no_floor() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = |name: &str, content: &str| {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("Cargo.toml"), content).unwrap();
+            folder.path().join(name)
         };
-        let floor = profile(workspace.repository(INFRASTRUCTURE).join("bench/floor"));
-        for function in FUNCTIONS {
-            assert_eq!(profile(workspace.repository(function)), floor, "{function}");
-        }
-        let toolchain = |folder: PathBuf| fs::read_to_string(folder.join("rust-toolchain.toml")).unwrap();
-        assert_eq!(
-            toolchain(workspace.repository(INFRASTRUCTURE).join("bench/floor")),
-            toolchain(workspace.repository(FUNCTIONS[0]))
-        );
+        let one = manifest("one", "[profile.release]\nlto = \"fat\"\npanic = \"unwind\"\n");
+        let same = manifest("same", "[profile.release]\npanic = \"unwind\"\nlto = \"fat\"\n");
+        let other = manifest("other", "[profile.release]\nlto = \"thin\"\n");
+        assert!(compiled_alike(&one, &same).is_ok());
+        assert!(compiled_alike(&one, &other).unwrap_err().to_string().contains("release profile"));
+    }
+
+    #[test]
+    fn the_floor_has_this_repositorys_toolchain() {
+        let own = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().repository(INFRASTRUCTURE);
+        let toolchain = |folder: &str| fs::read_to_string(own.join(folder).join("rust-toolchain.toml")).unwrap();
+        assert_eq!(toolchain("bench/floor"), toolchain("catalogctl"));
     }
 }
