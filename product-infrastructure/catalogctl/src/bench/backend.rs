@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -23,6 +23,9 @@ pub const SHARDS: usize = 4;
 
 /// Products in each of them.
 const ITEMS: usize = 20;
+
+/// Where Debian's family and Red Hat's, Lambda's among it, keep the certificates that they trust.
+const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The product that API events name.
 pub const PRODUCT_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -49,7 +52,8 @@ pub struct Behaviour {
 pub struct Tls {
     config: Arc<ServerConfig>,
     authority: PathBuf,
-    /// Deletes the authority's file.
+    roots: PathBuf,
+    /// Deletes both files.
     _folder: tempfile::TempDir,
 }
 
@@ -71,6 +75,10 @@ impl Tls {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, root.pem()).with_context(|| format!("{} cannot be written", path.display()))?;
+        let roots = folder.path().join("roots.pem");
+        let of_machine = ROOTS.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        std::fs::write(&roots, format!("{of_machine}\n{}", root.pem()))
+            .with_context(|| format!("{} cannot be written", roots.display()))?;
         let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -78,12 +86,18 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        Ok(Self { config: Arc::new(config), authority: path, _folder: folder })
+        Ok(Self { config: Arc::new(config), authority: path, roots, _folder: folder })
     }
 
-    /// The authority's certificate, for whoever is to trust the backend.
-    pub fn authority(&self) -> &std::path::Path {
+    /// The authority's certificate, for SDKs that are told whom to trust: `AWS_CA_BUNDLE`.
+    pub fn authority(&self) -> &Path {
         &self.authority
+    }
+
+    /// The same among all that this machine trusts, for programs that read those: `SSL_CERT_FILE`. They read as many on
+    /// AWS, and how long that takes is part of what they cost.
+    pub fn roots(&self) -> &Path {
+        &self.roots
     }
 }
 
@@ -309,6 +323,7 @@ mod tests {
         let tls = Tls::new().unwrap();
         let pem = std::fs::read_to_string(tls.authority()).unwrap();
         assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+        assert!(std::fs::read_to_string(tls.roots()).unwrap().ends_with(&pem));
         let backend = Backend::start(Some(&tls), Behaviour::default()).unwrap();
         assert!(backend.url().starts_with("https://localhost:"), "{}", backend.url());
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::backend::{Backend, Behaviour, Tls};
 use super::cpu_share::CpuShare;
 use super::metric::{Metric, Samples};
-use super::program::{Cores, Program, last_words};
+use super::program::{Cores, Cpu, Program, last_words};
 use super::runtime_api::{Invocation, RuntimeApi};
 use super::statistics::quantile;
 use super::subject::Subject;
@@ -42,13 +42,17 @@ struct Started {
 impl Bench {
     /// Takes one sample of everything.
     pub fn round(&self, subject: &Subject, samples: &mut Samples) -> Result<()> {
-        let log = || last_words(&subject.launch);
-        self.over_tls(subject, samples).with_context(log)?;
+        // What the program has written says more than any error here.
+        self.sample(subject, samples).map_err(|error| anyhow!("{error:#}. {}", last_words(&subject.launch)))
+    }
+
+    fn sample(&self, subject: &Subject, samples: &mut Samples) -> Result<()> {
+        self.over_tls(subject, samples)?;
         if let Ok(share) = &self.share {
-            self.with_share(subject, share, samples).with_context(log)?;
+            self.with_share(subject, share, samples)?;
         }
-        self.over_plain_http(subject, samples).with_context(log)?;
-        self.batches(subject, samples).with_context(log)?;
+        self.over_plain_http(subject, samples)?;
+        self.batches(subject, samples)?;
         if let Some(bytes) = subject.zip_bytes {
             samples.add(Metric::ZipBytes, bytes as f64);
         }
@@ -59,7 +63,7 @@ impl Bench {
         let behaviour = Behaviour { delay, has_products: subject.has_products };
         let backend = Backend::start(over_tls.then_some(&self.tls), behaviour)?;
         let api = RuntimeApi::start()?;
-        let program = Program::start(&subject.launch, self.cores, api.address(), &backend.url(), self.tls.authority())?;
+        let program = Program::start(&subject.launch, self.cores, api.address(), &backend.url(), &self.tls)?;
         let ready = api.first_next()?;
         let init = ready.saturating_duration_since(program.started);
         Ok(Started { program, api, backend, init })
@@ -68,8 +72,10 @@ impl Bench {
     fn over_tls(&self, subject: &Subject, samples: &mut Samples) -> Result<()> {
         let started = self.start(subject, true, Duration::ZERO)?;
         samples.add(Metric::InitMs, milliseconds(started.init));
-        samples.add(Metric::InitCpuMs, milliseconds(started.program.cpu_time()?));
+        let before = started.program.cpu()?;
+        samples.add(Metric::InitCpuMs, milliseconds(before.used));
         samples.add(Metric::FirstCallMs, milliseconds(started.one(subject)?));
+        samples.add(Metric::FirstCallCpuMs, milliseconds(started.program.cpu()?.since(before).used));
         // Without a call to AWS nothing goes over TLS.
         if subject.calls_aws {
             let warm = started.warm(subject)?;
@@ -95,6 +101,7 @@ impl Bench {
         samples.add(Metric::WarmP50Us, warm.p50);
         samples.add(Metric::WarmP99Us, warm.p99);
         samples.add(Metric::WarmCpuUs, warm.cpu);
+        samples.add(Metric::WaitedPercent, warm.waited);
         if !subject.calls_aws {
             samples.add(Metric::RssMb, started.program.peak_memory()? as f64 / 1e6);
         }
@@ -132,6 +139,8 @@ struct Warm {
     p50: f64,
     p99: f64,
     cpu: f64,
+    /// Of the time in which it could have run, in per cent.
+    waited: f64,
 }
 
 impl Started {
@@ -149,15 +158,16 @@ impl Started {
     fn warm(&self, subject: &Subject) -> Result<Warm> {
         let calls = |count| self.api.invoke(std::iter::repeat_n(subject.event.clone(), count));
         check_all(subject, &calls(WARMING)?)?;
-        let before = self.program.cpu_time()?;
+        let before = self.program.cpu()?;
         let invocations = calls(WARM)?;
-        let used = self.program.cpu_time()?.saturating_sub(before);
+        let Cpu { used, waited } = self.program.cpu()?.since(before);
         check_all(subject, &invocations)?;
         let mut walls: Vec<f64> =
             invocations.iter().map(|invocation| invocation.duration().as_secs_f64() * 1e6).collect();
         walls.sort_unstable_by(f64::total_cmp);
         let (Some(p50), Some(p99)) = (quantile(&walls, 0.5), quantile(&walls, 0.99)) else { bail!("no calls") };
-        Ok(Warm { p50, p99, cpu: used.as_secs_f64() * 1e6 / WARM as f64 })
+        let waited = waited.as_secs_f64() / (used + waited).as_secs_f64() * 100.0;
+        Ok(Warm { p50, p99, cpu: used.as_secs_f64() * 1e6 / WARM as f64, waited })
     }
 }
 

@@ -13,6 +13,7 @@ pub enum Metric {
     InitMs,
     InitCpuMs,
     FirstCallMs,
+    FirstCallCpuMs,
     #[serde(rename = "first_call_128mb_ms")]
     FirstCall128MbMs,
     WarmP50Us,
@@ -21,6 +22,7 @@ pub enum Metric {
     WarmTlsP50Us,
     WarmTlsP99Us,
     WarmTlsCpuUs,
+    WaitedPercent,
     RssMb,
     ZipBytes,
     #[serde(rename = "batch_10_first_ms")]
@@ -46,6 +48,7 @@ impl Metric {
             Self::InitMs => "init, ms",
             Self::InitCpuMs => "init, CPU ms",
             Self::FirstCallMs => "first call, ms",
+            Self::FirstCallCpuMs => "first call, CPU ms",
             Self::FirstCall128MbMs => "first call at 128 MB, ms",
             Self::WarmP50Us => "warm p50, µs",
             Self::WarmP99Us => "warm p99, µs",
@@ -53,6 +56,7 @@ impl Metric {
             Self::WarmTlsP50Us => "TLS p50, µs",
             Self::WarmTlsP99Us => "TLS p99, µs",
             Self::WarmTlsCpuUs => "TLS, CPU µs",
+            Self::WaitedPercent => "waited, %",
             Self::RssMb => "RSS, MB",
             Self::ZipBytes => "zip, bytes",
             Self::Batch10FirstMs => "first batch of 10, ms",
@@ -71,6 +75,7 @@ impl Metric {
             Self::InitMs
             | Self::InitCpuMs
             | Self::FirstCallMs
+            | Self::FirstCallCpuMs
             | Self::FirstCall128MbMs
             | Self::RssMb
             | Self::Batch10FirstMs

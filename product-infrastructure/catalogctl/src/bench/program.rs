@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::backend::Tls;
 use crate::process;
 use crate::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
@@ -67,13 +68,7 @@ pub struct Program {
 
 impl Program {
     /// Starts the program on its core with the variables that Lambda sets.
-    pub fn start(
-        launch: &Launch,
-        cores: Option<Cores>,
-        api: SocketAddr,
-        endpoint: &str,
-        authority: &Path,
-    ) -> Result<Self> {
+    pub fn start(launch: &Launch, cores: Option<Cores>, api: SocketAddr, endpoint: &str, tls: &Tls) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -89,14 +84,14 @@ impl Program {
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_REGION", REGION)
+            .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             // As long as those that Lambda hands out: it is in every signature.
             .env("AWS_SESSION_TOKEN", "t".repeat(1_000))
             .env("AWS_ENDPOINT_URL", endpoint)
-            // The first is every SDK's; the second is read by those that take the machine's own roots.
-            .env("AWS_CA_BUNDLE", authority)
-            .env("SSL_CERT_FILE", authority)
+            .env("AWS_CA_BUNDLE", tls.authority())
+            .env("SSL_CERT_FILE", tls.roots())
             .envs(launch.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -119,18 +114,20 @@ impl Program {
         self.child.id()
     }
 
-    /// The time that its threads have run. A thread that has ended is not counted any more; the functions end none
-    /// within the seconds that a measurement takes.
-    pub fn cpu_time(&self) -> Result<Duration> {
+    /// What its threads have used of their core so far. A thread that has ended is not counted any more; the functions
+    /// end none within the seconds that a measurement takes.
+    pub fn cpu(&self) -> Result<Cpu> {
         let tasks = format!("/proc/{}/task", self.id());
-        let mut nanos = 0;
+        let mut sum = Cpu::default();
         for task in fs::read_dir(&tasks).with_context(|| format!("{tasks} cannot be read"))? {
             // A thread may end between the two.
             if let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) {
-                nanos += run_time(&text).with_context(|| format!("{tasks}/*/schedstat is not understood: {text:?}"))?;
+                let of_thread =
+                    Cpu::read(&text).with_context(|| format!("{tasks}/*/schedstat is not understood: {text:?}"))?;
+                sum = Cpu { used: sum.used + of_thread.used, waited: sum.waited + of_thread.waited };
             }
         }
-        Ok(Duration::from_nanos(nanos))
+        Ok(sum)
     }
 
     /// The most memory that it has had resident, in bytes.
@@ -153,9 +150,24 @@ pub fn last_words(launch: &Launch) -> String {
     format!("The end of {}:\n{}", launch.log.display(), process::tail(&launch.log, 20))
 }
 
-/// The nanoseconds on a core: the first of schedstat's three numbers.
-fn run_time(schedstat: &str) -> Option<u64> {
-    schedstat.split_whitespace().next()?.parse().ok()
+/// Time on a core, and time in which others were on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cpu {
+    pub used: Duration,
+    pub waited: Duration,
+}
+
+impl Cpu {
+    /// The first two of schedstat's three numbers, in nanoseconds.
+    fn read(schedstat: &str) -> Option<Self> {
+        let mut numbers = schedstat.split_whitespace().map(|number| number.parse().ok().map(Duration::from_nanos));
+        Some(Self { used: numbers.next()??, waited: numbers.next()?? })
+    }
+
+    /// What has come to it since.
+    pub fn since(self, before: Self) -> Self {
+        Self { used: self.used.saturating_sub(before.used), waited: self.waited.saturating_sub(before.waited) }
+    }
 }
 
 fn peak_memory(status: &str) -> Option<u64> {
@@ -169,8 +181,9 @@ mod tests {
 
     #[test]
     fn the_kernels_figures_are_read() {
-        assert_eq!(run_time("1234567 890 12\n"), Some(1_234_567));
-        assert_eq!(run_time(""), None);
+        let (used, waited) = (Duration::from_nanos(1_234_567), Duration::from_nanos(890));
+        assert_eq!(Cpu::read("1234567 890 12\n"), Some(Cpu { used, waited }));
+        assert_eq!(Cpu::read("1234567"), None);
         assert_eq!(peak_memory("Name:\tx\nVmPeak:\t  999 kB\nVmHWM:\t    5120 kB\n"), Some(5_242_880));
         assert_eq!(peak_memory("Name:\tx\n"), None);
     }
@@ -184,15 +197,16 @@ mod tests {
             log: folder.path().join("log"),
         };
         let api = SocketAddr::from(([127, 0, 0, 1], 1));
-        let program = Program::start(&launch, None, api, "http://localhost:1", folder.path()).unwrap();
+        let tls = Tls::new().unwrap();
+        let program = Program::start(&launch, None, api, "http://localhost:1", &tls).unwrap();
         let id = program.id();
         while fs::read_to_string(&launch.log).unwrap().is_empty() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(program.cpu_time().unwrap() > Duration::ZERO);
+        assert!(program.cpu().unwrap().used > Duration::ZERO);
         assert!(program.peak_memory().unwrap() > 0);
         assert!(last_words(&launch).contains("hello"));
         drop(program);
-        assert!(!Path::new(&format!("/proc/{id}")).exists());
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
     }
 }

@@ -59,6 +59,9 @@ impl Machine {
     }
 }
 
+/// A program that waits longer than this for its core shares it with others.
+const BUSY_PERCENT: f64 = 5.0;
+
 /// The tables and what is in them, by column.
 const TABLES: [(&str, &[Metric]); 3] = [
     (
@@ -67,6 +70,7 @@ const TABLES: [(&str, &[Metric]); 3] = [
             Metric::InitMs,
             Metric::InitCpuMs,
             Metric::FirstCallMs,
+            Metric::FirstCallCpuMs,
             Metric::FirstCall128MbMs,
             Metric::RssMb,
             Metric::ZipBytes,
@@ -81,6 +85,7 @@ const TABLES: [(&str, &[Metric]); 3] = [
             Metric::WarmTlsP50Us,
             Metric::WarmTlsP99Us,
             Metric::WarmTlsCpuUs,
+            Metric::WaitedPercent,
         ],
     ),
     (
@@ -103,15 +108,27 @@ impl Report {
         self.programs.iter().map(|program| (program.name.as_str(), program)).collect()
     }
 
+    /// The median of the programs' waiting.
+    fn waited(&self) -> Option<f64> {
+        let waits = self.programs.iter().filter_map(|program| program.metrics.get(&Metric::WaitedPercent));
+        Summary::of(&waits.map(|summary| summary.median).collect::<Vec<_>>()).map(|summary| summary.median)
+    }
+
     /// `budgets` are those that the findings are of.
     pub fn markdown(&self, budgets: &[Budget]) -> String {
         let Machine { architecture, processor, kernel, load, pinned } = &self.machine;
         let place = if *pinned { "The program on one core, all else on another" } else { "On the only core" };
         let mut text = format!(
-            "{processor}, {architecture}, Linux {kernel}, load {load}. {place}. {} rounds; medians, 10th to 90th \
-             percentile in brackets.\n",
+            "{processor}, {architecture}, Linux {kernel}, load {load}. {place}. {} rounds; medians, \
+             lowest and highest in brackets.\n",
             self.rounds
         );
+        if let Some(waited) = self.waited().filter(|waited| *waited > BUSY_PERCENT) {
+            text.push_str(&format!(
+                "\nThe machine was busy: of the time in which a program could have run, it waited {waited:.0} % for its core. \
+                 The lowest figures and the CPU's are nearer to the truth than the medians, and budgets mean little.\n"
+            ));
+        }
         for reason in &self.not_measured {
             text.push_str(&format!("\nNot measured: {reason}\n"));
         }
@@ -145,7 +162,7 @@ fn row(program: &Measured, metrics: &[Metric]) -> String {
 }
 
 fn cell(metric: Metric, summary: &Summary) -> String {
-    let [median, low, high] = [summary.median, summary.p10, summary.p90].map(|value| metric.format(value));
+    let [median, low, high] = [summary.median, summary.min, summary.max].map(|value| metric.format(value));
     if low == high { median } else { format!("{median} ({low}–{high})") }
 }
 
@@ -210,10 +227,21 @@ mod tests {
     #[test]
     fn the_tables_hold_medians_and_their_spread() {
         let text = report().markdown(&[]);
-        assert!(text.contains("| floor | 1.00 | – | – | – | – | 5 |"), "{text}");
-        assert!(text.contains("| get-product | 3.00 (2.20–3.80) |"), "{text}");
+        assert!(text.contains("| floor | 1.00 | – | – | – | – | – | 5 |"), "{text}");
+        assert!(text.contains("| get-product | 3.00 (2.00–4.00) |"), "{text}");
         assert!(text.contains("Not measured: at 128 MB: no"), "{text}");
+        assert!(!text.contains("The machine was busy"), "{text}");
         assert!(!text.contains("Batches") && !text.contains("Budgets"), "{text}");
+    }
+
+    #[test]
+    fn a_busy_machine_is_spoken_of() {
+        let mut report = report();
+        let mut samples = Samples::default();
+        samples.add(Metric::WaitedPercent, 40.0);
+        report.programs[1].metrics = samples.summaries();
+        let text = report.markdown(&[]);
+        assert!(text.contains("it waited 40 % for its core"), "{text}");
     }
 
     #[test]
