@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Measure get-product in Python beside them: what the language makes of it.
     #[arg(long)]
     pub python: bool,
+    /// Write the Markdown into this file too, for a run whose JSON is kept as well.
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
     /// Draw the figures into this file.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
@@ -96,10 +99,14 @@ pub async fn run(workspace: &Workspace, stack: &Stack, arguments: &Arguments, pr
     if let Some(path) = &arguments.svg {
         plot::write(&report, path)?;
     }
+    let markdown = report.markdown(&budgets);
+    if let Some(path) = &arguments.markdown {
+        std::fs::write(path, &markdown).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
     progress.print(&if arguments.json {
         serde_json::to_string_pretty(&report)?
     } else {
-        report.markdown(&budgets).trim_end().to_owned()
+        markdown.trim_end().to_owned()
     });
     Ok(ExitCode::SUCCESS)
 }
