@@ -1,5 +1,6 @@
 //! The few calls to AWS that Terraform does not make.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,11 @@ use aws_sdk_apigateway::config::{Credentials, SharedHttpClient};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use crate::environment::Environment;
+use crate::process::External;
 use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
+use crate::terraform::foreign_settings;
+use crate::workspace::Workspace;
 
 /// What carries every call.
 pub fn http_client() -> SharedHttpClient {
@@ -42,6 +47,63 @@ pub async fn ensure_state_bucket(config: &SdkConfig, bucket: &str) -> Result<()>
         .await
         .with_context(|| format!("the bucket {bucket} for Terraform's state cannot be made"))?;
     Ok(())
+}
+
+/// S3 with the bucket in the path: a host name for each bucket needs a name server that knows it.
+pub fn path_style_s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build())
+}
+
+/// An object's bytes.
+pub async fn read_object(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<Vec<u8>> {
+    let object = client.get_object().bucket(bucket).key(key).send().await;
+    let object = object.with_context(|| format!("{key} cannot be read from {bucket}"))?;
+    let body = object.body.collect().await.with_context(|| format!("{key} in {bucket} breaks off"))?;
+    Ok(body.into_bytes().to_vec())
+}
+
+/// The AWS CLI, for questions that are not worth an SDK crate each: on a local stack, answering in JSON.
+pub fn cli(workspace: &Workspace, endpoint: &str, log: &Path) -> External {
+    External::new(Environment::aws_cli(workspace).program("aws"), log)
+        .append()
+        .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("NO_PROXY", "*")
+        .args(["--output", "json"])
+}
+
+/// Deletes every version of every object, those under a governance lock too; a bucket that is not there is empty.
+pub async fn empty_bucket(config: &SdkConfig, bucket: &str) -> Result<()> {
+    let client = path_style_s3(config);
+    if client.head_bucket().bucket(bucket).send().await.is_err() {
+        return Ok(());
+    }
+    loop {
+        let listed = client.list_object_versions().bucket(bucket).send().await;
+        let listed = listed.with_context(|| format!("the bucket {bucket} cannot be listed"))?;
+        let versions = listed.versions().iter().map(|version| (version.key(), version.version_id()));
+        let markers = listed.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+        let doomed: Vec<_> = versions.chain(markers).collect();
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        for (key, version) in doomed {
+            client
+                .delete_object()
+                .bucket(bucket)
+                .set_key(key.map(str::to_owned))
+                .set_version_id(version.map(str::to_owned))
+                .bypass_governance_retention(true)
+                .send()
+                .await
+                .with_context(|| format!("{} cannot be deleted from {bucket}", key.unwrap_or_default()))?;
+        }
+    }
 }
 
 /// Makes the REST API's methods, as they are now, what the stage serves.

@@ -32,6 +32,8 @@ pub enum Command {
     Status(Status),
     /// Plan every Terraform root against the running stack; fails when one would change something.
     Plan,
+    /// Take everything on the running stack down with Terraform, as one would take down an environment.
+    Destroy,
     /// Build one function and release it to the running stack.
     DeployLocal(DeployLocal),
     /// Compare the files that several repositories hold copies of.

@@ -32,6 +32,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Down(arguments) => down(&stack, &arguments).await,
         Command::Status(arguments) => status(&stack, &arguments),
         Command::Plan => plan(&workspace, &stack).await,
+        Command::Destroy => destroy(&workspace, &stack).await,
         Command::DeployLocal(arguments) => deploy_local(&workspace, &stack, &arguments).await,
         Command::Drift => drift(&workspace),
         Command::Sync(arguments) => sync(&workspace, &arguments),
@@ -178,6 +179,14 @@ async fn plan(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
         println!("{} would change; {}:\n{}", root.name(), log.display(), process::tail(log, 60));
     }
     Ok(ExitCode::FAILURE)
+}
+
+async fn destroy(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    provision::destroy(workspace, stack, &progress).await?;
+    println!("Nothing is left of the nine roots. `cargo catalogctl down{} --purge` deletes the rest.", stack.option());
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn deploy_local(workspace: &Workspace, stack: &Stack, arguments: &DeployLocal) -> Result<ExitCode> {

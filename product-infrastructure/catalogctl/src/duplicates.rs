@@ -136,8 +136,8 @@ impl Entry {
                 bail!("{path}: {repository} is named twice");
             }
         }
-        if self.source.is_some() && self.repositories.iter().any(|repository| repository == INFRASTRUCTURE) {
-            bail!("{path}: with a `source`, {INFRASTRUCTURE} is not named among the repositories");
+        if self.source.as_ref() == Some(&self.path) && self.repositories.iter().any(|name| name == INFRASTRUCTURE) {
+            bail!("{path}: with a `source` of the same path, {INFRASTRUCTURE} is not named among the repositories");
         }
         for part in std::iter::once(&self.path).chain(&self.source) {
             if part.is_absolute() || part.components().any(|component| component == std::path::Component::ParentDir) {

@@ -176,8 +176,8 @@ pub async fn differing_roots(
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
     let step = progress.step("plan every Terraform root");
     let meter = step.meter();
-    meter.length(Root::all().count() as u64);
-    let plans = in_parallel(Root::all().collect(), &meter, |root| {
+    meter.length(Root::of_a_stack().count() as u64);
+    let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
         async move { Ok((root, terraform.differs(root, &variables).await?)) }
     })
@@ -189,6 +189,55 @@ pub async fn differing_roots(
         .collect();
     step.done(if differing.is_empty() { "no changes".to_owned() } else { format!("{} would change", differing.len()) });
     Ok(differing)
+}
+
+/// A plan of every root, as JSON, on a running stack.
+pub async fn plans(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<Vec<(Root, String)>> {
+    let Some(emulator) = Emulator::running(stack) else {
+        bail!("the stack is not running");
+    };
+    let found = prerequisites::check(stack).await?;
+    let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
+    let step = progress.step("plan every Terraform root");
+    let meter = step.meter();
+    meter.length(Root::of_a_stack().count() as u64);
+    let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
+        let (terraform, variables) = (terraform.clone(), variables(root, stack));
+        async move { Ok((root, terraform.plan(root, &variables).await?)) }
+    })
+    .await?;
+    step.done("");
+    Ok(plans)
+}
+
+/// Takes a running stack down with Terraform, as one would take down an environment: functions, keys, infrastructure. What
+/// is left is the bucket with the states, which hold nothing any more.
+pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+    let Some(emulator) = Emulator::running(stack) else {
+        bail!("the stack is not running; `cargo catalogctl up --detach{}` starts it", stack.option());
+    };
+    let found = prerequisites::check(stack).await?;
+    let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
+    let step = progress.step("destroy the functions");
+    let meter = step.meter();
+    meter.length(FUNCTIONS.len() as u64);
+    in_parallel(FUNCTIONS.map(Root::Function).to_vec(), &meter, |root| {
+        let (terraform, variables) = (terraform.clone(), variables(root, stack));
+        async move { terraform.destroy(root, &variables).await }
+    })
+    .await?;
+    step.done("");
+    let step = progress.step("destroy the API keys");
+    terraform.destroy(Root::ApiKeys, &Vec::new()).await?;
+    step.done("");
+    let step = progress.step("destroy the shared infrastructure");
+    let config = aws::local(&emulator.endpoint()).await;
+    aws::empty_bucket(&config, &format!("bbws-product-audit-logs-{ENVIRONMENT}")).await?;
+    terraform.destroy(Root::Infrastructure, &Vec::new()).await?;
+    step.done("");
+    Stamp::at(stack.stamps().join("api-deployment")).clear();
+    emulator.save_state();
+    Ok(())
 }
 
 /// The infrastructure and the API keys; returns the infrastructure's outputs.
@@ -285,7 +334,7 @@ async fn deploy_api(
     progress: &Progress,
 ) -> Result<()> {
     let mut inputs = Inputs::new().text(rest_api_id);
-    for root in Root::all() {
+    for root in Root::of_a_stack() {
         inputs = inputs.text(terraform.applied(root).unwrap_or_default());
     }
     let digest = inputs.digest();

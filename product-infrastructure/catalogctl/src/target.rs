@@ -96,9 +96,7 @@ impl Target {
     }
 
     pub fn audit_bucket(&self) -> Bucket {
-        // The bucket in the path: a host name for each bucket needs a name server that knows it.
-        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(true).build();
-        Bucket::new(aws_sdk_s3::Client::from_conf(config), &self.bucket)
+        Bucket::new(aws::path_style_s3(&self.config), &self.bucket)
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {

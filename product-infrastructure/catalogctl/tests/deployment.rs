@@ -244,7 +244,8 @@ fn a_pipeline_can_touch_nothing_but_its_own_function() {
     denied(&job, &["lambda", "delete-function", sibling[0], sibling[1]]);
     // A role without the boundary could do whatever the repository writes into its policy.
     let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
-    let new_role = ["iam", "create-role", "--role-name", "bbws-get-product-dev", "--assume-role-policy-document", trust];
+    let new_role =
+        ["iam", "create-role", "--role-name", "bbws-get-product-dev", "--assume-role-policy-document", trust];
     denied(&job, &new_role);
     let administrator_policy = "arn:aws:iam::aws:policy/AdministratorAccess";
     let own = ["--role-name", "bbws-get-product-dev"];

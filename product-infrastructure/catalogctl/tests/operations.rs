@@ -15,8 +15,12 @@ use std::future::Future;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use catalogctl::audit::ids::EventId;
 use catalogctl::aws;
+use catalogctl::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use catalogctl::status::{Running, Status};
 use serde_json::{Value, json};
 use support::lives::{event_id, sha256, timestamp};
@@ -131,12 +135,23 @@ impl Stack {
         removal.bypass_governance_retention(true).send().await.expect("governance can be bypassed in dev");
     }
 
-    /// Stops or starts the pipe between stream and topic. By plain HTTP: its SDK would be compiled for these two calls.
+    /// Stops or starts the pipe between stream and topic. Signed by hand: its SDK would be compiled for these two calls.
     async fn pipe(&self, action: &str) {
         let url = format!("{}/v1/pipes/bbws-product-events-dev/{action}", self.running.facts.endpoint_url);
-        let scope =
-            "AWS4-HMAC-SHA256 Credential=test/20260131/eu-west-1/pipes/aws4_request, SignedHeaders=host, Signature=0";
-        let answer = self.http.post(url).header("authorization", scope).send().await.expect("the emulator answers");
+        let identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack").into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(REGION)
+            .name("pipes")
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap();
+        let call = SignableRequest::new("POST", &url, std::iter::empty(), SignableBody::Bytes(b"")).unwrap();
+        let (instructions, _) = sign(call, &parameters.into()).unwrap().into_parts();
+        let request =
+            instructions.headers().fold(self.http.post(&url), |request, (name, value)| request.header(name, value));
+        let answer = request.send().await.expect("the emulator answers");
         assert!(answer.status().is_success(), "{answer:?}");
     }
 

@@ -44,9 +44,38 @@ pub fn content(root: Root) -> String {
     text
 }
 
+/// What the committed root protects from being destroyed: its data, and the key that encrypts messages.
+const PROTECTED: [(&str, &str); 3] =
+    [("aws_dynamodb_table", "products"), ("aws_kms_key", "topics"), ("aws_s3_bucket", "audit_logs")];
+
+/// What takes a root's protection away, to be added to the override file before its stack is destroyed.
+pub fn unprotected(root: Root) -> String {
+    if root != Root::Infrastructure {
+        return String::new();
+    }
+    PROTECTED
+        .iter()
+        .map(|(kind, name)| {
+            format!("\nresource \"{kind}\" \"{name}\" {{\n  lifecycle {{\n    prevent_destroy = false\n  }}\n}}\n")
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn protection_is_taken_from_exactly_what_has_it() {
+        let root = Root::Infrastructure
+            .committed(&crate::workspace::Workspace::above(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+        let files =
+            std::fs::read_dir(root).unwrap().filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+        let protected: usize = files.map(|text| text.matches("prevent_destroy = true").count()).sum();
+        assert_eq!(protected, PROTECTED.len());
+        assert!(unprotected(Root::Infrastructure).contains("resource \"aws_dynamodb_table\" \"products\""));
+        assert_eq!(unprotected(Root::ApiKeys), "");
+    }
 
     #[test]
     fn only_roots_that_read_remote_state_override_it() {

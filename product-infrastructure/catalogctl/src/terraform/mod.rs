@@ -134,6 +134,52 @@ impl Terraform {
         }
     }
 
+    /// What an apply would do, in Terraform's JSON, which holds every value that the plan's file holds.
+    pub async fn plan(&self, root: Root, variables: &Variables) -> Result<String> {
+        let prepared = self.prepare(root)?;
+        self.initialise(root, &prepared).await?;
+        let file = tempfile::NamedTempFile::new().context("no temporary file for a plan")?;
+        self.command(&prepared, self.log(root, "plan"))
+            .args(["plan", "-input=false", "-no-color", "-lock=false"])
+            .arg(format!("-out={}", file.path().display()))
+            .args(arguments(variables))
+            .run(&format!("planning {}", root.name()))
+            .await?;
+        // Not into a log of this machine: it may hold what nobody should read.
+        let log = tempfile::NamedTempFile::new().context("no temporary file for a plan")?;
+        let shown = self
+            .command(&prepared, log.path().to_owned())
+            .args(["show", "-json"])
+            .arg(file.path())
+            .run(&format!("reading the plan of {}", root.name()))
+            .await?;
+        Ok(shown.stdout)
+    }
+
+    /// Destroys everything that a root has made, what is protected in earnest too: a local stack may be taken down.
+    pub async fn destroy(&self, root: Root, variables: &Variables) -> Result<()> {
+        let prepared = self.prepare(root)?;
+        let path = prepared.folder.join(local_override::FILE);
+        let overrides = format!("{}{}", prepared.overrides, local_override::unprotected(root));
+        fs::write(&path, overrides).with_context(|| format!("{} cannot be written", path.display()))?;
+        self.initialise(root, &prepared).await?;
+        self.stamp(root).clear();
+        self.command(&prepared, self.log(root, "destroy"))
+            .args(["destroy", "-input=false", "-auto-approve", "-no-color", "-lock=false", "-parallelism=30"])
+            .args(arguments(variables))
+            .run(&format!("destroying {}", root.name()))
+            .await?;
+        let left = self
+            .command(&prepared, self.log(root, "state-list"))
+            .args(["state", "list"])
+            .run(&format!("reading the state of {}", root.name()))
+            .await?;
+        if !left.stdout.trim().is_empty() {
+            bail!("{} still has {}", root.name(), left.stdout.split_whitespace().collect::<Vec<_>>().join(", "));
+        }
+        Ok(())
+    }
+
     /// A root's outputs, by name, as of its last apply.
     pub fn outputs(&self, root: Root) -> Result<Map<String, Value>> {
         let path = self.outputs_file(root);
@@ -170,7 +216,7 @@ impl Terraform {
 
     /// Forgets what was applied: the emulator does not hold it any more.
     pub fn forget(&self) {
-        Root::all().for_each(|root| self.stamp(root).clear());
+        Root::of_a_stack().for_each(|root| self.stamp(root).clear());
     }
 
     fn prepare(&self, root: Root) -> Result<Prepared> {

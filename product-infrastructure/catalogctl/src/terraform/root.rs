@@ -29,8 +29,13 @@ const KEPT: [&str; 3] = [".terraform", "local_override.tf", ".terraform.lock.hcl
 
 impl Root {
     /// Those of a stack, nine, in an order in which they can be applied.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub fn of_a_stack() -> impl DoubleEndedIterator<Item = Self> {
         [Self::Infrastructure, Self::ApiKeys].into_iter().chain(FUNCTIONS.map(Self::Function))
+    }
+
+    /// All that are committed.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::of_a_stack().chain([Self::DeployRoles])
     }
 
     /// The root's name, which is also its folder's below a stack's Terraform folder.
@@ -135,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn there_are_nine_roots_and_the_shared_one_comes_first() {
-        let names: Vec<String> = Root::all().map(Root::name).collect();
-        assert_eq!(names.len(), 9);
+    fn a_stack_has_nine_roots_and_the_shared_one_comes_first() {
+        let names: Vec<String> = Root::of_a_stack().map(Root::name).collect();
+        assert_eq!((names.len(), Root::all().count()), (9, 10));
         assert_eq!(names[..2], ["product-infrastructure", "product-infrastructure/api-keys"]);
         assert_eq!(Root::ApiKeys.slug(), "product-infrastructure-api-keys");
         assert!(!Root::Infrastructure.reads_remote_state() && Root::Function("get-product").reads_remote_state());

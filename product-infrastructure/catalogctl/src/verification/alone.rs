@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, crate_folder, layout};
+use super::{Context, crate_folder, expectations, layout};
 use crate::cargo;
 use crate::process::External;
 use crate::terraform::root::Root;
@@ -82,6 +82,7 @@ impl Alone {
             Root::DeployRoles => copy.join("terraform/deploy-roles"),
             Root::Infrastructure | Root::Function(_) => copy.join("terraform"),
         };
+        expectations::check(&folder)?;
         let source = provider_source(context.workspace)?;
         let log = context.log(&format!("terraform {}", root.name()));
         let mut first = true;

@@ -2,12 +2,9 @@
 //! ones and sequences, and compares each answer with what is described there. Its settings, and the reasons for them, are
 //! in `schemathesis/schemathesis.toml`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use anyhow::{Result, bail};
 
-use anyhow::{Context as _, Result, bail};
-
-use super::{Context, SHOWN};
+use super::{Context, SHOWN, secrets};
 use crate::environment::Environment;
 use crate::process::{self, External};
 use crate::stack::Stack;
@@ -32,8 +29,8 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> R
         .finish()
         .await?;
     // First of all, and also when something else is wrong: logs are uploaded, mailed and kept.
-    let mut telling = holding(&context.stack.logs(), &running.api_key)?;
-    telling.extend(holding(&stack.logs(), &running.api_key)?);
+    let mut telling = secrets::holding(&context.stack.logs(), &running.api_key)?;
+    telling.extend(secrets::holding(&stack.logs(), &running.api_key)?);
     if !telling.is_empty() {
         bail!(
             "the API key is in {}",
@@ -70,24 +67,6 @@ fn requests(output: &str) -> Option<u64> {
     output.lines().find_map(|line| line.trim().split_once(" generated")?.0.parse().ok())
 }
 
-/// The files below a folder that hold a text.
-fn holding(folder: &Path, text: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-        let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
-        if path.is_dir() {
-            found.extend(holding(&path, text)?);
-        } else if contains(&fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?, text) {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-fn contains(content: &[u8], text: &str) -> bool {
-    content.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,16 +85,5 @@ mod tests {
         assert_eq!(findings("=== SUMMARY ===\nTest cases:\n  12 generated, 12 passed\n"), "");
         assert_eq!(requests(OUTPUT), Some(367));
         assert_eq!(requests("Usage: schemathesis run"), None);
-    }
-
-    #[test]
-    fn a_file_that_holds_a_secret_is_found_wherever_it_lies() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("a/b");
-        fs::create_dir_all(&inner).unwrap();
-        fs::write(folder.path().join("harmless"), "the key is [Filtered]").unwrap();
-        fs::write(inner.join("report"), b"\xff x-api-key: s3cret\n").unwrap();
-        assert_eq!(holding(folder.path(), "s3cret").unwrap(), [inner.join("report")]);
-        assert!(holding(folder.path(), "another").unwrap().is_empty());
     }
 }

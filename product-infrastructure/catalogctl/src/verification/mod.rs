@@ -5,9 +5,13 @@ mod alone;
 mod checkov;
 mod contract;
 mod dependencies;
+mod expectations;
 mod layout;
+mod leftovers;
 mod lock_files;
+mod permissions;
 mod scripts;
+mod secrets;
 mod system;
 mod tally;
 mod tools;
@@ -69,7 +73,7 @@ impl Check {
         checks.extend(Workspace::repositories().map(Self::Dependencies));
         checks.extend(Root::all().map(Self::Checkov));
         checks.extend(Workspace::repositories().map(Self::Clippy));
-        checks.extend(Root::all().chain([Root::DeployRoles]).map(Self::Terraform));
+        checks.extend(Root::all().map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(crate::workspace::FUNCTIONS.map(Self::Tests));
         checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
@@ -145,7 +149,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
         lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
-        contract: checks.contains(&Check::System),
+        system: checks.contains(&Check::System),
         workflows: checks.contains(&Check::Workflows),
         checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
         dependencies: checks.iter().any(|check| matches!(check, Check::Dependencies(_))),

@@ -13,14 +13,17 @@ use tokio::sync::Notify;
 use super::alone::Alone;
 use super::contract;
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, crate_folder};
+use super::{Context, crate_folder, leftovers, permissions, secrets};
 use crate::cargo;
 use crate::duplicates::Manifest;
 use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
+use crate::prerequisites;
 use crate::process::{self, External, interrupt_program};
 use crate::progress::duration;
 use crate::stack::Stack;
 use crate::status::{Running, Status};
+use crate::terraform::Terraform;
+use crate::terraform::root::Root;
 use crate::workspace::INFRASTRUCTURE;
 
 /// How `tests/system.rs` learns where the stack is.
@@ -52,14 +55,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     tool.run("plan", &["plan"]).await.context("a second plan of every root must be empty")?;
 
     let running = tool.running()?;
-    let watching = counter.clone();
-    cargo::command(context.log("system tests"))
-        .directory(crate_folder(&context.workspace.repository(INFRASTRUCTURE), INFRASTRUCTURE))
-        .args(["test", "--locked", "--test", "system", "--test", "operations"])
-        .env(STATUS_VARIABLE, serde_json::to_string(&Status::of(&tool.stack)?).context("the status is no JSON")?)
-        .watch(move |line| watching.see(line))
-        .run("the system tests")
-        .await?;
+    tests(context, tool, counter, &["system", "operations"]).await?;
     contract::check(context, &tool.stack, &running).await?;
 
     let before = products(&running).await?;
@@ -72,7 +68,41 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     tool.run("up-again", &["up", "--detach"]).await?;
     tool.run("deploy-local", &["deploy-local", "get-product"]).await?;
     tool.run("plan-after-deploy", &["plan"]).await.context("a plan after `deploy-local` must be empty")?;
-    other_commands(context, tool).await
+    other_commands(context, tool).await?;
+
+    let endpoint = tool.running()?.facts.endpoint_url;
+    let granted = permissions::check(&tool.stack, &endpoint).await?;
+    context.progress.say(format!("    {granted} permissions of the functions: none missing, none too many"));
+    // Last, because they release other packages than this tree's.
+    tests(context, tool, counter, &["deployment"]).await?;
+    secrets::check(context, &tool.stack).await?;
+    tool.run("destroy", &["destroy"]).await?;
+    destroy_deploy_roles(context, tool).await?;
+    leftovers::check(context, &endpoint).await
+}
+
+/// Runs tests that work on the stack.
+async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names: &[&str]) -> Result<()> {
+    let started = Instant::now();
+    let watching = counter.clone();
+    cargo::command(context.log(&format!("system tests {}", names.join(" "))))
+        .directory(crate_folder(&context.workspace.repository(INFRASTRUCTURE), INFRASTRUCTURE))
+        .args(["test", "--locked"])
+        .args(names.iter().flat_map(|name| ["--test", name]))
+        .env(STATUS_VARIABLE, serde_json::to_string(&Status::of(&tool.stack)?).context("the status is no JSON")?)
+        .watch(move |line| watching.see(line))
+        .run(&format!("the tests {} on the stack", names.join(" and ")))
+        .await?;
+    context.progress.say(format!("    tests {}: {}", names.join(" and "), duration(started.elapsed())));
+    Ok(())
+}
+
+/// The deployment tests have applied this root, which is no part of a stack.
+async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
+    let found = prerequisites::check(&tool.stack).await?;
+    let port = tool.running()?.facts.port;
+    let terraform = Terraform::new(context.workspace, &tool.stack, port, &found.terraform)?;
+    terraform.destroy(Root::DeployRoles, &vec![("github_owner", "example-shop".to_owned())]).await
 }
 
 /// What cannot be done is said in one message that helps on.

@@ -24,6 +24,9 @@ const COVERAGE: Subcommand = Subcommand { package: "cargo-llvm-cov", version: "0
 /// Judges dependencies.
 const DENY: Subcommand = Subcommand { package: "cargo-deny", version: "0.20.2" };
 
+/// jq, written in Rust: the deployment scripts call it, a runner has it, this machine may not.
+const JAQ: Subcommand = Subcommand { package: "jaq", version: "3.1.2" };
+
 /// The oldest that all the programs written in Python support. To run the catalogue, an older one is enough.
 const CHECKS_PYTHON: (u32, u32) = (3, 11);
 
@@ -32,7 +35,7 @@ const CHECKS_PYTHON: (u32, u32) = (3, 11);
 pub struct Needs {
     pub coverage: bool,
     pub lints: bool,
-    pub contract: bool,
+    pub system: bool,
     pub workflows: bool,
     pub checkov: bool,
     pub dependencies: bool,
@@ -58,10 +61,18 @@ pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress
     if needs.dependencies {
         DENY.ensure(workspace, stack, progress).await?;
     }
+    if needs.system && find_program("jq").is_none() {
+        JAQ.ensure(workspace, stack, progress).await?;
+        let (jaq, jq) = (workspace.tools().join("bin/jaq"), workspace.tools().join("bin/jq"));
+        if !jq.exists() {
+            std::os::unix::fs::symlink(&jaq, &jq).with_context(|| format!("{} cannot be linked", jq.display()))?;
+        }
+    }
     let environments = [
         (needs.workflows, Environment::workflows(workspace)),
         (needs.checkov, Environment::checkov(workspace)),
-        (needs.contract, Environment::schemathesis(workspace)),
+        (needs.system, Environment::schemathesis(workspace)),
+        (needs.system, Environment::aws_cli(workspace)),
     ];
     let needed = environments.into_iter().filter_map(|(needed, environment)| needed.then_some(environment));
     ensure_environments(needed.collect(), stack, progress).await

@@ -49,3 +49,7 @@ mock_resource "aws_sqs_queue" {
     url = "https://sqs.eu-west-1.amazonaws.com/111122223333/queue"
   }
 }
+
+mock_resource "aws_iam_openid_connect_provider" {
+  defaults = { arn = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com" }
+}
