@@ -353,7 +353,7 @@ mod tests {
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "no repository"),
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"get-product\"]\n", "twice"),
             ("[[file]]\npath = \"../a\"\nrepositories = [\"get-product\", \"list-products\"]\n", "inside"),
-            ("[[file]]\npath = \"a\"\nsource = \"b\"\nrepositories = [\"product-infrastructure\"]\n", "not named"),
+            ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "not named"),
             ("[[file]]\npath = \"a\"\nrepos = []\n", "unknown field"),
         ] {
             let message = format!("{:#}", Manifest::parse(text).unwrap_err());
