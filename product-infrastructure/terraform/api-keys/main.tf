@@ -7,12 +7,14 @@ locals {
 }
 
 # API Gateway makes up the value. A generation that leaves the list is deleted, which is the end of a rotation: hence no
-# prevent_destroy here.
+# prevent_destroy here. Before that it is disabled, which can be taken back; that is declared here as well, because what
+# somebody disables by hand the next apply would enable again.
 resource "aws_api_gateway_api_key" "product" {
   for_each = toset([for generation in var.key_generations : tostring(generation)])
 
   name        = "bbws-product-api-${var.environment}-${each.key}"
   description = "Product catalogue, ${var.environment}, generation ${each.key}"
+  enabled     = !contains(var.disabled_generations, tonumber(each.key))
 
   # The account check comes before anything is made.
   depends_on = [data.aws_caller_identity.current]

@@ -6,7 +6,7 @@ output "api_key_id" {
 }
 
 output "api_key_ids" {
-  description = "Ids of all valid API keys, by generation."
+  description = "Ids of all API keys, disabled ones included, by generation."
   value       = { for generation, key in aws_api_gateway_api_key.product : generation => key.id }
 }
 

@@ -33,7 +33,7 @@ variable "account_id" {
 }
 
 variable "key_generations" {
-  description = "Generations of the API key that are valid, oldest first; the last is the current one, which the secret holds. To rotate: apply with [1, 2], move the clients over, apply with [2]."
+  description = "Generations of the API key that are valid, oldest first; the last is the current one, which the secret holds. To rotate: apply with [1, 2], move the clients over, disable generation 1, apply with [2]."
   type        = list(number)
   default     = [1]
   nullable    = false
@@ -51,5 +51,22 @@ variable "key_generations" {
   validation {
     condition     = length(var.key_generations) < 2 ? true : var.key_generations[0] < var.key_generations[length(var.key_generations) - 1]
     error_message = "key_generations must be in rising order: the last generation is the current one."
+  }
+}
+
+variable "disabled_generations" {
+  description = "Generations that are kept but open nothing. A key that is deleted cannot be made again with the same value; one that is disabled works again as soon as it leaves this list, should a client have been forgotten."
+  type        = list(number)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for generation in var.disabled_generations : contains(var.key_generations, generation)])
+    error_message = "disabled_generations must be among key_generations: what is not there cannot be disabled."
+  }
+
+  validation {
+    condition     = !contains(var.disabled_generations, try(var.key_generations[length(var.key_generations) - 1], null))
+    error_message = "disabled_generations must not name the current generation: the secret would hold a key that opens nothing."
   }
 }

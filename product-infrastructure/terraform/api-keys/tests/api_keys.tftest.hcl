@@ -53,8 +53,30 @@ run "both_generations_are_valid_during_a_rotation" {
   }
 
   assert {
+    condition     = alltrue([for key in aws_api_gateway_api_key.product : key.enabled])
+    error_message = "Nothing is disabled unless it is said."
+  }
+
+  assert {
     condition     = aws_secretsmanager_secret_version.api_key.secret_string_wo_version == 2 && output.api_key_id == aws_api_gateway_api_key.product["2"].id
     error_message = "The secret must move on to the new key."
+  }
+}
+
+run "the_old_generation_is_disabled_before_it_goes" {
+  variables {
+    key_generations      = [1, 2]
+    disabled_generations = [1]
+  }
+
+  assert {
+    condition     = !aws_api_gateway_api_key.product["1"].enabled && aws_api_gateway_api_key.product["2"].enabled
+    error_message = "The old key must open nothing, the current one must."
+  }
+
+  assert {
+    condition     = keys(aws_api_gateway_usage_plan_key.product) == ["1", "2"] && keys(output.api_key_ids) == ["1", "2"]
+    error_message = "The old key must be kept, in its plan, so that it can be enabled again."
   }
 }
 
@@ -87,6 +109,28 @@ run "refuses_a_rotation_backwards" {
   }
 
   expect_failures = [var.key_generations]
+}
+
+run "refuses_to_disable_the_current_generation" {
+  command = plan
+
+  variables {
+    key_generations      = [1, 2]
+    disabled_generations = [2]
+  }
+
+  expect_failures = [var.disabled_generations]
+}
+
+run "refuses_to_disable_what_is_not_there" {
+  command = plan
+
+  variables {
+    key_generations      = [2]
+    disabled_generations = [1]
+  }
+
+  expect_failures = [var.disabled_generations]
 }
 
 run "refuses_half_a_generation" {
