@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_apigateway::config::{Credentials, SharedHttpClient};
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::environment::Environment;
@@ -31,27 +30,10 @@ pub async fn local(endpoint: &str) -> SdkConfig {
         .await
 }
 
-/// Makes the bucket that Terraform's state goes to. It cannot be Terraform's own: the state comes before the first apply.
-pub async fn ensure_state_bucket(config: &SdkConfig, bucket: &str) -> Result<()> {
-    let client = aws_sdk_s3::Client::new(config);
-    if client.head_bucket().bucket(bucket).send().await.is_ok() {
-        return Ok(());
-    }
-    let location =
-        CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION)).build();
-    client
-        .create_bucket()
-        .bucket(bucket)
-        .create_bucket_configuration(location)
-        .send()
-        .await
-        .with_context(|| format!("the bucket {bucket} for Terraform's state cannot be made"))?;
-    Ok(())
-}
-
-/// S3 with the bucket in the path: a host name for each bucket needs a name server that knows it.
-pub fn path_style_s3(config: &SdkConfig) -> aws_sdk_s3::Client {
-    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build())
+/// S3, with the bucket in the path: a host name for each bucket needs a name server that knows it.
+pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// An object's bytes.
@@ -79,7 +61,7 @@ pub fn cli(workspace: &Workspace, endpoint: &str, log: &Path) -> External {
 
 /// Deletes every version of every object, those under a governance lock too; a bucket that is not there is empty.
 pub async fn empty_bucket(config: &SdkConfig, bucket: &str) -> Result<()> {
-    let client = path_style_s3(config);
+    let client = s3(config);
     if client.head_bucket().bucket(bucket).send().await.is_err() {
         return Ok(());
     }
@@ -119,9 +101,14 @@ pub async fn deploy_api(config: &SdkConfig, rest_api_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The API key's value.
-pub async fn api_key(config: &SdkConfig) -> Result<String> {
-    let name = format!("bbws/product-api/key-{ENVIRONMENT}");
+/// The secret that holds an environment's current API key.
+pub fn api_key_secret(environment: &str) -> String {
+    format!("bbws/product-api/key-{environment}")
+}
+
+/// The current API key's value.
+pub async fn api_key(config: &SdkConfig, environment: &str) -> Result<String> {
+    let name = api_key_secret(environment);
     let secret = aws_sdk_secretsmanager::Client::new(config)
         .get_secret_value()
         .secret_id(&name)
@@ -143,7 +130,7 @@ pub async fn holds_stack(config: &SdkConfig, rest_api_id: &str, functions: impl 
         .stage_name(ENVIRONMENT)
         .send()
         .await;
-    if api.is_err() || api_key(config).await.is_err() {
+    if api.is_err() || api_key(config, ENVIRONMENT).await.is_err() {
         return false;
     }
     let (Some(endpoint), Ok(client)) =

@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit;
 use crate::bench;
+use crate::bootstrap;
 use crate::dlq;
+use crate::keys;
 use crate::stack::DEFAULT_STACK;
-use crate::target::Place;
+use crate::target::{self, Place};
 
 /// Runs, tests and operates the product catalogue.
 #[derive(Debug, Parser)]
@@ -47,6 +49,10 @@ pub enum Command {
     Audit(Audit),
     /// Look into the dead-letter queues, and send their messages again.
     Dlq(Dlq),
+    /// Fetch the API key, or replace it.
+    Keys(Keys),
+    /// Make an account ready for Terraform; once, by an administrator.
+    Bootstrap(bootstrap::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +84,22 @@ pub struct Dlq {
 pub enum DlqCommand {
     Peek(dlq::peek::Arguments),
     Redrive(dlq::redrive::Arguments),
+}
+
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// The environment on AWS (dev, sit, prod). Account, region and credentials are those of the SDK's ordinary
+    /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, … Without it: the local stack.
+    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", value_parser = target::environment, global = true)]
+    pub env: Option<String>,
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    Export(keys::export::Arguments),
+    Rotate(keys::rotate::Arguments),
 }
 
 #[derive(Debug, Args)]

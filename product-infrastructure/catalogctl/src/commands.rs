@@ -7,19 +7,22 @@ use anyhow::{Result, bail};
 
 use crate::audit;
 use crate::bench;
+use crate::bootstrap;
 use crate::cli::{
-    Audit, AuditCommand, Cli, Command, DeployLocal, Dlq, DlqCommand, Down, Status as StatusArguments, Sync, Test, Up,
+    Audit, AuditCommand, Cli, Command, DeployLocal, Dlq, DlqCommand, Down, Keys, KeysCommand,
+    Status as StatusArguments, Sync, Test, Up,
 };
 use crate::dlq;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
+use crate::keys;
 use crate::packages::Profile;
 use crate::process;
 use crate::progress::Progress;
 use crate::provision::{self, Ready};
 use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
-use crate::target::Target;
+use crate::target::{Place, Target};
 use crate::verification;
 use crate::workspace::{Workspace, function};
 
@@ -40,6 +43,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
         Command::Audit(arguments) => audit(&stack, &arguments).await,
         Command::Dlq(arguments) => dead_letters(&stack, &arguments).await,
+        Command::Keys(arguments) => api_keys(&workspace, &stack, &arguments).await,
+        Command::Bootstrap(arguments) => interruptible(bootstrap::run(&arguments, &Progress::new())).await,
     }
 }
 
@@ -68,6 +73,23 @@ async fn dead_letters(stack: &Stack, arguments: &Dlq) -> Result<ExitCode> {
         }
     };
     interruptible(work).await
+}
+
+async fn api_keys(workspace: &Workspace, stack: &Stack, arguments: &Keys) -> Result<ExitCode> {
+    let (environment, progress) = (arguments.env.as_deref(), Progress::new());
+    match &arguments.command {
+        KeysCommand::Export(export) => {
+            let place = Place { env: arguments.env.clone(), ..Place::default() };
+            let target = Target::find(stack, &place).await?;
+            let usual = match environment {
+                Some(environment) => workspace.catalogue().join(format!("api-key-{environment}")),
+                None => stack.api_key(),
+            };
+            interruptible(keys::export::run(&target, export, &usual, &progress)).await
+        }
+        // Not to be dropped anywhere: a Terraform that is interrupted wants to write down what it has made.
+        KeysCommand::Rotate(rotate) => keys::rotate::run(workspace, stack, environment, rotate, &progress).await,
+    }
 }
 
 /// Work that may be dropped anywhere: what it had begun is there or not, and is safe to begin again.

@@ -9,13 +9,15 @@
 //!   stack says of itself.
 //! - [`audit`] and [`dlq`] are for whoever relies on the system or is called when it fails; their [`target`] is a stack or
 //!   an environment on AWS.
+//! - [`keys`] are for whoever calls the API: the current key, and how it is replaced. [`bootstrap`] makes an account ready.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`bench`] measures what the functions cost.
-//! - [`cargo`], [`environment`], [`process`], [`progress`] and [`digest`] serve the others.
+//! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
 
 pub mod audit;
 pub mod aws;
 pub mod bench;
+pub mod bootstrap;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
@@ -24,8 +26,10 @@ pub mod dlq;
 pub mod duplicates;
 pub mod emulator;
 pub mod environment;
+pub mod keys;
 pub mod packages;
 pub mod prerequisites;
+pub mod private_file;
 pub mod process;
 pub mod progress;
 pub mod provision;

@@ -11,13 +11,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::aws;
+use crate::bootstrap::state_bucket::{Setting, StateBucket};
 use crate::digest::{Inputs, Stamp};
 use crate::emulator::{DEFAULT_PORT, Emulator};
 use crate::environment::Environment;
+use crate::keys::generations::Generations;
 use crate::packages::{self, Package, Profile};
 use crate::prerequisites::{self, Prerequisites};
 use crate::progress::{Meter, Progress, size};
-use crate::stack::{ENVIRONMENT, Stack};
+use crate::stack::{ENVIRONMENT, REGION, Stack};
 use crate::status::{Facts, FunctionFacts, write_api_key};
 use crate::terraform::root::Root;
 use crate::terraform::{Applied, Terraform, Variables, local_override};
@@ -90,18 +92,25 @@ async fn provision(
             terraform.forget();
         }
     }
-    aws::ensure_state_bucket(&config, &local_override::state_bucket()).await?;
+    let state = StateBucket {
+        client: aws::s3(&config),
+        name: local_override::state_bucket(),
+        region: REGION.to_owned(),
+        owner: None,
+        settings: &Setting::LOCAL,
+    };
+    state.ensure().await?;
 
     // Terraform waits for AWS most of the time, the compiler for nothing: together they take as long as one of them.
     // Both are waited for even if one fails, because a Terraform that is cut off forgets what it has made.
     let (shared, packages) =
-        tokio::join!(apply_shared(&terraform, progress), build_all(workspace, stack, profile, progress));
+        tokio::join!(apply_shared(&terraform, stack, progress), build_all(workspace, stack, profile, progress));
     let (packages, outputs) = (packages?, shared?);
 
     let functions = apply_functions(&terraform, &packages, &outputs, progress).await?;
     let rest_api_id = text(&outputs, "api_gateway_id")?;
     deploy_api(stack, &config, &rest_api_id, &terraform, progress).await?;
-    write_api_key(stack, &aws::api_key(&config).await?)?;
+    write_api_key(stack, &aws::api_key(&config, ENVIRONMENT).await?)?;
 
     let base_path = text(&outputs, "api_base_path")?;
     let facts = Facts {
@@ -151,7 +160,7 @@ pub async fn release(
     let outputs = terraform.outputs(Root::Infrastructure)?;
     let upstream = digest_of(&outputs);
     let root = Root::Function(function);
-    terraform.apply(root, &variables(root, stack), &[&upstream, &package.digest], step.meter()).await?;
+    terraform.apply(root, &variables(root, stack)?, &[&upstream, &package.digest], step.meter()).await?;
     let released = function_facts(&terraform, &package)?;
     step.done(format!("version {}", released.version));
 
@@ -161,6 +170,23 @@ pub async fn release(
     facts.write(stack)?;
     emulator.save_state();
     Ok(released)
+}
+
+/// Makes the keys of a running stack what its [`Stack::key_generations`] say, and writes the current one to its file.
+pub async fn apply_api_keys(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+    let Some(emulator) = Emulator::running(stack) else {
+        bail!("the stack is not running; `cargo catalogctl up --detach{}` starts it", stack.option());
+    };
+    let found = prerequisites::check(stack).await?;
+    let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
+    let step = progress.step("apply the API keys");
+    let upstream = digest_of(&terraform.outputs(Root::Infrastructure)?);
+    let applied = terraform.apply(Root::ApiKeys, &variables(Root::ApiKeys, stack)?, &[&upstream], step.meter()).await?;
+    step.done(note(applied));
+    let config = aws::local(&emulator.endpoint()).await;
+    write_api_key(stack, &aws::api_key(&config, ENVIRONMENT).await?)?;
+    emulator.save_state();
+    Ok(())
 }
 
 /// The roots that a plan would change, on a running stack.
@@ -179,7 +205,7 @@ pub async fn differing_roots(
     meter.length(Root::of_a_stack().count() as u64);
     let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
-        async move { Ok((root, terraform.differs(root, &variables).await?)) }
+        async move { Ok((root, terraform.differs(root, &variables?).await?)) }
     })
     .await?;
     let differing: Vec<_> = plans
@@ -203,7 +229,7 @@ pub async fn plans(workspace: &Workspace, stack: &Stack, progress: &Progress) ->
     meter.length(Root::of_a_stack().count() as u64);
     let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
-        async move { Ok((root, terraform.plan(root, &variables).await?)) }
+        async move { Ok((root, terraform.plan(root, &variables?).await?)) }
     })
     .await?;
     step.done("");
@@ -223,12 +249,12 @@ pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) 
     meter.length(FUNCTIONS.len() as u64);
     in_parallel(FUNCTIONS.map(Root::Function).to_vec(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
-        async move { terraform.destroy(root, &variables).await }
+        async move { terraform.destroy(root, &variables?).await }
     })
     .await?;
     step.done("");
     let step = progress.step("destroy the API keys");
-    terraform.destroy(Root::ApiKeys, &Vec::new()).await?;
+    terraform.destroy(Root::ApiKeys, &variables(Root::ApiKeys, stack)?).await?;
     step.done("");
     let step = progress.step("destroy the shared infrastructure");
     let config = aws::local(&emulator.endpoint()).await;
@@ -241,13 +267,14 @@ pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) 
 }
 
 /// The infrastructure and the API keys; returns the infrastructure's outputs.
-async fn apply_shared(terraform: &Terraform, progress: &Progress) -> Result<Map<String, Value>> {
+async fn apply_shared(terraform: &Terraform, stack: &Stack, progress: &Progress) -> Result<Map<String, Value>> {
     let step = progress.step("apply the shared infrastructure");
     let applied = terraform.apply(Root::Infrastructure, &Vec::new(), &[], step.meter()).await?;
     step.done(note(applied));
     let outputs = terraform.outputs(Root::Infrastructure)?;
     let step = progress.step("apply the API keys");
-    let applied = terraform.apply(Root::ApiKeys, &Vec::new(), &[&digest_of(&outputs)], step.meter()).await?;
+    let variables = variables(Root::ApiKeys, stack)?;
+    let applied = terraform.apply(Root::ApiKeys, &variables, &[&digest_of(&outputs)], step.meter()).await?;
     step.done(note(applied));
     Ok(outputs)
 }
@@ -349,11 +376,15 @@ async fn deploy_api(
 }
 
 /// The variables that a root takes beside those in its `dev.tfvars`.
-fn variables(root: Root, stack: &Stack) -> Variables {
-    match root {
-        Root::Infrastructure | Root::ApiKeys | Root::DeployRoles => Vec::new(),
+fn variables(root: Root, stack: &Stack) -> Result<Variables> {
+    Ok(match root {
+        Root::Infrastructure | Root::DeployRoles => Vec::new(),
+        // A rotation on this stack is the stack's own, and not to be seen in a committed file.
+        Root::ApiKeys => {
+            Generations::read(&stack.key_generations())?.map(|found| found.variables()).unwrap_or_default()
+        }
         Root::Function(function) => package_variables(&stack.packages().join(format!("{function}.zip"))),
-    }
+    })
 }
 
 fn package_variables(package: &std::path::Path) -> Variables {

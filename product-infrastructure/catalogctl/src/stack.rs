@@ -92,6 +92,12 @@ impl Stack {
         self.folder.join("api-key")
     }
 
+    /// How far a rotation of the key has come on this stack; not there before the first one. See
+    /// [`crate::keys::generations`].
+    pub fn key_generations(&self) -> PathBuf {
+        self.folder.join("api-keys.tfvars")
+    }
+
     /// The options that name this stack on a command line, for messages.
     pub fn option(&self) -> String {
         if self.name == DEFAULT_STACK { String::new() } else { format!(" --stack {}", self.name) }
@@ -126,7 +132,7 @@ impl Stack {
                 _ => {}
             }
         }
-        for file in [self.facts(), self.api_key()] {
+        for file in [self.facts(), self.api_key(), self.key_generations()] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("{} cannot be deleted", file.display()));
@@ -184,8 +190,10 @@ mod tests {
             fs::create_dir_all(path).unwrap();
         }
         fs::write(stack.api_key(), "secret").unwrap();
+        fs::write(stack.key_generations(), "").unwrap();
         stack.purge().unwrap();
-        assert!(!stack.emulator().exists() && !stack.stamps().exists() && !stack.api_key().exists());
+        assert!(!stack.emulator().exists() && !stack.stamps().exists());
+        assert!(!stack.api_key().exists() && !stack.key_generations().exists());
         assert!(stack.logs().exists());
         stack.purge().unwrap();
     }

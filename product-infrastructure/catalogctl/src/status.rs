@@ -1,14 +1,13 @@
 //! What a stack says of itself: recorded by `up`, shown by `status`, read by the system tests.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::emulator::Emulator;
+use crate::private_file;
 use crate::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 
 /// What `up` found out about a stack. Holds no secret.
@@ -51,18 +50,9 @@ impl Facts {
     }
 }
 
-/// Writes the API key to its file, which only its owner can read from the first byte on.
+/// Writes the API key to its file.
 pub fn write_api_key(stack: &Stack, key: &str) -> Result<()> {
-    let path = stack.api_key();
-    // A file that is there keeps its mode, whatever is asked for; so it goes first.
-    let _ = fs::remove_file(&path);
-    let written = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| writeln!(file, "{key}"));
-    written.with_context(|| format!("{} cannot be written", path.display()))
+    private_file::write(&stack.api_key(), key)
 }
 
 /// Whether a stack runs, and where.

@@ -51,7 +51,8 @@ impl Target {
         })
     }
 
-    async fn environment(environment: &str) -> Result<Self> {
+    /// An environment on AWS.
+    pub async fn environment(environment: &str) -> Result<Self> {
         let config = aws_config::defaults(BehaviorVersion::latest()).http_client(aws::http_client()).load().await;
         let Some(region) = config.region() else {
             bail!("no region is configured: set AWS_REGION, or AWS_PROFILE to a profile that has one");
@@ -96,7 +97,15 @@ impl Target {
     }
 
     pub fn audit_bucket(&self) -> Bucket {
-        Bucket::new(aws::path_style_s3(&self.config), &self.bucket)
+        Bucket::new(self.s3(), &self.bucket)
+    }
+
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws::s3(&self.config)
+    }
+
+    pub fn api_gateway(&self) -> aws_sdk_apigateway::Client {
+        aws_sdk_apigateway::Client::new(&self.config)
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
@@ -118,7 +127,7 @@ impl Target {
 }
 
 /// An environment's name is part of the names of what it has.
-fn environment(text: &str) -> Result<String, String> {
+pub fn environment(text: &str) -> Result<String, String> {
     let valid = !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if valid { Ok(text.to_owned()) } else { Err("dev, sit or prod".to_owned()) }
 }

@@ -29,7 +29,7 @@ pub async fn check(stack: &Stack, endpoint: &str) -> Result<usize> {
     let path = stack.emulator().join("used-permissions");
     let used = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let used: BTreeSet<&str> = used.lines().collect();
-    let s3 = aws::path_style_s3(&aws::local(endpoint).await);
+    let s3 = aws::s3(&aws::local(endpoint).await);
     let (mut surplus, mut granted) = (Vec::new(), 0);
     for function in FUNCTIONS {
         let state = aws::read_object(&s3, &state_bucket(), &format!("{function}/terraform.tfstate")).await?;

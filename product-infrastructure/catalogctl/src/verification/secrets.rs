@@ -70,7 +70,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
 
 /// The keys of the objects, in all their versions, that hold a text.
 async fn objects_with(config: &SdkConfig, bucket: &str, text: &str) -> Result<Vec<String>> {
-    let s3 = aws::path_style_s3(config);
+    let s3 = aws::s3(config);
     let (mut found, mut token) = (Vec::new(), None);
     loop {
         let page = s3.list_objects_v2().bucket(bucket).set_continuation_token(token).send().await;

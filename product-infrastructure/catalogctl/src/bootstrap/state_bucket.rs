@@ -1,0 +1,344 @@
+//! The bucket for Terraform's state: what it must be, what it is, and the difference made good.
+
+use std::fmt;
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus,
+    CreateBucketConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
+    NoncurrentVersionExpiration, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
+    PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// How long a state that was replaced can still be gone back to.
+const KEEP_DAYS: i32 = 90;
+/// How long an upload that broke off is kept.
+const ABORT_DAYS: i32 = 7;
+/// Names of what is ours in the lifecycle and the policy; what else is there stays.
+const RULE: &str = "noncurrent-states-go-after-90-days";
+const STATEMENT: &str = "TlsOnly";
+
+/// The bucket of an environment, as every root's `environments/{env}.s3.tfbackend` names it.
+pub fn name(environment: &str) -> String {
+    format!("bbws-terraform-state-{environment}")
+}
+
+/// Something that the bucket must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// Not even by mistake: the state of `api-keys` holds the keys.
+    NotPublic,
+    /// Access lists are off: who may read is said in policies alone.
+    OwnerEnforced,
+    /// A state that was overwritten or deleted can be had again.
+    Versioned,
+    /// With S3's own keys (SSE-S3). Not with a KMS key: `encrypt = true` in the roots' backend asks for SSE-S3 with every
+    /// state that is written, so a KMS default would look like protection and never be used. And that key would have to
+    /// be there before the first state. Whoever has set KMS keeps it.
+    Encrypted,
+    /// Old states go after 90 days, uploads that broke off after 7, and with them the delete markers of lock files.
+    Lifecycle,
+    /// Whoever comes without TLS is refused.
+    TlsOnly,
+}
+
+impl Setting {
+    /// All of them, in the order in which a new bucket gets them: closed first.
+    pub const ALL: [Self; 6] =
+        [Self::NotPublic, Self::OwnerEnforced, Self::Versioned, Self::Encrypted, Self::Lifecycle, Self::TlsOnly];
+    /// Those for a local stack, whose emulator speaks plain HTTP: it would lock everybody out.
+    pub const LOCAL: [Self; 5] =
+        [Self::NotPublic, Self::OwnerEnforced, Self::Versioned, Self::Encrypted, Self::Lifecycle];
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotPublic => "closed to the public, in all four ways",
+            Self::OwnerEnforced => "without access lists (bucket owner enforced)",
+            Self::Versioned => "versioned",
+            Self::Encrypted => "encrypted (SSE-S3)",
+            Self::Lifecycle => "rid of noncurrent versions after 90 days and of broken uploads after 7",
+            Self::TlsOnly => "open to TLS only",
+        })
+    }
+}
+
+/// What is to be done to a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// It is not there.
+    pub create: bool,
+    /// What it is not yet.
+    pub settings: Vec<Setting>,
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        !self.create && self.settings.is_empty()
+    }
+}
+
+/// A bucket for Terraform's state.
+#[derive(Debug)]
+pub struct StateBucket {
+    pub client: Client,
+    pub name: String,
+    pub region: String,
+    /// The account that it must belong to, when that is known. A bucket's name is taken all over the world: without it
+    /// somebody else's bucket of that name would do, and would be handed the state.
+    pub owner: Option<String>,
+    pub settings: &'static [Setting],
+}
+
+impl StateBucket {
+    /// Makes it ready, whatever that takes.
+    pub async fn ensure(&self) -> Result<()> {
+        self.carry_out(&self.plan().await?).await
+    }
+
+    /// What is to be done.
+    pub async fn plan(&self) -> Result<Plan> {
+        if !self.exists().await? {
+            return Ok(Plan { create: true, settings: self.settings.to_vec() });
+        }
+        let mut settings = Vec::new();
+        for setting in self.settings {
+            let has = self.has(*setting).await;
+            if !has.with_context(|| format!("it cannot be told whether {} is {setting}", self.name))? {
+                settings.push(*setting);
+            }
+        }
+        Ok(Plan { create: false, settings })
+    }
+
+    /// Does it.
+    pub async fn carry_out(&self, plan: &Plan) -> Result<()> {
+        if plan.create {
+            self.create().await.with_context(|| format!("the bucket {} cannot be made", self.name))?;
+        }
+        for setting in &plan.settings {
+            self.set(*setting).await.with_context(|| format!("{} cannot be made {setting}", self.name))?;
+        }
+        Ok(())
+    }
+
+    async fn exists(&self) -> Result<bool> {
+        let head = self.client.head_bucket().bucket(&self.name).set_expected_bucket_owner(self.owner.clone());
+        match head.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Ok(false),
+            // 403: its name is taken by another account, or these credentials may not look. 301: another region's.
+            Err(SdkError::ServiceError(error)) => bail!(
+                "the bucket {} is there but not to be had (HTTP {}): it belongs to another account or lies in another \
+                 region, or these credentials may not see it",
+                self.name,
+                error.raw().status()
+            ),
+            Err(error) => Err(error).with_context(|| format!("the bucket {} cannot be looked for", self.name)),
+        }
+    }
+
+    async fn create(&self) -> Result<()> {
+        // The one region that must not be named.
+        let location = (self.region != "us-east-1").then(|| {
+            let region = BucketLocationConstraint::from(self.region.as_str());
+            CreateBucketConfiguration::builder().location_constraint(region).build()
+        });
+        self.client.create_bucket().bucket(&self.name).set_create_bucket_configuration(location).send().await?;
+        Ok(())
+    }
+
+    async fn has(&self, setting: Setting) -> Result<bool> {
+        let (bucket, owner) = (&self.name, self.owner.clone());
+        Ok(match setting {
+            Setting::NotPublic => {
+                let answer = self.client.get_public_access_block().bucket(bucket).set_expected_bucket_owner(owner);
+                let found = unless_absent(answer.send().await, "NoSuchPublicAccessBlockConfiguration")?;
+                found.and_then(|found| found.public_access_block_configuration).is_some_and(|found| {
+                    [
+                        found.block_public_acls,
+                        found.ignore_public_acls,
+                        found.block_public_policy,
+                        found.restrict_public_buckets,
+                    ]
+                    .iter()
+                    .all(|blocked| *blocked == Some(true))
+                })
+            }
+            Setting::OwnerEnforced => {
+                let answer =
+                    self.client.get_bucket_ownership_controls().bucket(bucket).set_expected_bucket_owner(owner);
+                let found = unless_absent(answer.send().await, "OwnershipControlsNotFoundError")?;
+                let rules = found.and_then(|found| found.ownership_controls).map(|controls| controls.rules);
+                rules
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|rule| rule.object_ownership == ObjectOwnership::BucketOwnerEnforced)
+            }
+            Setting::Versioned => {
+                let answer = self.client.get_bucket_versioning().bucket(bucket).set_expected_bucket_owner(owner);
+                answer.send().await?.status == Some(BucketVersioningStatus::Enabled)
+            }
+            Setting::Encrypted => {
+                let answer = self.client.get_bucket_encryption().bucket(bucket).set_expected_bucket_owner(owner);
+                let found = unless_absent(answer.send().await, "ServerSideEncryptionConfigurationNotFoundError")?;
+                let rules = found.and_then(|found| found.server_side_encryption_configuration).map(|found| found.rules);
+                rules.unwrap_or_default().iter().any(|rule| rule.apply_server_side_encryption_by_default.is_some())
+            }
+            Setting::Lifecycle => self.lifecycle().await?.contains(&our_rule()?),
+            Setting::TlsOnly => with_statement(self.policy().await?.as_deref(), bucket)?.is_none(),
+        })
+    }
+
+    async fn set(&self, setting: Setting) -> Result<()> {
+        let (bucket, owner) = (&self.name, self.owner.clone());
+        match setting {
+            Setting::NotPublic => {
+                let all = PublicAccessBlockConfiguration::builder()
+                    .block_public_acls(true)
+                    .ignore_public_acls(true)
+                    .block_public_policy(true)
+                    .restrict_public_buckets(true)
+                    .build();
+                let call = self.client.put_public_access_block().bucket(bucket).set_expected_bucket_owner(owner);
+                call.public_access_block_configuration(all).send().await?;
+            }
+            Setting::OwnerEnforced => {
+                let rule =
+                    OwnershipControlsRule::builder().object_ownership(ObjectOwnership::BucketOwnerEnforced).build()?;
+                let call = self.client.put_bucket_ownership_controls().bucket(bucket).set_expected_bucket_owner(owner);
+                call.ownership_controls(OwnershipControls::builder().rules(rule).build()?).send().await?;
+            }
+            Setting::Versioned => {
+                let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+                let call = self.client.put_bucket_versioning().bucket(bucket).set_expected_bucket_owner(owner);
+                call.versioning_configuration(enabled).send().await?;
+            }
+            Setting::Encrypted => {
+                let default =
+                    ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::Aes256).build()?;
+                let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default).build();
+                let rules = ServerSideEncryptionConfiguration::builder().rules(rule).build()?;
+                let call = self.client.put_bucket_encryption().bucket(bucket).set_expected_bucket_owner(owner);
+                call.server_side_encryption_configuration(rules).send().await?;
+            }
+            Setting::Lifecycle => {
+                let others = self.lifecycle().await?.into_iter().filter(|rule| rule.id.as_deref() != Some(RULE));
+                let rules = others.chain([our_rule()?]).collect();
+                let rules = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build()?;
+                let call = self.client.put_bucket_lifecycle_configuration().bucket(bucket);
+                call.set_expected_bucket_owner(owner).lifecycle_configuration(rules).send().await?;
+            }
+            Setting::TlsOnly => {
+                if let Some(policy) = with_statement(self.policy().await?.as_deref(), bucket)? {
+                    let call = self.client.put_bucket_policy().bucket(bucket).set_expected_bucket_owner(owner);
+                    call.policy(policy).send().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn lifecycle(&self) -> Result<Vec<LifecycleRule>> {
+        let call = self.client.get_bucket_lifecycle_configuration().bucket(&self.name);
+        let answer = call.set_expected_bucket_owner(self.owner.clone()).send().await;
+        let found = unless_absent(answer, "NoSuchLifecycleConfiguration")?;
+        Ok(found.and_then(|found| found.rules).unwrap_or_default())
+    }
+
+    async fn policy(&self) -> Result<Option<String>> {
+        let call = self.client.get_bucket_policy().bucket(&self.name).set_expected_bucket_owner(self.owner.clone());
+        Ok(unless_absent(call.send().await, "NoSuchBucketPolicy")?.and_then(|found| found.policy))
+    }
+}
+
+/// An answer, or `None` when S3 says by this code that nothing is set.
+fn unless_absent<T, E, R>(answer: Result<T, SdkError<E, R>>, code: &str) -> Result<Option<T>>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: fmt::Debug + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some(code) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn our_rule() -> Result<LifecycleRule> {
+    let rule = LifecycleRule::builder()
+        .id(RULE)
+        .status(ExpirationStatus::Enabled)
+        // The whole bucket.
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .noncurrent_version_expiration(NoncurrentVersionExpiration::builder().noncurrent_days(KEEP_DAYS).build())
+        .expiration(LifecycleExpiration::builder().expired_object_delete_marker(true).build())
+        .abort_incomplete_multipart_upload(
+            AbortIncompleteMultipartUpload::builder().days_after_initiation(ABORT_DAYS).build(),
+        )
+        .build()?;
+    Ok(rule)
+}
+
+/// The policy with the statement that refuses what comes without TLS; `None` when it is there already. Other statements
+/// stay as they are.
+fn with_statement(policy: Option<&str>, bucket: &str) -> Result<Option<String>> {
+    let ours = json!({
+        "Sid": STATEMENT, "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+        "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    });
+    let mut policy: Value = match policy {
+        Some(policy) => serde_json::from_str(policy).context("the bucket's policy is no JSON")?,
+        None => json!({"Version": "2012-10-17", "Statement": []}),
+    };
+    let statements = policy["Statement"].take();
+    // IAM allows one statement without a list around it.
+    let mut statements = if let Value::Array(list) = statements { list } else { vec![statements] };
+    if statements.contains(&ours) {
+        return Ok(None);
+    }
+    statements.retain(|statement| statement["Sid"] != STATEMENT);
+    statements.push(ours);
+    policy["Statement"] = Value::Array(statements);
+    Ok(Some(policy.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_keeps_what_others_wrote() {
+        let new: Value = serde_json::from_str(&with_statement(None, "b").unwrap().unwrap()).unwrap();
+        assert_eq!(new["Statement"].as_array().unwrap().len(), 1);
+        assert_eq!(with_statement(Some(&new.to_string()), "b").unwrap(), None);
+        let others = json!({"Version": "2012-10-17", "Id": "x", "Statement": {"Sid": "A", "Effect": "Deny"}});
+        let both: Value =
+            serde_json::from_str(&with_statement(Some(&others.to_string()), "b").unwrap().unwrap()).unwrap();
+        assert_eq!(
+            (&both["Id"], &both["Statement"][0]["Sid"], &both["Statement"][1]),
+            (&json!("x"), &json!("A"), &new["Statement"][0])
+        );
+        let mut weakened = new.clone();
+        weakened["Statement"][0]["Effect"] = json!("Allow");
+        let mended = with_statement(Some(&weakened.to_string()), "b").unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), new);
+        assert!(with_statement(Some("{"), "b").is_err());
+    }
+
+    #[test]
+    fn a_local_stack_lacks_only_what_would_lock_it_out() {
+        let missing: Vec<Setting> = Setting::ALL.into_iter().filter(|one| !Setting::LOCAL.contains(one)).collect();
+        assert_eq!(missing, [Setting::TlsOnly]);
+        assert_eq!(name("dev"), crate::terraform::local_override::state_bucket());
+    }
+}
