@@ -253,6 +253,23 @@ def leave_out_what_was_not_given():
     apigateway_v1._create_api_key = generate
 
 
+def disable_an_api_key():
+    """UpdateApiKey keeps a patch's value as it came, which is always a string: enabled becomes "false".
+
+    That is neither what a client can read (Terraform gives up on the key) nor, as a non-empty string, false: the key
+    went on opening everything.
+    """
+    update = apigateway_v1._update_api_key
+
+    def typed(key_id, data):
+        for patch in data.get("patchOperations", []):
+            if patch.get("path") == "/enabled":
+                patch["value"] = str(patch.get("value")).lower() == "true"
+        return update(key_id, data)
+
+    apigateway_v1._update_api_key = typed
+
+
 def name_the_caller():
     """A proxy event lacks `requestContext.identity.apiKeyId` and `apiKey`, which API Gateway always sends with a key.
 
@@ -452,6 +469,7 @@ def main():
     keep_streams_over_a_restart()
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
+    disable_an_api_key()
     name_the_caller()
     know_a_request_by_one_id()
     answer_without_waiting_for_logs()

@@ -1,1 +1,145 @@
+//! The API key's rotation on a running stack: two keys overlap, the old one is disabled, enabled again, and deleted.
+//!
+//! Run like `operations`, which see; a file of its own because it changes the key that the others call the API with.
 
+mod support;
+
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use catalogctl::status::{Running, Status};
+use serde_json::{Value, json};
+use support::system::{Ended, run_locally};
+
+struct Stack {
+    running: Running,
+    http: reqwest::Client,
+}
+
+impl Stack {
+    fn new() -> Self {
+        let status =
+            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `catalogctl status --json`");
+        let status: Status = serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a status");
+        Self {
+            running: status.running.expect("the stack is not running"),
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
+        }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        let name = std::env::var("CATALOGUE_STACK").expect("CATALOGUE_STACK must hold the stack's name");
+        run_locally(&[&["--stack", &name], arguments].concat()).await
+    }
+
+    async fn rotate(&self, step: &str, arguments: &[&str]) -> Ended {
+        self.run(&[&["keys", "rotate", step], arguments].concat()).await
+    }
+
+    /// The key that `keys export` writes.
+    async fn current(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let exported = self.run(&["keys", "export", "--out", file.to_str().unwrap()]).await.expect(0);
+        let key = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!key.is_empty() && !exported.stdout.contains(&key) && !exported.stderr.contains(&key));
+        key
+    }
+
+    /// What a key opens: 200 or 403.
+    async fn opens(&self, key: &str) -> u16 {
+        let url = format!("{}/products", self.running.facts.api_url);
+        self.http.get(url).header("x-api-key", key).send().await.expect("the API answers").status().as_u16()
+    }
+
+    async fn expect(&self, key: &str, status: u16) {
+        let what = format!("the key opens with {status}");
+        eventually(&what, || async { (self.opens(key).await == status).then_some(()) }).await;
+    }
+}
+
+async fn eventually<T, Ask, Answer>(what: &str, mut ask: Ask) -> T
+where
+    Ask: FnMut() -> Answer,
+    Answer: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "within ten seconds it did not happen that {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn generations(report: &Value) -> (Value, Value) {
+    (report["after"]["keyGenerations"].clone(), report["after"]["disabledGenerations"].clone())
+}
+
+#[tokio::test]
+async fn a_key_is_replaced_without_a_moment_in_which_none_works() {
+    let stack = Stack::new();
+    let found = stack.rotate("show", &["--json"]).await.expect(0).json();
+    let (before, _) = generations(&found);
+    let old = before[0].as_u64().unwrap();
+    let new = old + 1;
+    let first = stack.current().await;
+    stack.expect(&first, 200).await;
+    let refused = stack.rotate("finish", &["--apply"]).await.expect(1);
+    assert!(refused.stderr.contains("begin` comes first"), "{}", refused.stderr);
+
+    // Looked at, nothing is changed.
+    stack.rotate("begin", &[]).await.expect(0);
+    assert_eq!(stack.current().await, first);
+
+    let begun = stack.rotate("begin", &["--apply", "--json"]).await.expect(0).json();
+    assert_eq!(generations(&begun), (json!([old, new]), json!([])));
+    let second = stack.current().await;
+    assert_ne!(first, second);
+    stack.expect(&first, 200).await;
+    stack.expect(&second, 200).await;
+    let refused = stack.rotate("remove", &["--apply"]).await.expect(1);
+    assert!(refused.stderr.contains("finish` comes first"), "{}", refused.stderr);
+
+    let finished = stack.rotate("finish", &["--apply", "--json"]).await.expect(0).json();
+    assert_eq!(generations(&finished), (json!([old, new]), json!([old])));
+    assert!(finished["oldKeyUse"]["unknown"].is_string(), "the emulator counts nothing, and that is said: {finished}");
+    assert_eq!(
+        (&finished["deployed"][0]["enabled"], &finished["deployed"][1]["enabled"]),
+        (&json!(false), &json!(true))
+    );
+    stack.expect(&first, 403).await;
+    stack.expect(&second, 200).await;
+    // Done again, nothing changes; and Terraform agrees with what was done.
+    stack.rotate("finish", &["--apply"]).await.expect(0);
+    stack.run(&["plan"]).await.expect(0);
+
+    stack.rotate("reopen", &["--apply"]).await.expect(0);
+    stack.expect(&first, 200).await;
+    stack.rotate("finish", &["--apply"]).await.expect(0);
+    stack.expect(&first, 403).await;
+
+    let removed = stack.rotate("remove", &["--apply", "--json"]).await.expect(0).json();
+    assert_eq!(generations(&removed), (json!([new]), json!([])));
+    assert_eq!(removed["deployed"].as_array().unwrap().len(), 1);
+    stack.expect(&first, 403).await;
+    stack.expect(&second, 200).await;
+    assert_eq!(stack.current().await, second);
+    stack.rotate("remove", &["--apply"]).await.expect(0);
+    stack.run(&["plan"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn the_bucket_for_the_state_is_as_ready_as_the_emulator_allows() {
+    let stack = Stack::new();
+    let endpoint = &stack.running.facts.endpoint_url;
+    let report = support::system::run_alone(endpoint, &["bootstrap", "--env", "dev", "--json"]).await.expect(2).json();
+    assert_eq!((&report["create"], &report["settings"]), (&json!(false), &json!(["tls-only"])), "{report}");
+    // Another environment's is made from nothing.
+    let made = support::system::run_alone(endpoint, &["bootstrap", "--env", "sit", "--apply", "--json"]).await;
+    assert_eq!(made.expect(0).json()["create"], true);
+    support::system::run_alone(endpoint, &["bootstrap", "--env", "sit"]).await.expect(0);
+}

@@ -236,7 +236,7 @@ async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
         // Not among "all" targets, because it is not among those that `cargo test` runs.
         .args(
             (repository == INFRASTRUCTURE)
-                .then_some(["--test", "system", "--test", "operations", "--test", "deployment"])
+                .then_some(["--test", "system", "--test", "operations", "--test", "keys", "--test", "deployment"])
                 .into_iter()
                 .flatten(),
         )

@@ -29,6 +29,9 @@ use crate::workspace::INFRASTRUCTURE;
 /// How `tests/system.rs` learns where the stack is.
 pub const STATUS_VARIABLE: &str = "CATALOGUE_STATUS";
 
+/// How `tests/keys.rs` learns what the stack is called: a rotation is the stack's own business, not that of an address.
+pub const STACK_VARIABLE: &str = "CATALOGUE_STACK";
+
 /// Clear of the developer's own stack.
 const FIRST_PORT: u16 = DEFAULT_PORT + 10;
 
@@ -54,6 +57,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     tool.run("status", &["status"]).await?;
     tool.run("plan", &["plan"]).await.context("a second plan of every root must be empty")?;
 
+    tests(context, tool, counter, &["system", "operations"]).await?;
     let running = tool.running()?;
     tests(context, tool, counter, &["system", "operations"]).await?;
     contract::check(context, &tool.stack, &running).await?;
@@ -76,6 +80,8 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     // Last, because they release other packages than this tree's.
     tests(context, tool, counter, &["deployment"]).await?;
     secrets::check(context, &tool.stack).await?;
+    // After all that call the API with the key that they were told: it is replaced.
+    tests(context, tool, counter, &["keys"]).await?;
     tool.run("destroy", &["destroy"]).await?;
     destroy_deploy_roles(context, tool).await?;
     leftovers::check(context, &endpoint).await
@@ -90,6 +96,7 @@ async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names:
         .args(["test", "--locked"])
         .args(names.iter().flat_map(|name| ["--test", name]))
         .env(STATUS_VARIABLE, serde_json::to_string(&Status::of(&tool.stack)?).context("the status is no JSON")?)
+        .env(STACK_VARIABLE, tool.stack.name())
         .watch(move |line| watching.see(line))
         .run(&format!("the tests {} on the stack", names.join(" and ")))
         .await?;

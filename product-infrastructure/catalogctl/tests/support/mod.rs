@@ -1,6 +1,7 @@
 //! What the tests stand on.
 #![allow(dead_code, reason = "each of the test programs uses some of it")]
 
+pub mod account;
 pub mod audit_bucket;
 pub mod lives;
 pub mod pipeline;

@@ -94,11 +94,30 @@ impl System {
 
 /// Runs `catalogctl` as one would against an environment `dev` at this address.
 pub async fn run_against(endpoint: &str, arguments: &[&str]) -> Ended {
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
+    run_alone(endpoint, &[arguments, &["--env", "dev"]].concat()).await
+}
+
+/// Runs `catalogctl` against this address, and says no more than this.
+pub async fn run_alone(endpoint: &str, arguments: &[&str]) -> Ended {
+    run_in(Path::new(env!("CARGO_MANIFEST_DIR")), endpoint, arguments).await
+}
+
+/// Runs `catalogctl` in the workspace that a folder is in.
+pub async fn run_in(folder: &Path, endpoint: &str, arguments: &[&str]) -> Ended {
+    let mut command = program(folder, arguments);
+    ended(command.env("AWS_ENDPOINT_URL", endpoint)).await
+}
+
+/// Runs `catalogctl` on a local stack, which says itself where it is.
+pub async fn run_locally(arguments: &[&str]) -> Ended {
+    ended(&mut program(Path::new(env!("CARGO_MANIFEST_DIR")), arguments)).await
+}
+
+fn program(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"));
+    command
         .args(arguments)
-        .args(["--env", "dev"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-        .env("AWS_ENDPOINT_URL", endpoint)
+        .current_dir(folder)
         .env("AWS_REGION", "eu-west-1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -106,11 +125,14 @@ pub async fn run_against(endpoint: &str, arguments: &[&str]) -> Ended {
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env_remove("AWS_PROFILE")
+        .env_remove("CATALOGUE_ENV")
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
+        .kill_on_drop(true);
+    command
+}
+
+async fn ended(command: &mut tokio::process::Command) -> Ended {
+    let output = command.output().await.unwrap();
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

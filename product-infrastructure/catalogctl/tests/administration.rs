@@ -1,0 +1,174 @@
+//! What an administrator does on AWS, as somebody types it, on services in this process: an account made ready, a key
+//! fetched, a key replaced.
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::account::{ACCOUNT, Account, KEY};
+use support::system::{Ended, run_in};
+
+const DEV: &str = "product-infrastructure/terraform/api-keys/environments/dev.tfvars";
+
+/// A workspace with no more than the commands need, so that the tests edit no committed file.
+fn workspace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, content) in
+        [("product-infrastructure/catalogctl/Cargo.toml", ""), (DEV, "environment = \"dev\"\naccount_id  = null\n")]
+    {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    folder
+}
+
+struct Dev {
+    account: Account,
+    folder: tempfile::TempDir,
+}
+
+impl Dev {
+    async fn new() -> Self {
+        Self { account: Account::start().await, folder: workspace() }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ended {
+        run_in(self.folder.path(), &self.account.endpoint, arguments).await
+    }
+
+    async fn rotate(&self, step: &str, arguments: &[&str]) -> Ended {
+        self.run(&[&["keys", "--env", "dev", "rotate", step], arguments].concat()).await
+    }
+
+    fn variables(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(DEV)).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_state_bucket_is_made_from_nothing_and_once() {
+    let dev = Dev::new().await;
+    let look = dev.run(&["bootstrap", "--env", "dev"]).await.expect(2);
+    assert!(look.stdout.contains("to be made in eu-west-1") && look.stdout.contains("A dry run"), "{}", look.stdout);
+    assert!(look.stderr.contains(ACCOUNT), "{}", look.stderr);
+    assert!(!dev.account.buckets().contains_key("bbws-terraform-state-dev"));
+
+    let made = dev.run(&["bootstrap", "--env", "dev", "--account-id", ACCOUNT, "--apply", "--json"]).await.expect(0);
+    assert_eq!((&made.json()["create"], made.json()["settings"].as_array().unwrap().len()), (&json!(true), 6));
+    let bucket = dev.account.buckets()["bbws-terraform-state-dev"].clone();
+    for (what, said) in [
+        ("versioning", "<Status>Enabled</Status>"),
+        ("encryption", "<SSEAlgorithm>AES256</SSEAlgorithm>"),
+        ("publicAccessBlock", "<RestrictPublicBuckets>true</RestrictPublicBuckets>"),
+        ("ownershipControls", "BucketOwnerEnforced"),
+        ("lifecycle", "<NoncurrentDays>90</NoncurrentDays>"),
+        ("lifecycle", "<DaysAfterInitiation>7</DaysAfterInitiation>"),
+        ("policy", "aws:SecureTransport"),
+    ] {
+        assert!(bucket[what].contains(said), "{what}: {}", bucket[what]);
+    }
+    let again = dev.run(&["bootstrap", "--env", "dev"]).await.expect(0);
+    assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_there_gets_what_it_lacks_and_keeps_what_it_has() {
+    let dev = Dev::new().await;
+    dev.run(&["bootstrap", "--env", "sit", "--apply"]).await.expect(0);
+    let name = "bbws-terraform-state-sit";
+    let statement = json!({"Sid": "Audit", "Effect": "Allow"});
+    dev.account.set(name, "policy", &json!({"Version": "2012-10-17", "Statement": [statement]}).to_string());
+    let rule = "<Rule><ID>other</ID><Filter><Prefix>x</Prefix></Filter><Status>Enabled</Status>\
+                <Expiration><Days>1</Days></Expiration></Rule>";
+    dev.account.set(name, "lifecycle", &format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>"));
+    dev.account.set(
+        name,
+        "versioning",
+        "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>",
+    );
+
+    let report = dev.run(&["bootstrap", "--env", "sit", "--apply", "--json"]).await.expect(0).json();
+    assert_eq!(report["settings"], json!(["versioned", "lifecycle", "tls-only"]));
+    let bucket = dev.account.buckets()[name].clone();
+    let policy: Value = serde_json::from_str(&bucket["policy"]).unwrap();
+    assert_eq!((&policy["Statement"][0], &policy["Statement"][1]["Sid"]), (&statement, &json!("TlsOnly")));
+    assert!(bucket["lifecycle"].contains("<ID>other</ID>") && bucket["lifecycle"].contains("<NoncurrentDays>90"));
+    dev.run(&["bootstrap", "--env", "sit"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn another_account_and_anothers_bucket_are_refused() {
+    let dev = Dev::new().await;
+    let other = dev.run(&["bootstrap", "--env", "dev", "--account-id", "999999999999", "--apply"]).await.expect(1);
+    assert!(other.stderr.contains(&format!("belong to account {ACCOUNT}, not to 999999999999")), "{}", other.stderr);
+    dev.account.take("bbws-terraform-state-dev");
+    let taken = dev.run(&["bootstrap", "--env", "dev", "--apply"]).await.expect(1);
+    assert!(taken.stderr.contains("belongs to another account"), "{}", taken.stderr);
+    dev.run(&["bootstrap", "--env", "test"]).await.expect(1);
+}
+
+#[tokio::test]
+async fn a_key_is_exported_to_where_git_does_not_take_it() {
+    let dev = Dev::new().await;
+    let exported = dev.run(&["keys", "export", "--env", "dev"]).await.expect(0);
+    let file = dev.folder.path().join(".catalogue/api-key-dev");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{KEY}\n"));
+    assert!(!exported.stdout.contains(KEY) && !exported.stderr.contains(KEY));
+    // Again, over the first.
+    let exported = dev.run(&["keys", "export", "--env", "dev", "--json"]).await.expect(0);
+    assert_eq!(exported.json()["secret"], "bbws/product-api/key-dev");
+    assert!(!exported.stdout.contains(KEY));
+
+    git_init(dev.folder.path());
+    let refused = dev.run(&["keys", "export", "--env", "dev"]).await.expect(1);
+    assert!(refused.stderr.contains("is not ignored"), "{}", refused.stderr);
+    std::fs::write(dev.folder.path().join(".gitignore"), "/.catalogue/\n").unwrap();
+    dev.run(&["keys", "export", "--env", "dev"]).await.expect(0);
+    let none = dev.run(&["keys", "export", "--env", "sit"]).await.expect(1);
+    assert!(none.stderr.contains("bbws/product-api/key-sit cannot be read"), "{}", none.stderr);
+}
+
+fn git_init(folder: &Path) {
+    assert!(std::process::Command::new("git").args(["init", "-q"]).current_dir(folder).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_rotation_on_aws_is_written_for_the_pipeline_and_waits_for_it() {
+    let dev = Dev::new().await;
+    let unchanged = dev.variables();
+    dev.rotate("begin", &[]).await.expect(0);
+    assert_eq!(dev.variables(), unchanged);
+    let begun = dev.rotate("begin", &["--apply"]).await.expect(0);
+    assert!(begun.stdout.contains("\"Deploy to DEV\" with root: api-keys"), "{}", begun.stdout);
+    assert!(dev.variables().ends_with("null\n\nkey_generations = [1, 2]\n\ndisabled_generations = []\n"));
+
+    // Written, but not deployed: API Gateway has the first key only.
+    dev.account.keys(&[(1, true)], None);
+    let early = dev.rotate("finish", &["--apply"]).await.expect(1);
+    assert!(early.stderr.contains("deploy `api-keys` to dev first"), "{}", early.stderr);
+
+    // Deployed, but somebody still uses the old key.
+    dev.account.keys(&[(1, true), (2, true)], Some(12));
+    let used = dev.rotate("finish", &["--apply", "--json"]).await.expect(2).json();
+    assert_eq!((&used["stillUsed"], &used["applied"]), (&json!(true), &json!(false)));
+    assert_eq!(used["oldKeyUse"]["requests"]["count"], 12);
+    assert!(dev.variables().contains("disabled_generations = []"));
+    dev.rotate("finish", &["--although-used"]).await.expect(0);
+
+    dev.account.keys(&[(1, true), (2, true)], Some(0));
+    let finished = dev.rotate("finish", &["--apply"]).await.expect(0);
+    assert!(finished.stdout.contains("used for 0 requests"), "{}", finished.stdout);
+    assert!(dev.variables().contains("disabled_generations = [1]"));
+    let early = dev.rotate("remove", &["--apply"]).await.expect(1);
+    assert!(early.stderr.contains("still enabled in API Gateway"), "{}", early.stderr);
+
+    dev.account.keys(&[(1, false), (2, true)], Some(0));
+    let shown = dev.rotate("show", &[]).await.expect(0).stdout;
+    assert!(shown.contains("Generation 1 is disabled") && shown.contains("Generation 2 is valid"), "{shown}");
+    dev.rotate("remove", &["--apply"]).await.expect(0);
+    assert!(dev.variables().ends_with("key_generations = [2]\n\ndisabled_generations = []\n"), "{}", dev.variables());
+    let nowhere = dev.run(&["keys", "--env", "test", "rotate", "show"]).await.expect(1);
+    assert!(nowhere.stderr.contains("is \"test\" an environment?"), "{}", nowhere.stderr);
+}
