@@ -8,6 +8,7 @@ use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use catalogctl::aws;
 use catalogctl::status::{Running, Status};
 use serde_json::{Value, json};
 use support::system::{Ended, run_locally};
@@ -138,8 +139,11 @@ async fn the_bucket_for_the_state_is_as_ready_as_the_emulator_allows() {
     let endpoint = &stack.running.facts.endpoint_url;
     let report = support::system::run_alone(endpoint, &["bootstrap", "--env", "dev", "--json"]).await.expect(2).json();
     assert_eq!((&report["create"], &report["settings"]), (&json!(false), &json!(["tls-only"])), "{report}");
-    // Another environment's is made from nothing.
+    // Another environment's is made from nothing; an earlier run may have left it.
+    let s3 = aws::s3(&aws::local(endpoint).await);
+    let _ = s3.delete_bucket().bucket("bbws-terraform-state-sit").send().await;
     let made = support::system::run_alone(endpoint, &["bootstrap", "--env", "sit", "--apply", "--json"]).await;
     assert_eq!(made.expect(0).json()["create"], true);
     support::system::run_alone(endpoint, &["bootstrap", "--env", "sit"]).await.expect(0);
+    s3.delete_bucket().bucket("bbws-terraform-state-sit").send().await.unwrap();
 }

@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -68,7 +68,7 @@ pub struct Rotation {
     pub after: Generations,
     /// The keys that API Gateway has now; `null` when the step need not know.
     pub deployed: Option<Vec<DeployedKey>>,
-    /// How much the old key was used since yesterday, when there are two.
+    /// How much the old key was used since yesterday, when a step asks for it.
     pub old_key_use: Option<Use>,
     /// What is to be done next.
     pub next: String,
@@ -118,7 +118,7 @@ async fn rotate(
     let place = Place { env: environment.map(str::to_owned), ..Place::default() };
     let target = if looks { Some(Target::find(stack, &place).await?) } else { None };
     let (deployed, old_key_use) = match &target {
-        Some(target) => look(target, &before).await?,
+        Some(target) => look(target, step, &before).await?,
         None => (None, None),
     };
     if let (Some(deployed), true) = (&deployed, before != after) {
@@ -169,9 +169,10 @@ fn on_stack(workspace: &Workspace, stack: &Stack) -> Result<Declared> {
     Ok(Declared { file, generations })
 }
 
-async fn look(target: &Target, before: &Generations) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
+async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
     let deployed = deployed::keys(target).await?;
-    let old = before.old().and_then(|old| deployed.iter().find(|key| key.generation == old));
+    let old = before.old().filter(|_| matches!(step, Step::Show | Step::Finish));
+    let old = old.and_then(|old| deployed.iter().find(|key| key.generation == old));
     let used = match old {
         Some(old) => Some(deployed::recent_use(target, old).await),
         None => None,
@@ -190,8 +191,7 @@ fn has_arrived(step: Step, before: &Generations, deployed: &[DeployedKey], envir
     if step == Step::Finish && !enabled(current) {
         bail!("generation {current} is not among the valid keys of API Gateway: {first}, and move the clients over");
     }
-    let old = before.old().context("a rotation has two generations").ok();
-    if let (Step::Remove, Some(old)) = (step, old.filter(|old| enabled(*old))) {
+    if let (Step::Remove, Some(old)) = (step, before.old().filter(|old| enabled(*old))) {
         bail!("generation {old} is still enabled in API Gateway: {first}, and see whether a client misses it");
     }
     Ok(())
