@@ -164,6 +164,9 @@ async fn a_rotation_on_aws_is_written_for_the_pipeline_and_waits_for_it() {
     let early = dev.rotate("remove", &["--apply"]).await.expect(1);
     assert!(early.stderr.contains("still enabled in API Gateway"), "{}", early.stderr);
 
+    let shown = dev.rotate("show", &[]).await.expect(0).stdout;
+    assert!(shown.contains("What is declared is not what API Gateway has: deploy `api-keys` to dev first"), "{shown}");
+
     dev.account.keys(&[(1, false), (2, true)], Some(0));
     let shown = dev.rotate("show", &[]).await.expect(0).stdout;
     assert!(shown.contains("Generation 1 is disabled") && shown.contains("Generation 2 is valid"), "{shown}");

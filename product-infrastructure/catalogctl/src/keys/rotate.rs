@@ -122,7 +122,7 @@ async fn rotate(
         None => (None, None),
     };
     if let (Some(deployed), true) = (&deployed, before != after) {
-        has_arrived(step, &before, deployed, environment)?;
+        has_arrived(step, &before, deployed, &first(environment, stack))?;
     }
     let used = matches!(old_key_use, Some(Use::Requests { count, .. }) if count > 0);
     let still_used = step == Step::Finish && before != after && used && !arguments.although_used;
@@ -138,7 +138,13 @@ async fn rotate(
     }
     let on = target.map_or_else(|| environment.unwrap_or_default().to_owned(), |target| target.name);
     let reached = if applied { &after } else { &before };
-    let next = next(environment, stack, arguments, still_used, reached, before != after);
+    let behind = !applied && deployed.as_ref().is_some_and(|deployed| !is_deployed(&before, deployed));
+    let next = if behind && before == after {
+        let how = first(environment, stack);
+        format!("What is declared is not what API Gateway has: {how}.")
+    } else {
+        next(environment, stack, arguments, still_used, reached, before != after)
+    };
     let deployed = match (applied, environment) {
         // What the step came to.
         (true, None) => Some(deployed::keys(&Target::find(stack, &place).await?).await?),
@@ -180,13 +186,23 @@ async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Opti
     Ok((Some(deployed), used))
 }
 
-/// Fails unless API Gateway has what the step builds upon.
-fn has_arrived(step: Step, before: &Generations, deployed: &[DeployedKey], environment: Option<&str>) -> Result<()> {
-    let enabled = |generation| deployed.iter().any(|key| key.generation == generation && key.enabled);
-    let first = match environment {
+/// How API Gateway gets what is declared.
+fn first(environment: Option<&str>, stack: &Stack) -> String {
+    match environment {
         Some(environment) => format!("deploy `api-keys` to {environment} first"),
-        None => "bring the stack up to date with `cargo catalogctl up` first".to_owned(),
-    };
+        None => format!("bring the stack up to date with `cargo catalogctl up --detach{}` first", stack.option()),
+    }
+}
+
+/// Whether API Gateway has exactly what is declared.
+fn is_deployed(declared: &Generations, deployed: &[DeployedKey]) -> bool {
+    let keys = declared.key_generations.iter().map(|key| (*key, !declared.disabled_generations.contains(key)));
+    keys.eq(deployed.iter().map(|key| (key.generation, key.enabled)))
+}
+
+/// Fails unless API Gateway has what the step builds upon.
+fn has_arrived(step: Step, before: &Generations, deployed: &[DeployedKey], first: &str) -> Result<()> {
+    let enabled = |generation| deployed.iter().any(|key| key.generation == generation && key.enabled);
     let current = before.current();
     if step == Step::Finish && !enabled(current) {
         bail!("generation {current} is not among the valid keys of API Gateway: {first}, and move the clients over");
@@ -284,7 +300,8 @@ mod tests {
             |disabled: &[u32]| Generations { key_generations: vec![1, 2], disabled_generations: disabled.into() };
         let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled };
         let arrived = |step, disabled: &[u32], deployed: &[DeployedKey]| {
-            has_arrived(step, &before(disabled), deployed, Some("dev")).map_err(|error| error.to_string())
+            has_arrived(step, &before(disabled), deployed, "deploy `api-keys` to dev first")
+                .map_err(|error| error.to_string())
         };
         assert!(arrived(Step::Finish, &[], &[key(1, true)]).unwrap_err().contains("deploy `api-keys` to dev first"));
         assert!(arrived(Step::Finish, &[], &[key(1, true), key(2, false)]).is_err());
@@ -292,5 +309,8 @@ mod tests {
         assert!(arrived(Step::Remove, &[1], &[key(1, true), key(2, true)]).unwrap_err().contains("still enabled"));
         assert!(arrived(Step::Remove, &[1], &[key(1, false), key(2, true)]).is_ok());
         assert!(arrived(Step::Remove, &[1], &[key(2, true)]).is_ok());
+        assert!(is_deployed(&before(&[1]), &[key(1, false), key(2, true)]));
+        assert!(!is_deployed(&before(&[1]), &[key(1, true), key(2, true)]));
+        assert!(!is_deployed(&before(&[1]), &[key(2, true)]));
     }
 }
