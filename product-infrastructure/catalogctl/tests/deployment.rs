@@ -260,3 +260,68 @@ fn a_pipeline_can_touch_nothing_but_its_own_function() {
     denied(&planning, &secret);
     job.aws(&secret).expect("the smoke test reads the key");
 }
+
+/// Answers as GitHub's API would, with the artifacts in a file beside it.
+const GH: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+folder=$(dirname "$0")
+for argument; do
+  case $argument in
+    repos/*artifacts*name=*) name=${argument##*name=} ;;
+    repos/*artifacts*) name= ;;
+    repos/*) exec jq --raw-output .default_branch <<< '{"default_branch": "main"}' ;;
+  esac
+  expression=$argument
+done
+jq --arg name "$name" '{artifacts: [.[] | select($name == "" or .name == $name)]}' "$folder/artifacts.json" \
+  | jq --raw-output "$expression"
+"#;
+
+/// An artifact of run `run`: expired or not, of that branch, built by this repository or by a fork.
+fn artifact(name: &str, run: u64, expired: bool, branch: &str, fork: bool) -> serde_json::Value {
+    serde_json::json!({
+        "name": name, "expired": expired, "created_at": format!("2026-01-{run:02}T00:00:00Z"),
+        "workflow_run": {
+            "id": run, "head_sha": format!("commit{run}"), "head_branch": branch,
+            "repository_id": 1, "head_repository_id": if fork { 2 } else { 1 },
+        },
+    })
+}
+
+#[test]
+fn only_a_package_of_the_default_branch_that_was_proven_before_is_promoted() {
+    let checkout = Checkout::of("get-product");
+    let [good, foreign, unproven, old] = ["a", "b", "c", "d"].map(|digit| digit.repeat(64));
+    let artifacts = [
+        artifact(&format!("package-{good}"), 3, false, "main", false),
+        artifact(&format!("package-{good}"), 9, false, "main", true),
+        artifact(&format!("proven-in-sit-{good}"), 4, false, "main", false),
+        artifact(&format!("package-{foreign}"), 5, false, "main", true),
+        artifact(&format!("package-{foreign}"), 6, false, "feature", false),
+        artifact(&format!("proven-in-sit-{foreign}"), 6, false, "main", false),
+        artifact(&format!("package-{unproven}"), 7, false, "main", false),
+        artifact(&format!("proven-in-sit-{unproven}"), 7, false, "feature", false),
+        artifact(&format!("package-{old}"), 1, true, "main", false),
+        artifact(&format!("proven-in-sit-{old}"), 2, false, "main", false),
+    ];
+    let gh = checkout.program("gh", GH);
+    fs::write(gh.with_file_name("artifacts.json"), serde_json::to_vec(&artifacts).unwrap()).unwrap();
+
+    let find = |digest: &str| {
+        let variables = [("GITHUB_REPOSITORY", "example-shop/get-product"), ("DIGEST", digest), ("PROVEN_IN", "sit")];
+        checkout.run_with("find-package.sh", &["release"], &variables)
+    };
+    assert_eq!(find(&good).expect_success().said, "run_id=3\ncommit=commit3\n");
+    find(&foreign).expect_failure("was not built on main");
+    find(&unproven).expect_failure("has not been released to sit from main");
+    find(&old).expect_failure("was not built on main in the last 90 days");
+    find("latest").expect_failure("A digest is 64 lower-case hex digits");
+
+    let last = |environment: &str| {
+        let variables = [("GITHUB_REPOSITORY", "example-shop/get-product"), ("ENVIRONMENT", environment)];
+        checkout.run_with("find-package.sh", &["rollback"], &variables).said
+    };
+    // In sit the newest is one whose package is from elsewhere: what cannot be had is said, not replaced by another.
+    assert!(last("sit").contains("was not built on main"), "{}", last("sit"));
+    assert_eq!(last("prod"), "");
+}

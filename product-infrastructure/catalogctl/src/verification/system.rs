@@ -59,7 +59,6 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 
     tests(context, tool, counter, &["system", "operations"]).await?;
     let running = tool.running()?;
-    tests(context, tool, counter, &["system", "operations"]).await?;
     contract::check(context, &tool.stack, &running).await?;
 
     let before = products(&running).await?;

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -131,6 +132,15 @@ impl Checkout {
         self.folder.path().join(relative)
     }
 
+    /// Puts a program of that name before the machine's own.
+    pub fn program(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.path("programs").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
     /// Runs a script as a step of a job does. Its outputs and its summary begin empty.
     pub fn run(&self, script: &str, arguments: &[&str]) -> Ended {
         self.run_with(script, arguments, &[])
@@ -146,6 +156,7 @@ impl Checkout {
             .arg(format!("scripts/{script}"))
             .args(arguments)
             .current_dir(self.folder.path())
+            .env("PATH", path_with(&workspace(), &[self.path("programs")]))
             .env("ENVIRONMENT", ENVIRONMENT)
             .env("API_URL", stack().facts.api_url.trim_end_matches("/v1.0"))
             .env("SMOKE_TEST_PAUSE_SECONDS", "1")
@@ -277,7 +288,7 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
     command
         .envs(source.set)
         // The AWS CLI that `catalogctl test` installs, if it did.
-        .env("PATH", path_with(&workspace))
+        .env("PATH", path_with(&workspace, &[]))
         .env("AWS_ENDPOINT_URL", stack().facts.endpoint_url)
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
@@ -291,10 +302,10 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
     command
 }
 
-fn path_with(workspace: &Workspace) -> std::ffi::OsString {
+fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
     let installed = [workspace.catalogue().join("venv-aws-cli/bin"), workspace.tools().join("bin")];
     let own = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(installed.into_iter().chain(std::env::split_paths(&own))).expect("a PATH")
+    std::env::join_paths(first.iter().cloned().chain(installed).chain(std::env::split_paths(&own))).expect("a PATH")
 }
 
 /// A package that was never deployed: what tells it from the last one of the same program is its date.
