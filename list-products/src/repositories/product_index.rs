@@ -1,5 +1,7 @@
 //! The port: everything this function asks of the table.
 
+use std::cmp::Ordering;
+
 use async_trait::async_trait;
 
 use super::store_error::StoreError;
@@ -25,6 +27,26 @@ pub struct KeyRange {
 pub enum Order {
     Ascending,
     Descending,
+}
+
+impl KeyRange {
+    /// Leaves out what comes before `key`.
+    pub fn start_at(&mut self, key: &str, order: Order) {
+        match order {
+            Order::Ascending => key.clone_into(&mut self.first),
+            Order::Descending => key.clone_into(&mut self.last),
+        }
+    }
+}
+
+impl Order {
+    /// `Less` if `one` comes first.
+    pub fn compare(self, one: &str, other: &str) -> Ordering {
+        match self {
+            Self::Ascending => one.cmp(other),
+            Self::Descending => other.cmp(one),
+        }
+    }
 }
 
 /// A product where it stands in the index.

@@ -1,0 +1,165 @@
+//! What a page costs: how many rows of how many shards are read, and in how many rounds, wherever the products are.
+
+mod support;
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use list_products::repositories::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
+use list_products::repositories::store_error::StoreError;
+use list_products::services::list_products::{Page, Selection, list_products};
+use proptest::prelude::*;
+use proptest::sample::select;
+use support::catalogue::Entry;
+use support::memory_index::MemoryIndex;
+
+/// A memory index that keeps the number of rows of each read.
+#[derive(Default)]
+struct Witness {
+    index: MemoryIndex,
+    reads: Mutex<Vec<(Partition, usize)>>,
+}
+
+#[async_trait]
+impl ProductIndex for Witness {
+    async fn rows(
+        &self,
+        partition: &Partition,
+        range: &KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.index.rows(partition, range, order, limit).await?;
+        self.reads.lock().unwrap().push((partition.clone(), rows.len()));
+        Ok(rows)
+    }
+}
+
+/// What a page took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    calls: usize,
+    rounds: usize,
+    rows: usize,
+}
+
+impl Witness {
+    /// Products of numbers that are hashed over `shards`.
+    fn of(products: std::ops::Range<u32>, shards: u32) -> Self {
+        let witness = Self::default();
+        for number in products {
+            witness.index.put(&Entry::new(number, "Lamp", "EUR", u64::from(number)), shards);
+        }
+        witness
+    }
+
+    async fn page(&self, shards: u32, order: Order, after: Option<&str>, limit: usize) -> (Page, Cost) {
+        let page = list_products(self, shards, &selection(order), after, limit).await.unwrap();
+        let reads = std::mem::take(&mut *self.reads.lock().unwrap());
+        let rounds = |shard| reads.iter().filter(|(partition, _)| *partition == Partition::Shard(shard)).count();
+        let rounds = (0..shards).map(rounds).max().unwrap_or_default();
+        (page, Cost { calls: reads.len(), rounds, rows: reads.iter().map(|(_, rows)| rows).sum() })
+    }
+
+    /// The page as it is when each shard is asked for all of it.
+    async fn plainly(&self, shards: u32, order: Order, after: Option<&str>, limit: usize) -> Page {
+        let mut rows = Vec::new();
+        for shard in 0..shards {
+            let range = selection(order).range;
+            rows.extend(self.index.rows(&Partition::Shard(shard), &range, order, usize::MAX).await.unwrap());
+        }
+        rows.retain(|row| after.is_none_or(|after| order.compare(&row.sort_key, after).is_gt()));
+        rows.sort_by(|one, other| order.compare(&one.sort_key, &other.sort_key));
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Page { rows, more }
+    }
+}
+
+fn selection(order: Order) -> Selection {
+    let range = KeyRange { first: "EUR#".to_owned(), last: "EUR#~".to_owned() };
+    Selection { name: None, range, order }
+}
+
+#[tokio::test]
+async fn a_page_of_twenty_reads_two_rows_for_each_that_it_shows_and_seldom_a_second_time() {
+    let witness = Witness::of(0..3_000, 4);
+    let (mut after, mut pages, mut second_rounds) = (None::<String>, 0, 0);
+    loop {
+        let (page, cost) = witness.page(4, Order::Ascending, after.as_deref(), 20).await;
+        pages += 1;
+        if cost.rounds == 1 {
+            assert!(cost.calls == 4 && cost.rows <= 48, "{cost:?}");
+        } else {
+            second_rounds += 1;
+        }
+        if !page.more {
+            break;
+        }
+        after = page.rows.last().map(|row| row.sort_key.clone());
+    }
+    assert_eq!(pages, 150);
+    // One in fifty is the most that is meant, which is three; the hashes of these ids are what they are.
+    assert!(second_rounds <= 6, "{second_rounds}");
+}
+
+#[tokio::test]
+async fn products_that_are_all_in_one_shard_take_two_rounds_and_one_call_more() {
+    let witness = Witness::of(0..300, 1);
+    for shards in [4, 16, 64] {
+        for limit in [1, 20, 100] {
+            let (page, cost) = witness.page(shards, Order::Ascending, None, limit).await;
+            assert_eq!(page, witness.plainly(shards, Order::Ascending, None, limit).await);
+            assert!(cost.rounds <= 2 && cost.calls <= shards as usize + 1, "{shards} shards, {limit}: {cost:?}");
+            // The row at which the second round begins is read twice.
+            assert!(cost.rows <= limit + 2, "{shards} shards, {limit}: {cost:?}");
+        }
+    }
+    let (_, cost) = witness.page(4, Order::Ascending, None, 20).await;
+    assert_eq!(cost, Cost { calls: 5, rounds: 2, rows: 22 });
+}
+
+#[tokio::test]
+async fn products_that_are_all_in_the_first_shards_of_many_take_two_rounds() {
+    // As it is after the number of shards was raised.
+    let witness = Witness::of(0..1_000, 4);
+    let (page, cost) = witness.page(64, Order::Descending, None, 100).await;
+    assert_eq!(page, witness.plainly(64, Order::Descending, None, 100).await);
+    assert!(cost.rounds == 2 && cost.calls == 68, "{cost:?}");
+}
+
+#[tokio::test]
+async fn a_catalogue_that_is_smaller_than_a_page_takes_one_round() {
+    for products in [0, 1, 12] {
+        let (page, cost) = Witness::of(0..products, 4).page(4, Order::Ascending, None, 20).await;
+        assert_eq!((page.rows.len(), page.more), (products as usize, false));
+        assert_eq!((cost.calls, cost.rounds, cost.rows), (4, 1, products as usize));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_page_is_the_same_as_if_each_shard_were_asked_for_all_of_it(
+        products in prop::collection::vec((0..400_u32, 0..5_u64, select(vec![1_u32, 2, 4, 8])), 0..200),
+        shards in select(vec![8_u32, 16, 64]),
+        order in select(vec![Order::Ascending, Order::Descending]),
+        start in prop::option::of(0..200_usize),
+        limit in 1..=100_usize,
+    ) {
+        let witness = Witness::default();
+        let mut keys = Vec::new();
+        for (number, minor, spread) in products {
+            let entry = Entry::new(number, "Lamp", "EUR", minor);
+            witness.index.put(&entry, spread);
+            keys.push(entry.sort_key());
+        }
+        let after = start.and_then(|start| keys.get(start)).map(String::as_str);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (page, cost) = witness.page(shards, order, after, limit).await;
+            prop_assert_eq!(page, witness.plainly(shards, order, after, limit).await);
+            prop_assert!(cost.rounds <= 2, "{:?}", cost);
+            Ok(())
+        })?;
+    }
+}
