@@ -14,6 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::http::{Connection, Request, answer};
 use super::server::Server;
@@ -21,14 +22,17 @@ use super::server::Server;
 /// Over how many partitions `list-products` is told that the products are spread, as in the environments.
 pub const SHARDS: usize = 4;
 
-/// Products in each of them.
-const ITEMS: usize = 20;
+/// Products in all of them together: each holds more than a page shows.
+const PRODUCTS: usize = 100;
 
 /// Where Debian's family and Red Hat's, Lambda's among it, keep the certificates that they trust.
 const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The product that API events name.
 pub const PRODUCT_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// What all ids begin with.
+const ID_START: &str = "00000000-0000-4000-8000-";
 
 /// What the backend says of itself when it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,8 +176,8 @@ impl Shared {
 struct Answers {
     product: Vec<u8>,
     nothing: Vec<u8>,
-    /// The products of each partition.
-    pages: Vec<Vec<u8>>,
+    /// The products of each partition: all, and before that the first one, the first two, and so on.
+    pages: Vec<Vec<Vec<u8>>>,
     sent: Vec<u8>,
     put: Vec<u8>,
     object: Vec<u8>,
@@ -183,14 +187,23 @@ struct Answers {
 impl Answers {
     fn new() -> Self {
         let dynamodb = |body: Value| ok("application/x-amz-json-1.0", &body);
-        let page = |shard: usize| {
-            let items: Vec<Value> = (0..ITEMS).map(|place| item(shard * ITEMS + place)).collect();
-            dynamodb(json!({"Items": items, "Count": ITEMS, "ScannedCount": ITEMS}))
+        let page = |items: &[Value], limit: usize| {
+            let mut page = json!({"Items": items[..limit], "Count": limit, "ScannedCount": limit});
+            if limit < items.len() {
+                let last = &items[limit - 1];
+                let key = ["PK", "SK", "GSI1_PK", "GSI1_SK"].map(|name| (name.to_owned(), last[name].clone()));
+                page["LastEvaluatedKey"] = Value::Object(key.into_iter().collect());
+            }
+            dynamodb(page)
+        };
+        let partition = |shard: usize| {
+            let items: Vec<Value> = (0..PRODUCTS).filter(|number| shard_of(&id(*number)) == shard).map(item).collect();
+            (1..=items.len()).map(|limit| page(&items, limit)).collect()
         };
         Self {
             product: dynamodb(json!({"Item": item(0)})),
             nothing: dynamodb(json!({})),
-            pages: (0..SHARDS).map(page).collect(),
+            pages: (0..SHARDS).map(partition).collect(),
             // The digest of the message is left out: the SDK for Rust does not compare it.
             sent: dynamodb(json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"})),
             put: answer(
@@ -218,10 +231,20 @@ impl Answers {
         match target.rsplit('.').next().unwrap_or_default() {
             "GetItem" if has_products => &self.product,
             "GetItem" | "PutItem" | "TransactWriteItems" => &self.nothing,
-            "Query" => shard(&request.body).and_then(|shard| self.pages.get(shard)).unwrap_or(&self.unknown),
+            "Query" => self.page(&request.body).unwrap_or(&self.unknown),
             "SendMessage" => &self.sent,
             _ => &self.unknown,
         }
+    }
+
+    /// The first products of the partition that a query reads, as many as it asks for. What would follow a row is not
+    /// known here, so a second query of the partition ends the measurement.
+    fn page(&self, query: &[u8]) -> Option<&[u8]> {
+        let text = std::str::from_utf8(query).ok()?;
+        let pages = self.pages.get(number_after(text, "ACTIVE#")?)?;
+        let limit = number_after(text, "\"Limit\":")?.min(pages.len());
+        let from_start = !text.contains(ID_START);
+        from_start.then(|| pages.get(limit.checked_sub(1)?).map(Vec::as_slice)).flatten()
     }
 }
 
@@ -230,21 +253,31 @@ fn ok(content_type: &str, body: &Value) -> Vec<u8> {
     answer("200 OK", &[("content-type", content_type), ("x-amzn-requestid", id)], body.to_string().as_bytes())
 }
 
-/// Which partition a query reads: `ACTIVE#2` in its body.
-fn shard(body: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(body).ok()?;
-    let (_, rest) = text.split_once("ACTIVE#")?;
+/// The number that follows `mark`.
+fn number_after(text: &str, mark: &str) -> Option<usize> {
+    let (_, rest) = text.split_once(mark)?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The partition of a product (`contracts/README.md`, "The table").
+fn shard_of(id: &str) -> usize {
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::digest(id.as_bytes())[..8]);
+    usize::try_from(u64::from_be_bytes(first) % SHARDS as u64).unwrap_or_default()
+}
+
+fn id(number: usize) -> String {
+    format!("{ID_START}{number:012}")
 }
 
 /// A product as `product-creator` stores it, keys of the indexes included (`contracts/README.md`, "The table").
 fn item(number: usize) -> Value {
-    let id = format!("00000000-0000-4000-8000-{number:012}");
+    let id = id(number);
     let price = 1_999 + number;
     json!({
         "PK": {"S": format!("PRODUCT#{id}")},
         "SK": {"S": "META"},
-        "GSI1_PK": {"S": format!("ACTIVE#{}", number / ITEMS)},
+        "GSI1_PK": {"S": format!("ACTIVE#{}", shard_of(&id))},
         "GSI1_SK": {"S": format!("EUR#{price:016}#{id}")},
         "GSI2_PK": {"S": format!("NAME#desk lamp {number}")},
         "productId": {"S": id},
@@ -291,8 +324,17 @@ mod tests {
         };
         assert!(text("DynamoDB_20120810.GetItem", "{}", true).contains(PRODUCT_ID));
         assert!(text("DynamoDB_20120810.GetItem", "{}", false).ends_with("\r\n\r\n{}"));
-        let page = text("DynamoDB_20120810.Query", r#"{":partition":{"S":"ACTIVE#3"}}"#, true);
-        assert!(page.contains("Desk lamp 60") && page.contains("\"Count\":20"), "{page}");
+        let query = |shard: usize, limit: usize, first: &str| {
+            let values = format!(r#"{{":partition":{{"S":"ACTIVE#{shard}"}},":first":{{"S":"{first}"}}}}"#);
+            text("DynamoDB_20120810.Query", &format!(r#"{{"Values":{values},"Limit":{limit}}}"#), true)
+        };
+        for shard in 0..SHARDS {
+            let page = query(shard, 11, "A");
+            assert!(page.contains("\"Count\":11") && page.contains("LastEvaluatedKey"), "{page}");
+            assert!(page.contains(&format!(r#""GSI1_PK":{{"S":"ACTIVE#{shard}"}}"#)), "{page}");
+            assert!(!query(shard, PRODUCTS, "A").contains("LastEvaluatedKey"));
+            assert!(query(shard, 11, &format!("EUR#{}", id(3))).starts_with("HTTP/1.1 400"));
+        }
         assert!(text("AmazonSQS.SendMessage", "{}", true).contains("MessageId"));
         assert!(text("DynamoDB_20120810.Scan", "{}", true).starts_with("HTTP/1.1 400"));
         assert!(text("DynamoDB_20120810.Query", "{}", true).starts_with("HTTP/1.1 400"));
