@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use tokio::sync::Mutex;
 
 use super::tally::{Counter, Failed, Tally};
 use super::{Context, crate_folder, expectations, layout};
@@ -22,6 +23,8 @@ const LINES: &str = "80";
 /// The folder for the copies, deleted at the end.
 pub struct Alone {
     folder: PathBuf,
+    /// Two checks may want the copy of one repository.
+    copying: Mutex<()>,
 }
 
 impl Alone {
@@ -30,7 +33,7 @@ impl Alone {
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         // Cargo and llvm-cov compare paths, and a temporary folder may be reached through a link.
         let folder = folder.canonicalize().with_context(|| format!("{} cannot be resolved", folder.display()))?;
-        Ok(Self { folder })
+        Ok(Self { folder, copying: Mutex::default() })
     }
 
     /// Builds and tests a repository's crate; a function must cover its lines by its own tests.
@@ -171,6 +174,7 @@ impl Alone {
     async fn copy(&self, context: &Context<'_>, repository: &str) -> Result<PathBuf> {
         let from = context.workspace.repository(repository);
         let to = self.folder.join(repository);
+        let _one_at_a_time = self.copying.lock().await;
         if !to.exists() {
             let log = context.log(&format!("copy {repository}"));
             copy_files(&from, &layout::listed_files(&from, &log).await?, &to)?;

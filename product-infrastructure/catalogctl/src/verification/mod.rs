@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use futures_util::{StreamExt, stream};
 
 use crate::cargo;
 use crate::cli;
@@ -81,6 +82,13 @@ impl Check {
     }
 }
 
+impl Check {
+    /// Whether it can run beside another of its kind: one core is all that it makes use of.
+    fn shares_the_machine(self) -> bool {
+        matches!(self, Self::Terraform(_) | Self::Checkov(_))
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -130,6 +138,9 @@ fn crate_folder(folder: &std::path::Path, repository: &str) -> PathBuf {
     if repository == INFRASTRUCTURE { folder.join("catalogctl") } else { folder.to_owned() }
 }
 
+/// How many of the checks that can share the machine run at once: the cores that a small machine has.
+const AT_ONCE: usize = 2;
+
 /// How a check ended.
 struct Outcome {
     check: Check,
@@ -157,27 +168,33 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     tools::ensure(workspace, &stack, needs, progress).await?;
     let context = Context { workspace, stack, progress, alone: Alone::new()?, long: arguments.long };
 
-    let mut outcomes = Vec::new();
-    for check in checks {
-        let started = Instant::now();
-        let step = progress.step(check.to_string());
-        let (tally, failure) = match perform(&context, check).await {
-            Ok(tally) => (tally.at_least_passed(), None),
-            Err(failed) => (failed.tally.at_least_failed(), Some(format!("{:#}", failed.error))),
-        };
-        match &failure {
-            None => step.done(tally.to_string()),
-            Some(failure) => {
-                drop(step);
-                progress.say(failure);
-            }
-        }
-        outcomes.push(Outcome { check, tally, took: started.elapsed(), failure });
+    let (mut outcomes, started) = (Vec::new(), Instant::now());
+    for group in checks.chunk_by(|one, next| one.shares_the_machine() && next.shares_the_machine()) {
+        let group: Vec<Outcome> =
+            stream::iter(group).map(|check| perform_visibly(&context, *check)).buffered(AT_ONCE).collect().await;
+        outcomes.extend(group);
         if is_interrupted() {
             bail!("interrupted");
         }
     }
-    Ok(conclude(&outcomes, progress))
+    Ok(conclude(&outcomes, started.elapsed(), progress))
+}
+
+async fn perform_visibly(context: &Context<'_>, check: Check) -> Outcome {
+    let started = Instant::now();
+    let step = context.progress.step(check.to_string());
+    let (tally, failure) = match perform(context, check).await {
+        Ok(tally) => (tally.at_least_passed(), None),
+        Err(failed) => (failed.tally.at_least_failed(), Some(format!("{:#}", failed.error))),
+    };
+    match &failure {
+        None => step.done(tally.to_string()),
+        Some(failure) => {
+            drop(step);
+            context.progress.say(failure);
+        }
+    }
+    Outcome { check, tally, took: started.elapsed(), failure }
 }
 
 /// The checks whose names contain one of the texts; all without any.
@@ -247,9 +264,8 @@ async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
 }
 
 /// The table, and in the last line the sum, alone and in a fixed form for programs that read it.
-fn conclude(outcomes: &[Outcome], progress: &Progress) -> ExitCode {
+fn conclude(outcomes: &[Outcome], took: Duration, progress: &Progress) -> ExitCode {
     let total = outcomes.iter().fold(Tally::default(), |sum, outcome| sum + outcome.tally);
-    let took: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
     let mut table = String::from("\n");
     for outcome in outcomes {
         let mark = if outcome.failure.is_none() { "ok    " } else { "FAILED" };
@@ -295,7 +311,7 @@ mod tests {
             |failure: Option<String>, tally| Outcome { check: Check::Layout, tally, took: Duration::ZERO, failure };
         let passed = outcome(None, Tally { passed: 3, failed: 0 });
         let failed = outcome(Some("broken".to_owned()), Tally { passed: 1, failed: 1 });
-        assert_eq!(conclude(&[passed], &Progress::new()), ExitCode::SUCCESS);
-        assert_eq!(conclude(&[failed], &Progress::new()), ExitCode::FAILURE);
+        assert_eq!(conclude(&[passed], Duration::ZERO, &Progress::new()), ExitCode::SUCCESS);
+        assert_eq!(conclude(&[failed], Duration::ZERO, &Progress::new()), ExitCode::FAILURE);
     }
 }
