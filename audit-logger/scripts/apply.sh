@@ -22,6 +22,13 @@ back() {
   scripts/deploy-api.sh restore
 }
 
+finish() {
+  local status=$?
+  trap - EXIT
+  if ((status != 0)); then back "$before"; fi
+  exit "$status"
+}
+
 terraform_init
 before=$(live_version)
 terraform -chdir=terraform apply -input=false "../$PLAN"
@@ -36,7 +43,7 @@ scripts/smoke.sh "$new"
 
 # The new version answers. From here on it is called, and whatever fails, a step in between too, leads back.
 rm -f "$WORK/made-deployment"
-trap 'status=$?; trap - EXIT; if ((status != 0)); then back "$before"; fi; exit "$status"' EXIT
+trap finish EXIT
 if [[ -n $before && $before != "$new" ]]; then point_live_at "$new"; fi
 scripts/deploy-api.sh create
 scripts/smoke.sh live

@@ -7,6 +7,13 @@ cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 : "${ENVIRONMENT:?dev, sit or prod}"
 
+finish() {
+  local status=$?
+  trap - EXIT
+  if ((status != 0)); then scripts/deploy-api.sh restore; fi
+  exit "$status"
+}
+
 folder=$(root_folder "$1")
 if [[ $1 == api-keys ]]; then
   terraform_plan "$1" "$PLAN"
@@ -27,6 +34,6 @@ if [[ $1 == api-keys ]]; then
 fi
 
 rm -f "$WORK/made-deployment"
-trap 'status=$?; trap - EXIT; if ((status != 0)); then scripts/deploy-api.sh restore; fi; exit "$status"' EXIT
+trap finish EXIT
 scripts/deploy-api.sh create
 scripts/smoke.sh

@@ -76,11 +76,11 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     let endpoint = tool.running()?.facts.endpoint_url;
     let granted = permissions::check(&tool.stack, &endpoint).await?;
     context.progress.say(format!("    {granted} permissions of the functions: none missing, none too many"));
+    // After all that were told a key: it is replaced.
+    tests(context, tool, counter, &["keys"]).await?;
     // Last, because they release other packages than this tree's.
     tests(context, tool, counter, &["deployment"]).await?;
     secrets::check(context, &tool.stack).await?;
-    // After all that call the API with the key that they were told: it is replaced.
-    tests(context, tool, counter, &["keys"]).await?;
     tool.run("destroy", &["destroy"]).await?;
     destroy_deploy_roles(context, tool).await?;
     leftovers::check(context, &endpoint).await

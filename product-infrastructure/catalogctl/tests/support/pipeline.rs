@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use catalogctl::packages::architecture;
-use catalogctl::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
+use catalogctl::stack::{ACCESS_KEY_ID, DEFAULT_STACK, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 use catalogctl::status::{Running, Status};
 use catalogctl::terraform::local_override::{self, BACKEND};
 use catalogctl::terraform::root::Root;
@@ -110,6 +110,13 @@ impl Checkout {
             for environment in ["dev", "sit"] {
                 append(&folder.join(format!("environments/{environment}.s3.tfbackend")), &settings);
             }
+        }
+        // A rotation on a local stack is written down there, and not in a committed file.
+        let stack = std::env::var("CATALOGUE_STACK").unwrap_or_else(|_| DEFAULT_STACK.to_owned());
+        let generations = Stack::new(&workspace(), &stack).key_generations();
+        if self.repository == INFRASTRUCTURE && generations.exists() {
+            let variables = fs::read_to_string(generations).unwrap();
+            append(&self.path("terraform/api-keys/environments/dev.tfvars"), &variables);
         }
         if self.repository != INFRASTRUCTURE {
             append(
