@@ -2,12 +2,12 @@
 //! of its own.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -16,7 +16,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::http::{Connection, Request, answer};
+use super::http::{Connection, Request, answer, forward};
 use super::server::Server;
 
 /// Over how many partitions `list-products` is told that the products are spread, as in the environments.
@@ -117,17 +117,53 @@ pub struct Backend {
 struct Shared {
     answers: Answers,
     behaviour: Behaviour,
+    /// Who answers for DynamoDB, if not [`Answers`].
+    engine: Option<SocketAddr>,
+    in_engine: Mutex<InEngine>,
     count: AtomicUsize,
     under_way: AtomicUsize,
     at_once: AtomicUsize,
 }
 
+/// How long at least one call to the engine was under way.
+#[derive(Debug, Default)]
+struct InEngine {
+    under_way: usize,
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl InEngine {
+    fn enter(&mut self) {
+        self.under_way += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn leave(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0 {
+            self.total += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        }
+    }
+}
+
 impl Backend {
     /// Over TLS if given one.
     pub fn start(tls: Option<&Tls>, behaviour: Behaviour) -> Result<Self> {
+        Self::serve(tls, behaviour, None)
+    }
+
+    /// Over plain HTTP, with an engine that answers for DynamoDB and whose time is taken.
+    pub fn before(engine: SocketAddr) -> Result<Self> {
+        Self::serve(None, Behaviour::default(), Some(engine))
+    }
+
+    fn serve(tls: Option<&Tls>, behaviour: Behaviour, engine: Option<SocketAddr>) -> Result<Self> {
         let shared = Arc::new(Shared {
             answers: Answers::new(),
             behaviour,
+            engine,
+            in_engine: Mutex::default(),
             count: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             at_once: AtomicUsize::new(0),
@@ -153,10 +189,20 @@ impl Backend {
         let take = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
         Calls { count: take(&self.shared.count), at_once: take(&self.shared.at_once) }
     }
+
+    /// For how long the engine was at work since the last time that this was asked.
+    pub fn take_engine_time(&self) -> Duration {
+        std::mem::take(&mut self.shared.in_engine().total)
+    }
 }
 
 impl Shared {
+    fn in_engine(&self) -> std::sync::MutexGuard<'_, InEngine> {
+        self.in_engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn serve<S: io::Read + io::Write>(&self, mut connection: Connection<S>) -> io::Result<()> {
+        let mut engine = None;
         while let Some(request) = connection.read()? {
             let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
             self.at_once.fetch_max(now, Ordering::Relaxed);
@@ -164,10 +210,37 @@ impl Shared {
             if !self.behaviour.delay.is_zero() {
                 thread::sleep(self.behaviour.delay);
             }
+            let answered = match (self.engine, request.target.as_deref()) {
+                (Some(address), Some(target)) if target.starts_with("DynamoDB") => {
+                    Some(self.ask(address, &mut engine, &request)?)
+                }
+                _ => None,
+            };
             self.under_way.fetch_sub(1, Ordering::Relaxed);
-            connection.write(self.answers.to(&request, self.behaviour.has_products))?;
+            match answered {
+                Some(answer) => connection.write(&answer)?,
+                None => connection.write(self.answers.to(&request, self.behaviour.has_products))?,
+            }
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// The engine's answer, over a connection that is as old as the program's.
+    fn ask(&self, address: SocketAddr, engine: &mut Option<TcpStream>, request: &Request) -> io::Result<Vec<u8>> {
+        let stream = match engine {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                engine.insert(stream)
+            }
+        };
+        self.in_engine().enter();
+        let answer = forward(stream, request);
+        self.in_engine().leave();
+        answer
     }
 }
 

@@ -41,7 +41,12 @@ impl Messages {
 
     /// A batch of messages, each of another product.
     pub fn batch(&self, size: usize) -> Result<Arc<str>> {
-        let records = (0..size).map(|number| self.record(number)).collect::<Result<Vec<_>>>()?;
+        self.batch_from(0, size)
+    }
+
+    /// The same, from a later number on: no message of an earlier batch is among them.
+    pub fn batch_from(&self, first: usize, size: usize) -> Result<Arc<str>> {
+        let records = (first..first + size).map(|number| self.record(number)).collect::<Result<Vec<_>>>()?;
         Ok(json!({ "Records": records }).to_string().into())
     }
 

@@ -173,6 +173,47 @@ pub fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Hands a call to DynamoDB on to an engine that checks no signature; gives its answer, byte for byte.
+pub fn forward<S: Read + Write>(stream: &mut S, request: &Request) -> io::Result<Vec<u8>> {
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: {}\r\ncontent-type: application/x-amz-json-1.0\r\n\
+         authorization: AWS4-HMAC-SHA256 Credential=bench, SignedHeaders=host, Signature=0\r\n\
+         x-amz-date: 20260131T120000Z\r\ncontent-length: {}\r\n\r\n",
+        request.target.as_deref().unwrap_or_default(),
+        request.body.len()
+    );
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&request.body);
+    stream.write_all(&bytes)?;
+    bytes.clear();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        if let Some(length) = answer_length(&bytes)?
+            && bytes.len() >= length
+        {
+            return Ok(bytes);
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            read => bytes.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+/// How long an answer is, head and body, once its head is there.
+fn answer_length(bytes: &[u8]) -> io::Result<Option<usize>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let status = response.parse(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let httparse::Status::Complete(head) = status else { return Ok(None) };
+    let length = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
+    match length {
+        Some(body) => Ok(Some(head + body)),
+        None => Err(io::Error::new(ErrorKind::InvalidData, "an answer without a length")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

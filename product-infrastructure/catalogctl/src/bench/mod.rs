@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::process;
 use crate::progress::{Meter, Progress};
@@ -19,7 +19,10 @@ use crate::workspace::{INFRASTRUCTURE, Workspace, function};
 pub mod backend;
 pub mod budgets;
 pub mod cpu_share;
+pub mod engine;
 pub mod events;
+pub mod growth;
+pub mod growth_plot;
 pub mod http;
 pub mod measure;
 pub mod metric;
@@ -36,7 +39,10 @@ const ROUNDS: usize = 11;
 
 /// Measure the functions as they are shipped: cold, warm, and beside a program that does nothing.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// One JSON object instead of Markdown.
     #[arg(long)]
     pub json: bool,
@@ -60,6 +66,12 @@ pub struct Arguments {
     pub budgets: bool,
 }
 
+/// What else can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Growth(growth::Arguments),
+}
+
 fn rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=1_000) => Ok(rounds),
@@ -73,6 +85,10 @@ fn chosen(name: &str) -> Result<&'static str, String> {
 
 /// Builds, measures and reports.
 pub async fn run(workspace: &Workspace, stack: &Stack, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+    match &arguments.command {
+        Some(Command::Growth(arguments)) => return growth::run(workspace, stack, arguments, progress).await,
+        None => {}
+    }
     let budgets = if arguments.budgets {
         budgets::read(&workspace.repository(INFRASTRUCTURE).join("bench/budgets.toml"))?
     } else {

@@ -57,6 +57,13 @@ impl Machine {
             pinned: cores.is_some(),
         }
     }
+
+    /// In sentences.
+    pub fn text(&self) -> String {
+        let Self { architecture, processor, kernel, load, pinned } = self;
+        let place = if *pinned { "The program on one core, all else on another" } else { "On the only core" };
+        format!("{processor}, {architecture}, Linux {kernel}, load {load}. {place}.")
+    }
 }
 
 /// A program that waits longer than this for its core shares it with others.
@@ -116,13 +123,8 @@ impl Report {
 
     /// `budgets` are those that the findings are of.
     pub fn markdown(&self, budgets: &[Budget]) -> String {
-        let Machine { architecture, processor, kernel, load, pinned } = &self.machine;
-        let place = if *pinned { "The program on one core, all else on another" } else { "On the only core" };
-        let mut text = format!(
-            "{processor}, {architecture}, Linux {kernel}, load {load}. {place}. {} rounds; medians, \
-             lowest and highest in brackets.\n",
-            self.rounds
-        );
+        let mut text =
+            format!("{} {} rounds; medians, lowest and highest in brackets.\n", self.machine.text(), self.rounds);
         if let Some(waited) = self.waited().filter(|waited| *waited > BUSY_PERCENT) {
             text.push_str(&format!(
                 "\nThe machine was busy: of the time in which a program could have run, it waited {waited:.0} % for its core. \
