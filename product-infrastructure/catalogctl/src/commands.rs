@@ -254,6 +254,10 @@ async fn test(workspace: &Workspace, stack: Stack, arguments: &Test) -> Result<E
 }
 
 async fn bench(workspace: &Workspace, stack: Stack, arguments: &bench::Arguments) -> Result<ExitCode> {
+    // Of all that is measured, load alone is put on a running stack, and builds nothing.
+    if let Some(bench::Command::Load(arguments)) = &arguments.command {
+        return interruptible(bench::load::run(&stack, arguments, &Progress::new())).await;
+    }
     // Packages as they are shipped would take the place of those that the developer's stack runs.
     let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "bench") } else { stack };
     let _lock = stack.lock()?;

@@ -24,6 +24,7 @@ pub mod events;
 pub mod growth;
 pub mod growth_plot;
 pub mod http;
+pub mod load;
 pub mod measure;
 pub mod metric;
 pub mod plot;
@@ -70,6 +71,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Growth(growth::Arguments),
+    Load(load::Arguments),
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
@@ -87,6 +89,7 @@ fn chosen(name: &str) -> Result<&'static str, String> {
 pub async fn run(workspace: &Workspace, stack: &Stack, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
     match &arguments.command {
         Some(Command::Growth(arguments)) => return growth::run(workspace, stack, arguments, progress).await,
+        Some(Command::Load(arguments)) => return load::run(stack, arguments, progress).await,
         None => {}
     }
     let budgets = if arguments.budgets {
