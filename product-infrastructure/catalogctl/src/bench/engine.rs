@@ -183,7 +183,11 @@ fn journal_entry(number: usize) -> Item {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backend::Backend;
+    use super::super::http::{Request, forward};
     use super::*;
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn shards_are_those_of_the_contract() {
@@ -215,5 +219,31 @@ mod tests {
                 .count()
         };
         assert_eq!((count("META"), count("EVENT#")), (5, 2));
+    }
+
+    #[test]
+    fn an_engine_answers_through_the_backend_and_its_time_is_taken() {
+        let mut engine = Engine::start().unwrap();
+        engine.fill(3, false, |_| {}).unwrap();
+        let backend = Backend::before(engine.address()).unwrap();
+        let address = backend.url().replace("http://", "");
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut ask = |target: &str, body: Value| {
+            let request = Request {
+                method: "POST".to_owned(),
+                path: "/".to_owned(),
+                target: Some(target.to_owned()),
+                body: body.to_string().into_bytes(),
+                read_at: Instant::now(),
+            };
+            String::from_utf8(forward(&mut stream, &request).unwrap()).unwrap()
+        };
+        let key = json!({"PK": {"S": format!("PRODUCT#{}", product_id(2))}, "SK": {"S": "META"}});
+        let answer = ask("DynamoDB_20120810.GetItem", json!({"TableName": TABLE, "Key": key}));
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Desk lamp 2"), "{answer}");
+        assert!(backend.take_engine_time() > Duration::ZERO);
+        // SQS has no engine: its answer is the canned one.
+        assert!(ask("AmazonSQS.SendMessage", json!({})).contains("MessageId"));
+        assert_eq!((backend.take_engine_time(), backend.take_calls().count), (Duration::ZERO, 2));
     }
 }
