@@ -49,14 +49,14 @@ pub fn cli(workspace: &Workspace, endpoint: &str, log: &Path) -> External {
     External::new(Environment::aws_cli(workspace).program("aws"), log)
         .append()
         .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
-        .env("AWS_ENDPOINT_URL", endpoint)
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("NO_PROXY", "*")
-        .args(["--output", "json"])
+        // Not AWS_ENDPOINT_URL, which version 1 of the CLI does not honour for SQS.
+        .args(["--output", "json", "--endpoint-url", endpoint])
 }
 
 /// Deletes every version of every object, those under a governance lock too; a bucket that is not there is empty.
