@@ -22,8 +22,11 @@ const BATCH: usize = 25;
 /// The function's time-out.
 const TIME: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_audit-logger");
+const VARIABLES: [(&str, &str); 1] = [("AUDIT_BUCKET", BUCKET)];
+
 async fn start(endpoint: SocketAddr) -> Lambda {
-    Lambda::start(env!("CARGO_BIN_EXE_audit-logger"), endpoint, &[("AUDIT_BUCKET", BUCKET)]).await
+    Lambda::start(PROGRAM, endpoint, &VARIABLES).await
 }
 
 /// So many journal entries, by the event's id: the golden ones over and over, each time with an id of its own.
@@ -75,7 +78,9 @@ fn check(bucket: &Bucket, journal: &BTreeMap<String, Value>) {
 async fn the_first_write_goes_over_the_connection_that_was_opened_at_the_start() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(messages(&journal(1))).receive(1);
-    start(endpoint).await.invoke_within(&event(&batch), TIME).await.unwrap();
+    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    function.invoke_within(&event(&batch), TIME).await.unwrap();
+    function.stop().await;
 
     assert_eq!(*seen.lock().unwrap(), ["connection", "GET", "PUT"]);
 }

@@ -180,10 +180,14 @@ fn trust_store(bundle: Option<OsString>) -> Result<TrustStore, InvalidCaBundle> 
     let Some(path) = bundle.filter(|path| !path.is_empty()).map(PathBuf::from) else {
         return Ok(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS));
     };
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) => return Err(InvalidCaBundle::Unreadable(path, error)),
-    };
+    match std::fs::read(&path) {
+        Ok(pem) => trust_alone(pem, path),
+        Err(error) => Err(InvalidCaBundle::Unreadable(path, error)),
+    }
+}
+
+/// What the file at `path` holds.
+fn trust_alone(pem: Vec<u8>, path: PathBuf) -> Result<TrustStore, InvalidCaBundle> {
     match count_certificates(&pem) {
         Ok(0) => Err(InvalidCaBundle::Empty(path)),
         Ok(_) => Ok(TrustStore::empty().with_pem_certificate(pem)),
@@ -203,12 +207,6 @@ fn count_certificates(pem: &[u8]) -> Result<usize, Box<dyn std::error::Error + S
 mod tests {
     use super::*;
 
-    fn bundle(text: &str) -> OsString {
-        let path = std::env::temp_dir().join(format!("ca-bundle-{}-{}.pem", std::process::id(), text.len()));
-        std::fs::write(&path, text).unwrap();
-        path.into_os_string()
-    }
-
     #[test]
     fn the_five_roots_of_amazon_can_be_used() {
         assert_eq!(count_certificates(AMAZON_ROOTS).unwrap(), 5);
@@ -219,7 +217,7 @@ mod tests {
         let one =
             std::str::from_utf8(AMAZON_ROOTS).unwrap().split_inclusive("-----END CERTIFICATE-----").next().unwrap();
         assert_eq!(count_certificates(one.as_bytes()).unwrap(), 1);
-        assert!(trust_store(Some(bundle(one))).is_ok());
+        assert!(trust_alone(one.into(), PathBuf::from("ca.pem")).is_ok());
         for none in [None, Some(OsString::new())] {
             assert!(trust_store(none).is_ok());
         }
@@ -229,16 +227,17 @@ mod tests {
     fn a_bundle_that_holds_nothing_to_trust_is_an_error_that_says_so() {
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let cases = [
-            (OsString::from("/nowhere/ca.pem"), "cannot be read"),
-            (bundle(""), "holds no certificate in PEM form"),
-            (bundle("no PEM file"), "holds no certificate in PEM form"),
-            (bundle(damaged), "holds what is no certificate"),
-            (bundle("-----BEGIN CERTIFICATE-----\nAAAA\n"), "holds what is no certificate"),
+            ("", "holds no certificate in PEM form"),
+            ("no PEM file", "holds no certificate in PEM form"),
+            (damaged, "holds what is no certificate"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "holds what is no certificate"),
         ];
-        for (path, problem) in cases {
-            let error = trust_store(Some(path.clone())).unwrap_err().to_string();
+        let tried = cases.map(|(text, problem)| (trust_alone(text.into(), PathBuf::from("/nowhere/ca.pem")), problem));
+        let unreadable = (trust_store(Some(OsString::from("/nowhere/ca.pem"))), "cannot be read");
+        for (result, problem) in tried.into_iter().chain([unreadable]) {
+            let error = result.unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("AWS_CA_BUNDLE"), "{error}");
-            assert!(error.contains(path.to_str().unwrap()), "{error}");
+            assert!(error.contains("/nowhere/ca.pem"), "{error}");
         }
     }
 }

@@ -14,9 +14,11 @@ const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
 const METHOD: &str = "DELETE";
 const RESOURCE: &str = "/products/{productId}";
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_delete-product");
+const VARIABLES: [(&str, &str); 2] = [("TABLE_NAME", "products"), ("CHANGE_QUEUE_URL", "http://127.0.0.1/queue")];
+
 async fn start(endpoint: SocketAddr) -> Lambda {
-    let variables = [("TABLE_NAME", "products"), ("CHANGE_QUEUE_URL", "http://127.0.0.1/queue")];
-    Lambda::start(env!("CARGO_BIN_EXE_delete-product"), endpoint, &variables).await
+    Lambda::start(PROGRAM, endpoint, &VARIABLES).await
 }
 
 /// A request that needs AWS to be answered.
@@ -56,7 +58,9 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
 #[tokio::test]
 async fn the_first_request_goes_over_a_connection_that_was_opened_at_the_start() {
     let (endpoint, seen) = witness().await;
-    start(endpoint).await.invoke(call().event()).await.unwrap();
+    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    function.invoke(call().event()).await.unwrap();
+    function.stop().await;
 
     let mut seen = seen.lock().unwrap().clone();
     seen.sort();
@@ -91,6 +95,6 @@ async fn what_cannot_be_read_is_answered_and_the_next_request_is_served() {
 
 #[tokio::test]
 async fn a_variable_that_is_missing_ends_the_start_and_is_named() {
-    let function = Lambda::start(env!("CARGO_BIN_EXE_delete-product"), nobody(), &[]).await;
+    let function = Lambda::start(PROGRAM, nobody(), &[]).await;
     assert!(function.log(1).await[0].contains("environment variable"));
 }

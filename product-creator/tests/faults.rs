@@ -23,9 +23,11 @@ const BATCH: usize = 25;
 /// The function's time-out.
 const TIME: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_product-creator");
+const VARIABLES: [(&str, &str); 2] = [("TABLE_NAME", "products"), ("LIST_SHARDS", "4")];
+
 async fn start(endpoint: SocketAddr) -> Lambda {
-    let variables = [("TABLE_NAME", "products"), ("LIST_SHARDS", "4")];
-    Lambda::start(env!("CARGO_BIN_EXE_product-creator"), endpoint, &variables).await
+    Lambda::start(PROGRAM, endpoint, &VARIABLES).await
 }
 
 /// Products with a life each: created, changed so often, and every fourth deleted.
@@ -66,7 +68,9 @@ async fn deliver_all(function: &Lambda, queue: &mut Queue) {
 async fn the_first_call_goes_over_the_connection_that_was_opened_at_the_start() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(vec![body(&create(ProductId::random(), 1))]).receive(1);
-    start(endpoint).await.invoke_within(&event(&batch), TIME).await.unwrap();
+    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    function.invoke_within(&event(&batch), TIME).await.unwrap();
+    function.stop().await;
 
     let seen = seen.lock().unwrap();
     assert_eq!(seen[..3], ["connection", "GET", "POST"]);

@@ -20,6 +20,9 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
+/// Where a program that was built to record which lines run writes that down when it ends.
+const RECORD: &str = "LLVM_PROFILE_FILE";
+
 /// A running function. It ends when this is dropped.
 pub struct Lambda {
     program: Child,
@@ -45,6 +48,13 @@ struct RuntimeApi {
 impl Lambda {
     /// Starts `program` with the variables that Lambda sets, and its own. It calls AWS at `endpoint`.
     pub async fn start(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
+        // Built to record which lines run, it would be killed in the middle of writing that down, and a damaged record
+        // ends the whole measurement.
+        Self::start_recorded(program, endpoint, &[variables, &[(RECORD, "/dev/null")]].concat()).await
+    }
+
+    /// The same; if it was built to record which lines run, it does. To be ended by `stop`.
+    pub async fn start_recorded(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
         let (events, waiting) = mpsc::unbounded_channel();
         let api = RuntimeApi { events: Arc::new(tokio::sync::Mutex::new(waiting)), running: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -58,9 +68,7 @@ impl Lambda {
         let mut command = Command::new(program);
         command
             .env_clear()
-            // Built to record which lines run, it would be killed in the middle of writing that down, and a damaged record
-            // ends the whole measurement.
-            .env("LLVM_PROFILE_FILE", "/dev/null")
+            .envs(std::env::var_os(RECORD).map(|file| (RECORD, file)))
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", "function-under-test"),
@@ -101,6 +109,13 @@ impl Lambda {
         let mut log = self.log.clone();
         let enough = log.wait_for(|log| log.len() >= lines);
         tokio::time::timeout(Duration::from_secs(10), enough).await.expect("enough lines").unwrap().clone()
+    }
+
+    /// Lets the program end by itself: its Runtime API says that there will be no event any more.
+    pub async fn stop(self) {
+        let Self { mut program, events, .. } = self;
+        drop(events);
+        tokio::time::timeout(Duration::from_secs(10), program.wait()).await.expect("an end").unwrap();
     }
 
     /// Ends the program at once, wherever it is (SIGKILL).

@@ -200,10 +200,7 @@ struct Tool<'a> {
 impl<'a> Tool<'a> {
     /// Instrumented if this tool's own tests have run before, so that what is executed here counts as covered.
     fn new(context: &'a Context<'a>) -> Result<Self> {
-        let program = match context.alone.instrumented() {
-            Some(program) => program,
-            None => std::env::current_exe().context("this program cannot find itself")?,
-        };
+        let program = context.alone.instrumented().unwrap_or_else(|| context.program.clone());
         let stack = Stack::new(context.workspace, &format!("{}-system", context.stack.name()));
         Ok(Self { context, program, stack })
     }
