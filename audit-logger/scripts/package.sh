@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 
+# Panics say in which file; the folder of the crates is the builder's own business, and would be another on each machine.
+export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
 PATH="$PWD/target/tools/bin:$PATH" cargo lambda build --release --locked --arm64 --output-format binary --lambda-dir target/lambda
 mkdir -p "$(dirname "$PACKAGE")"
 # Not cargo-lambda's own zip: it holds the time of the build, and so another digest every time.

@@ -8,9 +8,10 @@ use std::panic;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry, filter, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 /// Starts logging at `level` (`error`, `warn`, `info`, `debug`, `trace`; anything else is `info`).
 ///
@@ -34,17 +35,15 @@ where
     Writer: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let own: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
-    let own_crate = env!("CARGO_CRATE_NAME");
-    let others = own.min(LevelFilter::INFO);
+    // `Targets` and not a closure: what it lets through is known before the first line, and the many places at which the
+    // libraries could log something finer are switched off once, not asked each time.
+    let levels = Targets::new().with_default(own.min(LevelFilter::INFO)).with_target(env!("CARGO_CRATE_NAME"), own);
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
         .with_writer(writer)
-        .with_filter(filter::filter_fn(move |line| {
-            let most = if line.target().starts_with(own_crate) { own } else { others };
-            *line.level() <= most
-        }));
+        .with_filter(levels);
     Registry::default().with(lines)
 }
