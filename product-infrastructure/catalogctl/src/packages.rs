@@ -66,13 +66,15 @@ pub async fn build_crate(
 ) -> Result<Package> {
     let watching = meter.clone();
     // `rustc` instead of `build` hands the last argument to the binary alone: its dependencies are those of every other
-    // build. Line tables are two thirds of a debug binary, and a Lambda package has no use for them.
+    // build. Line tables are two thirds of a debug binary, and a Lambda package has no use for them. The release profile
+    // says itself what it strips.
+    let stripped: &[&str] = if profile == Profile::Dev { &["--", "-C", "strip=debuginfo"] } else { &[] };
     let finished = cargo::command(stack.log(&format!("build-{function}")))
         .directory(folder)
         .args(["rustc", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--bin", function])
         .args((profile == Profile::Release).then_some("--release"))
-        .args(["--", "-C", "strip=debuginfo"])
+        .args(stripped)
         .watch(move |line| {
             if let Some(crate_name) = line.trim_start().strip_prefix("Compiling ") {
                 watching.now(format!("{function}: {crate_name}"));
