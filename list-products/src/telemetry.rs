@@ -47,3 +47,52 @@ where
         .with_filter(levels);
     Registry::default().with(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(level, move || writer.clone()), || {
+            tracing::trace!("own trace");
+            tracing::info!("own info");
+            tracing::debug!(target: "aws_smithy_runtime", "a whole request");
+            tracing::info!(target: "aws_smithy_runtime", "of the SDK");
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn what_the_sdk_says_of_a_request_is_never_logged_and_the_own_lines_follow_the_level() {
+        for (level, own_trace, own_info, of_the_sdk) in [
+            ("trace", true, true, true),
+            ("info", false, true, true),
+            ("no level", false, true, true),
+            ("error", false, false, false),
+        ] {
+            let log = logged(level);
+            assert!(!log.contains("a whole request"), "{level}: {log}");
+            assert_eq!(log.contains("own trace"), own_trace, "{level}: {log}");
+            assert_eq!(log.contains("own info"), own_info, "{level}: {log}");
+            assert_eq!(log.contains("of the SDK"), of_the_sdk, "{level}: {log}");
+        }
+    }
+}
