@@ -119,7 +119,8 @@ struct Context<'a> {
     stack: Stack,
     progress: &'a Progress,
     alone: Alone,
-    /// This program. Asked for at the start: the tests of this tool build it anew, and then the kernel calls the file that runs deleted.
+    /// This program. Asked for at the start: the tests of this tool build it anew, and then the kernel calls the file that
+    /// runs deleted.
     program: PathBuf,
     /// Whether faults are tried in their long form.
     long: bool,
