@@ -80,9 +80,7 @@ impl Check {
         checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
         checks
     }
-}
 
-impl Check {
     /// Whether it can run beside another of its kind: one core is all that it makes use of.
     fn shares_the_machine(self) -> bool {
         matches!(self, Self::Terraform(_) | Self::Checkov(_))

@@ -68,7 +68,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
     bail!("the API key of {ENVIRONMENT} is in\n  {}", found.join("\n  "))
 }
 
-/// The keys of the objects, in all their versions, that hold a text.
+/// The keys of the objects that hold a text, in their newest versions.
 async fn objects_with(config: &SdkConfig, bucket: &str, text: &str) -> Result<Vec<String>> {
     let s3 = aws::s3(config);
     let (mut found, mut token) = (Vec::new(), None);
