@@ -4,3 +4,4 @@ pub mod identifiers;
 pub mod money;
 pub mod product;
 pub mod timestamp;
+pub mod violation;

@@ -7,3 +7,4 @@ pub mod money;
 pub mod product;
 pub mod product_content;
 pub mod timestamp;
+pub mod violation;

@@ -6,3 +6,4 @@ pub mod money;
 pub mod product;
 pub mod product_content;
 pub mod timestamp;
+pub mod violation;
