@@ -1,5 +1,5 @@
-# create-product answers POST /v1.0/products. All that is particular to this function is here and in iam.tf; the other
-# files are the same in every function's repository.
+# create-product serves POST /v1.0/products. Everything specific to this function is here and in iam.tf; the other files are
+# the same in every function's repository.
 locals {
   repository    = "create-product"
   function_name = "bbws-create-product-${var.environment}"
@@ -10,9 +10,10 @@ locals {
     CHANGE_QUEUE_URL = local.infrastructure.sqs_queue_url
   }
 
-  http_method = "POST"
-  resource_id = local.infrastructure.products_resource_id
-  route       = "/products"
+  # By name, which is part of the permission's ID. Path parameters appear as `*` in a permission's source.
+  routes = {
+    create = { http_method = "POST", resource_id = local.infrastructure.products_resource_id, path = "/products" }
+  }
 
   further_alarm_names = []
 }

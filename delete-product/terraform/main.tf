@@ -1,5 +1,5 @@
-# delete-product answers DELETE /v1.0/products/{productId}. All that is particular to this function is here and in
-# iam.tf; the other files are the same in every function's repository.
+# delete-product serves DELETE /v1.0/products/{productId}. Everything specific to this function is here and in iam.tf; the
+# other files are the same in every function's repository.
 locals {
   repository    = "delete-product"
   function_name = "bbws-delete-product-${var.environment}"
@@ -10,9 +10,10 @@ locals {
     CHANGE_QUEUE_URL = local.infrastructure.sqs_queue_url
   }
 
-  http_method = "DELETE"
-  resource_id = local.infrastructure.product_resource_id
-  route       = "/products/*"
+  # By name, which is part of the permission's ID. Path parameters appear as `*` in a permission's source.
+  routes = {
+    delete = { http_method = "DELETE", resource_id = local.infrastructure.product_resource_id, path = "/products/*" }
+  }
 
   further_alarm_names = []
 }

@@ -31,9 +31,9 @@ resource "aws_iam_role_policy" "calls" {
 # Exactly the calls that the function's adapters make.
 data "aws_iam_policy_document" "calls" {
   statement {
-    sid       = "ReadOneProduct"
+    sid       = "ReadProductAndJournal"
     effect    = "Allow"
-    actions   = ["dynamodb:GetItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:Query"]
     resources = [local.infrastructure.dynamodb_table_arn]
   }
 

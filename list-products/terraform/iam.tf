@@ -31,13 +31,23 @@ resource "aws_iam_role_policy" "calls" {
 # Exactly the calls that the function's adapters make.
 data "aws_iam_policy_document" "calls" {
   statement {
-    sid     = "ReadTheIndexes"
+    sid     = "QueryIndexes"
     effect  = "Allow"
     actions = ["dynamodb:Query"]
     resources = [
-      "${local.infrastructure.dynamodb_table_arn}/index/${local.infrastructure.products_price_index_name}",
+      "${local.infrastructure.dynamodb_table_arn}/index/${local.infrastructure.products_category_index_name}",
+      "${local.infrastructure.dynamodb_table_arn}/index/${local.infrastructure.products_change_index_name}",
       "${local.infrastructure.dynamodb_table_arn}/index/${local.infrastructure.products_name_index_name}",
+      "${local.infrastructure.dynamodb_table_arn}/index/${local.infrastructure.products_price_index_name}",
     ]
+  }
+
+  # Products by ID, the feed's products, and the product that holds a SKU.
+  statement {
+    sid       = "ReadProducts"
+    effect    = "Allow"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
+    resources = [local.infrastructure.dynamodb_table_arn]
   }
 
   statement {

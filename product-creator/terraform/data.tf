@@ -11,8 +11,8 @@ data "terraform_remote_state" "infrastructure" {
     # Everything here hangs on this state. Checked at the source, a missing or foreign one is a single message instead of
     # an unsupported attribute for each output.
     postcondition {
-      condition     = try(self.outputs.contract_version, null) == "1"
-      error_message = "The infrastructure of ${var.environment} offers contract version ${try(self.outputs.contract_version, "(none)")}, but this function was written for version 1. Apply product-infrastructure/terraform to ${var.environment} first, at a revision that belongs together with this one."
+      condition     = try(self.outputs.contract_version, null) == "2"
+      error_message = "The infrastructure of ${var.environment} offers contract version ${try(self.outputs.contract_version, "(none)")}, but this function was written for version 2. Apply product-infrastructure/terraform to ${var.environment} first, at a revision that belongs together with this one."
     }
 
     postcondition {

@@ -33,8 +33,8 @@ data "aws_iam_policy_document" "calls" {
   statement {
     sid    = "DecideAndCommit"
     effect = "Allow"
-    # TransactWriteItems is allowed by the actions of the items in it.
-    actions   = ["dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem"]
+    # TransactWriteItems is allowed by the actions of the items in it. A product that gives up a SKU deletes its claim.
+    actions   = ["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [local.infrastructure.dynamodb_table_arn]
   }
 

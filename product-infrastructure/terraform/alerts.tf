@@ -219,3 +219,42 @@ resource "aws_cloudwatch_metric_alarm" "events_delivery_failed" {
   alarm_actions = [aws_sns_topic.alerts.arn]
   ok_actions    = [aws_sns_topic.alerts.arn]
 }
+
+# The two indexes whose partition keys are `list_shards` shards. A throttled index throttles the table: changes wait and are
+# retried, none is lost.
+resource "aws_cloudwatch_metric_alarm" "index_throttled" {
+  alarm_name        = "bbws-product-index-throttled-${var.environment}"
+  alarm_description = "DynamoDB throttles writes to the price or the change index. ${local.runbooks}/index-throttled.md"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2 # DynamoDB splits a hot partition within minutes; a burst that it absorbs needs nobody.
+  treat_missing_data  = "notBreaching"
+
+  metric_query {
+    id          = "throttled"
+    label       = "Throttled index writes"
+    expression  = "SUM([FILL(price, 0), FILL(change, 0)])"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { price = "ProductsByPriceIndex", change = "ProductsByChangeIndex" }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/DynamoDB"
+        metric_name = "WriteThrottleEvents"
+        dimensions  = { TableName = aws_dynamodb_table.products.name, GlobalSecondaryIndexName = metric_query.value }
+        period      = 300
+        stat        = "Sum"
+      }
+    }
+  }
+
+  alarm_actions = [aws_sns_topic.alerts.arn]
+  ok_actions    = [aws_sns_topic.alerts.arn]
+}

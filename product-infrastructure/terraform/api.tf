@@ -10,6 +10,10 @@ resource "aws_api_gateway_rest_api" "product" {
   name        = "bbws-product-api-${var.environment}"
   description = "Product catalogue"
 
+  # Both directions: a request body with `Content-Encoding: gzip` is decompressed before a function reads it, and a
+  # response of at least this many bytes is compressed for a client that accepts it. Shorter ones gain nothing.
+  minimum_compression_size = 1024
+
   endpoint_configuration {
     types = ["REGIONAL"]
   }
@@ -27,14 +31,37 @@ resource "aws_api_gateway_resource" "products" {
   path_part   = "products"
 }
 
+# A product's ID is a UUID, so `changes` can't be one. API Gateway prefers a literal path part to a parameter.
+resource "aws_api_gateway_resource" "feed" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.products.id
+  path_part   = "changes"
+}
+
 resource "aws_api_gateway_resource" "product" {
   rest_api_id = aws_api_gateway_rest_api.product.id
   parent_id   = aws_api_gateway_resource.products.id
   path_part   = "{productId}"
 }
 
-# GET /v1.0/health: is the API itself up. Answered by the gateway, with no key: a load balancer or an uptime probe holds
-# none. It says nothing about the functions; the alarms do.
+resource "aws_api_gateway_resource" "product_changes" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.product.id
+  path_part   = "changes"
+}
+
+resource "aws_api_gateway_resource" "product_change" {
+  rest_api_id = aws_api_gateway_rest_api.product.id
+  parent_id   = aws_api_gateway_resource.product_changes.id
+  path_part   = "{eventId}"
+}
+
+# GET and HEAD /v1.0/health: whether the API itself is up. API Gateway responds by itself, without a key: a load balancer
+# or an uptime probe holds none. Says nothing about the functions; the alarms do.
+locals {
+  health_methods = toset(["GET", "HEAD"])
+}
+
 resource "aws_api_gateway_resource" "health" {
   rest_api_id = aws_api_gateway_rest_api.product.id
   parent_id   = aws_api_gateway_resource.version.id
@@ -44,48 +71,68 @@ resource "aws_api_gateway_resource" "health" {
 resource "aws_api_gateway_method" "health" {
   # checkov:skip=CKV_AWS_59:a mock: there is no back end behind it
   # checkov:skip=CKV2_AWS_53:a mock: it reads nothing of the request
+  for_each = local.health_methods
+
   rest_api_id      = aws_api_gateway_rest_api.product.id
   resource_id      = aws_api_gateway_resource.health.id
-  http_method      = "GET"
+  http_method      = each.key
   authorization    = "NONE"
   api_key_required = false
 }
 
 resource "aws_api_gateway_integration" "health" {
+  for_each = local.health_methods
+
   rest_api_id       = aws_api_gateway_rest_api.product.id
   resource_id       = aws_api_gateway_resource.health.id
-  http_method       = aws_api_gateway_method.health.http_method
+  http_method       = aws_api_gateway_method.health[each.key].http_method
   type              = "MOCK"
   request_templates = { "application/json" = jsonencode({ statusCode = 200 }) }
+  # A probe that declares another media type gets a 415. By default its body would go to the mock, which can't read it: a
+  # 500, and the api-5xx alarm.
+  passthrough_behavior = "NEVER"
 }
 
 resource "aws_api_gateway_method_response" "health" {
-  rest_api_id         = aws_api_gateway_rest_api.product.id
-  resource_id         = aws_api_gateway_resource.health.id
-  http_method         = aws_api_gateway_method.health.http_method
-  status_code         = "200"
-  response_models     = { "application/json" = "Empty" }
-  response_parameters = { "method.response.header.Cache-Control" = false }
+  for_each = local.health_methods
+
+  rest_api_id     = aws_api_gateway_rest_api.product.id
+  resource_id     = aws_api_gateway_resource.health.id
+  http_method     = aws_api_gateway_method.health[each.key].http_method
+  status_code     = "200"
+  response_models = { "application/json" = "Empty" }
+  response_parameters = {
+    "method.response.header.Cache-Control" = false
+    "method.response.header.X-Request-Id"  = false
+  }
 }
 
 resource "aws_api_gateway_integration_response" "health" {
-  rest_api_id         = aws_api_gateway_rest_api.product.id
-  resource_id         = aws_api_gateway_resource.health.id
-  http_method         = aws_api_gateway_method.health.http_method
-  status_code         = aws_api_gateway_method_response.health.status_code
-  response_templates  = { "application/json" = jsonencode({ status = "ok" }) }
-  response_parameters = { "method.response.header.Cache-Control" = "'no-store'" }
+  for_each = local.health_methods
+
+  rest_api_id        = aws_api_gateway_rest_api.product.id
+  resource_id        = aws_api_gateway_resource.health.id
+  http_method        = aws_api_gateway_method.health[each.key].http_method
+  status_code        = aws_api_gateway_method_response.health[each.key].status_code
+  response_templates = { "application/json" = jsonencode({ status = "ok" }) }
+  response_parameters = {
+    "method.response.header.Cache-Control" = "'no-store'"
+    "method.response.header.X-Request-Id"  = "context.requestId"
+  }
 
   depends_on = [aws_api_gateway_integration.health]
 }
 
-# Every other method of a known resource is a 405 that names those it has (RFC 9110, 15.5.6). Left to itself, API Gateway
-# answers that a token is missing. A method of its own, such as a function's, takes precedence over ANY.
+# Every other method of a known resource is a 405 that lists the allowed ones (RFC 9110, 15.5.6). By default, API Gateway
+# responds that a token is missing. A resource's own method, such as a function's, takes precedence over ANY.
 locals {
   allowed_methods = {
-    products = { resource_id = aws_api_gateway_resource.products.id, methods = "GET, POST", key_required = true }
-    product  = { resource_id = aws_api_gateway_resource.product.id, methods = "GET, PUT, DELETE", key_required = true }
-    health   = { resource_id = aws_api_gateway_resource.health.id, methods = "GET", key_required = false }
+    products        = { resource_id = aws_api_gateway_resource.products.id, methods = "GET, POST", key_required = true }
+    feed            = { resource_id = aws_api_gateway_resource.feed.id, methods = "GET", key_required = true }
+    product         = { resource_id = aws_api_gateway_resource.product.id, methods = "GET, PUT, PATCH, DELETE", key_required = true }
+    product_changes = { resource_id = aws_api_gateway_resource.product_changes.id, methods = "GET", key_required = true }
+    product_change  = { resource_id = aws_api_gateway_resource.product_change.id, methods = "GET", key_required = true }
+    health          = { resource_id = aws_api_gateway_resource.health.id, methods = "GET, HEAD", key_required = false }
   }
 }
 
@@ -109,7 +156,7 @@ resource "aws_api_gateway_integration" "other" {
   http_method       = aws_api_gateway_method.other[each.key].http_method
   type              = "MOCK"
   request_templates = { "application/json" = jsonencode({ statusCode = 405 }) }
-  # A body of another media type is a 415. The default would hand it to the mock, which can't read it: a 500.
+  # A body of another media type is a 415. By default it would go to the mock, which can't read it: a 500.
   passthrough_behavior = "NEVER"
 }
 
@@ -124,6 +171,7 @@ resource "aws_api_gateway_method_response" "other" {
   response_parameters = {
     "method.response.header.Allow"         = false
     "method.response.header.Cache-Control" = false
+    "method.response.header.X-Request-Id"  = false
   }
 }
 
@@ -138,7 +186,7 @@ resource "aws_api_gateway_integration_response" "other" {
     "application/json" = jsonencode({
       error = {
         code      = "METHOD_NOT_ALLOWED"
-        message   = "This resource has no such method; it has ${each.value.methods}."
+        message   = "Method not allowed. Allowed: ${each.value.methods}."
         requestId = "$context.requestId"
       }
     })
@@ -146,45 +194,53 @@ resource "aws_api_gateway_integration_response" "other" {
   response_parameters = {
     "method.response.header.Allow"         = "'${each.value.methods}'"
     "method.response.header.Cache-Control" = "'no-store'"
+    "method.response.header.X-Request-Id"  = "context.requestId"
   }
 
   depends_on = [aws_api_gateway_integration.other]
 }
 
-# Errors that API Gateway answers by itself, in the same envelope as the functions' own. The messages are ours and fixed:
-# the gateway's (`$context.error.message`) speak of AWS, and some of them of its configuration.
+# Errors that API Gateway returns by itself, in the same envelope and with the same messages as the functions' own. The
+# gateway's own messages (`$context.error.message`) mention AWS, and some of them its configuration.
 locals {
+  messages = {
+    forbidden   = "Access denied."
+    internal    = "An internal error occurred."
+    not_found   = "Resource not found."
+    unavailable = "The service is temporarily unavailable. Retry later."
+  }
+
   gateway_responses = {
-    # A route that does not exist. API Gateway calls it a missing token and answers 403, which would send a client with
-    # a typo in the path looking for a fault in the key.
-    MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = "There is no such resource." }
-    RESOURCE_NOT_FOUND           = { status = 404, code = "NOT_FOUND", message = "There is no such resource." }
+    # A route that doesn't exist. API Gateway calls it a missing token and returns 403, which would send a client with a
+    # typo in the path looking for a fault in the key.
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = local.messages.not_found }
+    RESOURCE_NOT_FOUND           = { status = 404, code = "NOT_FOUND", message = local.messages.not_found }
 
-    INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "The x-api-key header is missing, or its key is not valid." }
-    ACCESS_DENIED     = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
-    UNAUTHORIZED      = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
-    EXPIRED_TOKEN     = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
-    INVALID_SIGNATURE = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
-    WAF_FILTERED      = { status = 403, code = "FORBIDDEN", message = "Access is denied." }
+    INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "Missing or invalid API key. Send a valid key in the x-api-key header." }
+    ACCESS_DENIED     = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
+    UNAUTHORIZED      = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
+    EXPIRED_TOKEN     = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
+    INVALID_SIGNATURE = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
+    WAF_FILTERED      = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
 
-    BAD_REQUEST_BODY       = { status = 400, code = "VALIDATION_FAILED", message = "The body is not valid." }
-    BAD_REQUEST_PARAMETERS = { status = 400, code = "INVALID_PARAMETER", message = "A parameter is missing or not valid." }
+    BAD_REQUEST_BODY       = { status = 400, code = "VALIDATION_FAILED", message = "Invalid request body." }
+    BAD_REQUEST_PARAMETERS = { status = 400, code = "INVALID_PARAMETER", message = "A required parameter is missing or invalid." }
     REQUEST_TOO_LARGE      = { status = 413, code = "PAYLOAD_TOO_LARGE", message = "The request is too large." }
-    UNSUPPORTED_MEDIA_TYPE = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", message = "The body must be application/json." }
+    UNSUPPORTED_MEDIA_TYPE = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", message = "Unsupported media type or content encoding." }
 
-    THROTTLED      = { status = 429, code = "TOO_MANY_REQUESTS", message = "Too many requests; try again shortly.", retry_after = 1 }
-    QUOTA_EXCEEDED = { status = 429, code = "TOO_MANY_REQUESTS", message = "The quota of this key is used up.", retry_after = 3600 }
+    THROTTLED      = { status = 429, code = "TOO_MANY_REQUESTS", message = "Too many requests. Retry later.", retry_after = 1 }
+    QUOTA_EXCEEDED = { status = 429, code = "TOO_MANY_REQUESTS", message = "The API key's quota is exhausted.", retry_after = 3600 }
 
-    INTEGRATION_FAILURE            = { status = 503, code = "SERVICE_UNAVAILABLE", message = "The service is not available; try again shortly.", retry_after = 1 }
-    INTEGRATION_TIMEOUT            = { status = 503, code = "SERVICE_UNAVAILABLE", message = "The service did not answer in time; try again shortly.", retry_after = 1 }
-    API_CONFIGURATION_ERROR        = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
-    AUTHORIZER_CONFIGURATION_ERROR = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
-    AUTHORIZER_FAILURE             = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+    INTEGRATION_FAILURE            = { status = 503, code = "SERVICE_UNAVAILABLE", message = local.messages.unavailable, retry_after = 1 }
+    INTEGRATION_TIMEOUT            = { status = 503, code = "SERVICE_UNAVAILABLE", message = local.messages.unavailable, retry_after = 1 }
+    API_CONFIGURATION_ERROR        = { status = 500, code = "INTERNAL_ERROR", message = local.messages.internal }
+    AUTHORIZER_CONFIGURATION_ERROR = { status = 500, code = "INTERNAL_ERROR", message = local.messages.internal }
+    AUTHORIZER_FAILURE             = { status = 500, code = "INTERNAL_ERROR", message = local.messages.internal }
 
     # Whatever has no entry above, such as a malformed Authorization header. The status is fixed so that status and code
-    # cannot disagree.
-    DEFAULT_4XX = { status = 400, code = "INVALID_PARAMETER", message = "The request is not valid." }
-    DEFAULT_5XX = { status = 500, code = "INTERNAL_ERROR", message = "An internal error occurred." }
+    # can't disagree.
+    DEFAULT_4XX = { status = 400, code = "INVALID_PARAMETER", message = "Malformed request." }
+    DEFAULT_5XX = { status = 500, code = "INTERNAL_ERROR", message = local.messages.internal }
   }
 }
 
@@ -206,7 +262,10 @@ resource "aws_api_gateway_gateway_response" "error" {
   }
 
   response_parameters = merge(
-    { "gatewayresponse.header.Cache-Control" = "'no-store'" },
+    {
+      "gatewayresponse.header.Cache-Control" = "'no-store'"
+      "gatewayresponse.header.X-Request-Id"  = "context.requestId"
+    },
     try({ "gatewayresponse.header.Retry-After" = "'${each.value.retry_after}'" }, {}),
   )
 }
@@ -272,7 +331,9 @@ resource "aws_api_gateway_method_settings" "all" {
   method_path = "*/*"
 
   settings {
-    metrics_enabled = true
+    # Metrics per method would cost USD 0.30 a month each, and nothing reads them: alarms and dashboard read the stage's,
+    # which are free and always there.
+    metrics_enabled = false
     logging_level   = "ERROR"
     # Would write whole requests, keys and bodies included, into the execution log.
     data_trace_enabled = false
@@ -284,12 +345,16 @@ resource "aws_api_gateway_method_settings" "all" {
 
 resource "aws_api_gateway_method_settings" "health" {
   # checkov:skip=CKV_AWS_225:a health check from a cache would say nothing
+  for_each = local.health_methods
+
   rest_api_id = aws_api_gateway_rest_api.product.id
   stage_name  = aws_api_gateway_stage.api.stage_name
-  method_path = "${trimprefix(aws_api_gateway_resource.health.path, "/")}/${aws_api_gateway_method.health.http_method}"
+  # API Gateway reads this as part of a JSON Pointer, in which a slash of the path itself is `~1`. With plain slashes the
+  # settings of a nested resource are accepted and never applied.
+  method_path = "${replace("${local.api_base_path}/${aws_api_gateway_resource.health.path_part}", "/", "~1")}/${aws_api_gateway_method.health[each.key].http_method}"
 
   settings {
-    metrics_enabled    = true
+    metrics_enabled    = false
     logging_level      = "ERROR"
     data_trace_enabled = false
     # The one call that no usage plan limits.

@@ -12,7 +12,7 @@ data "aws_iam_policy_document" "function_boundary" {
   statement {
     sid       = "Table"
     effect    = "Allow"
-    actions   = ["dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
     resources = [aws_dynamodb_table.products.arn, "${aws_dynamodb_table.products.arn}/index/*"] # Every index of this one table.
   }
 

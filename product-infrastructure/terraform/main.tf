@@ -4,7 +4,7 @@ locals {
   repository = "product-infrastructure"
 
   # Raised when an output changes its meaning or goes away; every function compares it before it plans anything.
-  contract_version = "1"
+  contract_version = "2"
 
   account_id = data.aws_caller_identity.current.account_id
 }

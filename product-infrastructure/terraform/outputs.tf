@@ -17,7 +17,7 @@ output "aws_region" {
 }
 
 output "api_gateway_id" {
-  description = "Id of the REST API."
+  description = "ID of the REST API."
   value       = aws_api_gateway_rest_api.product.id
 }
 
@@ -27,18 +27,33 @@ output "api_gateway_execution_arn" {
 }
 
 output "api_gateway_root_resource_id" {
-  description = "Id of the REST API's root resource."
+  description = "ID of the REST API's root resource."
   value       = aws_api_gateway_rest_api.product.root_resource_id
 }
 
 output "products_resource_id" {
-  description = "Id of the resource /v1.0/products."
+  description = "ID of the resource /v1.0/products."
   value       = aws_api_gateway_resource.products.id
 }
 
 output "product_resource_id" {
-  description = "Id of the resource /v1.0/products/{productId}."
+  description = "ID of the resource /v1.0/products/{productId}."
   value       = aws_api_gateway_resource.product.id
+}
+
+output "product_changes_resource_id" {
+  description = "ID of the resource /v1.0/products/{productId}/changes."
+  value       = aws_api_gateway_resource.product_changes.id
+}
+
+output "product_change_resource_id" {
+  description = "ID of the resource /v1.0/products/{productId}/changes/{eventId}."
+  value       = aws_api_gateway_resource.product_change.id
+}
+
+output "feed_resource_id" {
+  description = "ID of the resource /v1.0/products/changes."
+  value       = aws_api_gateway_resource.feed.id
 }
 
 output "api_stage_name" {
@@ -91,8 +106,18 @@ output "products_name_index_name" {
   value       = one([for index in aws_dynamodb_table.products.global_secondary_index : index.name if index.hash_key == "GSI2_PK"])
 }
 
+output "products_category_index_name" {
+  description = "Name of the index of active products by category."
+  value       = one([for index in aws_dynamodb_table.products.global_secondary_index : index.name if index.hash_key == "GSI3_PK"])
+}
+
+output "products_change_index_name" {
+  description = "Name of the index of all products by their newest change."
+  value       = one([for index in aws_dynamodb_table.products.global_secondary_index : index.name if index.hash_key == "GSI4_PK"])
+}
+
 output "list_shards" {
-  description = "Number of partitions of the price index; writers and readers must agree on it."
+  description = "Number of partition keys of the price and the change index. Writers and readers must agree on it."
   value       = var.list_shards
 }
 
@@ -195,6 +220,7 @@ output "alarm_names" {
       aws_cloudwatch_metric_alarm.api_5xx.alarm_name,
       aws_cloudwatch_metric_alarm.pipe_failed.alarm_name,
       aws_cloudwatch_metric_alarm.events_delivery_failed.alarm_name,
+      aws_cloudwatch_metric_alarm.index_throttled.alarm_name,
     ],
   ))
 }

@@ -50,9 +50,9 @@ variable "alert_emails" {
 }
 
 variable "list_shards" {
-  description = "Number of partitions that the active products are spread over in ProductsByPriceIndex. It may be raised at any time; lowering it hides the products of the partitions given up until they are next written."
+  description = "Number of partition keys that ProductsByPriceIndex and ProductsByChangeIndex spread their products over. Can be raised at any time, when the index-throttled alarm says so. Never lower it: products in the removed partitions would be missing from lists until their next change."
   type        = number
-  default     = 4
+  default     = 1
   nullable    = false
 
   validation {

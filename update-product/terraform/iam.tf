@@ -31,7 +31,7 @@ resource "aws_iam_role_policy" "calls" {
 # Exactly the calls that the function's adapters make.
 data "aws_iam_policy_document" "calls" {
   statement {
-    sid       = "ReadOneProduct"
+    sid       = "ReadProductAndSkuClaim"
     effect    = "Allow"
     actions   = ["dynamodb:GetItem"]
     resources = [local.infrastructure.dynamodb_table_arn]

@@ -1,18 +1,20 @@
-# update-product answers PUT /v1.0/products/{productId}. All that is particular to this function is here and in
-# iam.tf; the other files are the same in every function's repository.
+# update-product serves PUT and PATCH /v1.0/products/{productId}. Everything specific to this function is here and in iam.tf;
+# the other files are the same in every function's repository.
 locals {
   repository    = "update-product"
   function_name = "bbws-update-product-${var.environment}"
-  description   = "PUT /v1.0/products/{productId}: accepts a full replacement"
+  description   = "PUT and PATCH /v1.0/products/{productId}: accepts a replacement or a merge patch"
 
   environment_variables = {
     TABLE_NAME       = local.infrastructure.dynamodb_table_name
     CHANGE_QUEUE_URL = local.infrastructure.sqs_queue_url
   }
 
-  http_method = "PUT"
-  resource_id = local.infrastructure.product_resource_id
-  route       = "/products/*"
+  # By name, which is part of the permission's ID. Path parameters appear as `*` in a permission's source.
+  routes = {
+    replace = { http_method = "PUT", resource_id = local.infrastructure.product_resource_id, path = "/products/*" }
+    patch   = { http_method = "PATCH", resource_id = local.infrastructure.product_resource_id, path = "/products/*" }
+  }
 
   further_alarm_names = []
 }

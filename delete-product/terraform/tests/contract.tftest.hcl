@@ -9,7 +9,7 @@ override_data {
 
   values = {
     outputs = {
-      contract_version                 = "1"
+      contract_version                 = "2"
       environment                      = "dev"
       api_gateway_id                   = "api1234567"
       api_gateway_execution_arn        = "arn:aws:execute-api:eu-west-1:111122223333:api1234567"
@@ -17,11 +17,16 @@ override_data {
       api_base_path                    = "/v1.0"
       products_resource_id             = "products01"
       product_resource_id              = "product002"
+      product_changes_resource_id      = "changes003"
+      product_change_resource_id       = "change0004"
+      feed_resource_id                 = "feed000005"
       dynamodb_table_name              = "products"
       dynamodb_table_arn               = "arn:aws:dynamodb:eu-west-1:111122223333:table/products"
       products_price_index_name        = "ProductsByPriceIndex"
       products_name_index_name         = "ProductsByNameIndex"
-      list_shards                      = 4
+      products_category_index_name     = "ProductsByCategoryIndex"
+      products_change_index_name       = "ProductsByChangeIndex"
+      list_shards                      = 1
       sqs_queue_url                    = "https://sqs.eu-west-1.amazonaws.com/111122223333/bbws-product-change-dev"
       sqs_queue_arn                    = "arn:aws:sqs:eu-west-1:111122223333:bbws-product-change-dev"
       audit_queue_arn                  = "arn:aws:sqs:eu-west-1:111122223333:bbws-product-audit-dev"
@@ -84,24 +89,28 @@ run "may_make_exactly_the_calls_it_makes" {
   }
 }
 
-run "answers_delete_with_a_key_through_the_alias" {
+run "serves_its_routes_with_a_key_through_the_alias" {
   assert {
-    condition     = aws_api_gateway_method.this.http_method == "DELETE" && aws_api_gateway_method.this.resource_id == "product002" && aws_api_gateway_method.this.api_key_required
-    error_message = "The method is DELETE on /v1.0/products/{productId}, with an API key."
+    condition = { for name, method in aws_api_gateway_method.route : name => "${method.http_method} ${method.resource_id}" if method.api_key_required } == {
+      delete = "DELETE product002"
+    }
+    error_message = "Each route is a method on a resource, with an API key."
   }
 
   assert {
-    condition     = aws_api_gateway_integration.this.type == "AWS_PROXY" && aws_api_gateway_integration.this.integration_http_method == "POST" && aws_api_gateway_integration.this.uri == aws_lambda_alias.live.invoke_arn
+    condition     = alltrue([for integration in aws_api_gateway_integration.route : integration.type == "AWS_PROXY" && integration.integration_http_method == "POST" && integration.uri == aws_lambda_alias.live.invoke_arn])
     error_message = "API Gateway must call the alias, not the newest code."
   }
 
   assert {
-    condition     = aws_api_gateway_integration.this.timeout_milliseconds < var.timeout_seconds * 1000
-    error_message = "API Gateway must answer before Lambda ends the function."
+    condition     = alltrue([for integration in aws_api_gateway_integration.route : integration.timeout_milliseconds < var.timeout_seconds * 1000])
+    error_message = "API Gateway must respond before Lambda ends the function."
   }
 
   assert {
-    condition     = aws_lambda_permission.api.qualifier == "live" && aws_lambda_permission.api.source_arn == "arn:aws:execute-api:eu-west-1:111122223333:api1234567/dev/DELETE/v1.0/products/*"
-    error_message = "Only this API's DELETE /v1.0/products/* on this stage may call the function."
+    condition = { for name, permission in aws_lambda_permission.api : name => permission.source_arn if permission.qualifier == "live" } == {
+      delete = "arn:aws:execute-api:eu-west-1:111122223333:api1234567/dev/DELETE/v1.0/products/*"
+    }
+    error_message = "Only this API's methods on this stage may call the function, each by a permission of its own."
   }
 }

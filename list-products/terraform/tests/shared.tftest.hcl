@@ -9,7 +9,7 @@ override_data {
 
   values = {
     outputs = {
-      contract_version                 = "1"
+      contract_version                 = "2"
       environment                      = "dev"
       api_gateway_id                   = "api1234567"
       api_gateway_execution_arn        = "arn:aws:execute-api:eu-west-1:111122223333:api1234567"
@@ -17,11 +17,16 @@ override_data {
       api_base_path                    = "/v1.0"
       products_resource_id             = "products01"
       product_resource_id              = "product002"
+      product_changes_resource_id      = "changes003"
+      product_change_resource_id       = "change0004"
+      feed_resource_id                 = "feed000005"
       dynamodb_table_name              = "products"
       dynamodb_table_arn               = "arn:aws:dynamodb:eu-west-1:111122223333:table/products"
       products_price_index_name        = "ProductsByPriceIndex"
       products_name_index_name         = "ProductsByNameIndex"
-      list_shards                      = 4
+      products_category_index_name     = "ProductsByCategoryIndex"
+      products_change_index_name       = "ProductsByChangeIndex"
+      list_shards                      = 1
       sqs_queue_url                    = "https://sqs.eu-west-1.amazonaws.com/111122223333/bbws-product-change-dev"
       sqs_queue_arn                    = "arn:aws:sqs:eu-west-1:111122223333:bbws-product-change-dev"
       audit_queue_arn                  = "arn:aws:sqs:eu-west-1:111122223333:bbws-product-audit-dev"
@@ -264,7 +269,7 @@ run "refuses_infrastructure_of_another_contract" {
 
   override_data {
     target = data.terraform_remote_state.infrastructure
-    values = { outputs = { contract_version = "2", environment = "dev" } }
+    values = { outputs = { contract_version = "1", environment = "dev" } }
   }
 
   expect_failures = [data.terraform_remote_state.infrastructure]
@@ -275,7 +280,7 @@ run "refuses_infrastructure_of_another_environment" {
 
   override_data {
     target = data.terraform_remote_state.infrastructure
-    values = { outputs = { contract_version = "1", environment = "sit" } }
+    values = { outputs = { contract_version = "2", environment = "sit" } }
   }
 
   expect_failures = [data.terraform_remote_state.infrastructure]

@@ -9,8 +9,8 @@ data "terraform_remote_state" "infrastructure" {
 
   lifecycle {
     postcondition {
-      condition     = try(self.outputs.contract_version, null) == "1"
-      error_message = "The infrastructure of ${var.environment} offers contract version ${try(self.outputs.contract_version, "(none)")}, but this root was written for version 1. Apply product-infrastructure/terraform to ${var.environment} first, at a revision that belongs together with this one."
+      condition     = try(self.outputs.contract_version, null) == "2"
+      error_message = "The infrastructure of ${var.environment} offers contract version ${try(self.outputs.contract_version, "(none)")}, but this root was written for version 2. Apply product-infrastructure/terraform to ${var.environment} first, at a revision that belongs together with this one."
     }
 
     postcondition {

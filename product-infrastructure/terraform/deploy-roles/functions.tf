@@ -28,10 +28,16 @@ locals {
     }
   }
   # Ids of the API and its parts are API Gateway's to choose.
-  every_api            = "arn:aws:apigateway:${var.aws_region}::/restapis"
-  every_event_source   = "arn:aws:lambda:${local.place}:event-source-mapping:*"
-  smoke_test_api_key   = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
-  method_of_repository = { list-products = "GET", get-product = "GET", create-product = "POST", update-product = "PUT", delete-product = "DELETE" }
+  every_api          = "arn:aws:apigateway:${var.aws_region}::/restapis"
+  every_event_source = "arn:aws:lambda:${local.place}:event-source-mapping:*"
+  smoke_test_api_key = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  methods = {
+    list-products  = ["GET"]
+    get-product    = ["GET"]
+    create-product = ["POST"]
+    update-product = ["PATCH", "PUT"]
+    delete-product = ["DELETE"]
+  }
 }
 
 data "aws_iam_policy_document" "function_read" {
@@ -215,16 +221,18 @@ data "aws_iam_policy_document" "function_write" {
   }
 
   dynamic "statement" {
-    for_each = contains(local.api_functions, each.key) ? [local.method_of_repository[each.key]] : []
+    for_each = contains(local.api_functions, each.key) ? ["api"] : []
 
     content {
-      sid     = "KeepMethod"
+      sid     = "KeepMethods"
       actions = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:PUT"]
-      # Of every resource of every API: their ids are API Gateway's to choose.
-      resources = [
-        "${local.every_api}/*/resources/*/methods/${statement.value}",
-        "${local.every_api}/*/resources/*/methods/${statement.value}/*",
-      ]
+      # Of every resource of every API: their IDs are API Gateway's to choose.
+      resources = flatten([
+        for method in local.methods[each.key] : [
+          "${local.every_api}/*/resources/*/methods/${method}",
+          "${local.every_api}/*/resources/*/methods/${method}/*",
+        ]
+      ])
     }
   }
 

@@ -65,12 +65,13 @@ run "everything_has_the_name_that_is_the_contract" {
       "bbws-product-events-delivery-failed-dev",
       "bbws-product-events-dlq-depth-dev",
       "bbws-product-events-pipe-failed-dev",
+      "bbws-product-index-throttled-dev",
     ])
     error_message = "The alarms' names are a contract."
   }
 
   assert {
-    condition     = output.contract_version == "1" && output.environment == "dev" && output.list_shards == 4 && output.api_base_path == "/v1.0"
+    condition     = output.contract_version == "2" && output.environment == "dev" && output.list_shards == 1 && output.api_base_path == "/v1.0"
     error_message = "What the functions check and share."
   }
 }
@@ -85,10 +86,22 @@ run "the_table_has_the_keys_indexes_and_protection_that_the_functions_expect" {
 
   assert {
     condition = { for index in aws_dynamodb_table.products.global_secondary_index : index.name => "${index.hash_key} ${index.range_key} ${index.projection_type}" } == {
-      ProductsByPriceIndex = "GSI1_PK GSI1_SK ALL"
-      ProductsByNameIndex  = "GSI2_PK GSI1_SK ALL"
+      ProductsByPriceIndex    = "GSI1_PK GSI1_SK ALL"
+      ProductsByNameIndex     = "GSI2_PK GSI2_SK ALL"
+      ProductsByCategoryIndex = "GSI3_PK GSI1_SK ALL"
+      ProductsByChangeIndex   = "GSI4_PK GSI4_SK INCLUDE"
     }
-    error_message = "By price within a shard; by name, then price."
+    error_message = "By price within a shard; by name; by price within a category; by newest change within a shard."
+  }
+
+  assert {
+    condition     = one([for index in aws_dynamodb_table.products.global_secondary_index : index.non_key_attributes if index.name == "ProductsByChangeIndex"]) == toset(["lastEventId", "status", "version"])
+    error_message = "The feed's index projects what the feed returns without the product."
+  }
+
+  assert {
+    condition     = [output.products_price_index_name, output.products_name_index_name, output.products_category_index_name, output.products_change_index_name] == ["ProductsByPriceIndex", "ProductsByNameIndex", "ProductsByCategoryIndex", "ProductsByChangeIndex"]
+    error_message = "The functions read the indexes' names from the outputs."
   }
 
   assert {
@@ -214,7 +227,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled]) :
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn])
     ])
     error_message = "Each alarm must go to the alerts topic."
@@ -222,7 +235,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled]) :
       endswith(alarm.alarm_description, "docs/runbooks/${trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev")}.md")
     ])
     error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md."
@@ -272,11 +285,14 @@ run "errors_of_the_gateway_have_the_form_and_status_of_the_functions" {
 
   assert {
     condition = { for resource, response in aws_api_gateway_integration_response.other : resource => "${response.status_code} ${jsondecode(response.response_templates["application/json"]).error.code} ${response.response_parameters["method.response.header.Allow"]}" } == {
-      products = "405 METHOD_NOT_ALLOWED 'GET, POST'"
-      product  = "405 METHOD_NOT_ALLOWED 'GET, PUT, DELETE'"
-      health   = "405 METHOD_NOT_ALLOWED 'GET'"
+      products        = "405 METHOD_NOT_ALLOWED 'GET, POST'"
+      feed            = "405 METHOD_NOT_ALLOWED 'GET'"
+      product         = "405 METHOD_NOT_ALLOWED 'GET, PUT, PATCH, DELETE'"
+      product_changes = "405 METHOD_NOT_ALLOWED 'GET'"
+      product_change  = "405 METHOD_NOT_ALLOWED 'GET'"
+      health          = "405 METHOD_NOT_ALLOWED 'GET, HEAD'"
     }
-    error_message = "A method that a resource does not have is a 405 that names those it has."
+    error_message = "A method that a resource doesn't have is a 405 that lists the allowed ones."
   }
 
   assert {
@@ -285,8 +301,36 @@ run "errors_of_the_gateway_have_the_form_and_status_of_the_functions" {
   }
 
   assert {
-    condition     = aws_api_gateway_method.health.api_key_required == false && jsondecode(aws_api_gateway_integration_response.health.response_templates["application/json"]).status == "ok"
-    error_message = "Health answers without a key."
+    condition     = keys(aws_api_gateway_method.health) == ["GET", "HEAD"] && alltrue([for method, response in aws_api_gateway_integration_response.health : !aws_api_gateway_method.health[method].api_key_required && jsondecode(response.response_templates["application/json"]).status == "ok"])
+    error_message = "GET and HEAD /health respond without a key."
+  }
+
+  assert {
+    condition     = alltrue([for integration in aws_api_gateway_integration.health : integration.passthrough_behavior == "NEVER"])
+    error_message = "A health check with a body of another media type must be a 415, not a 500."
+  }
+
+  assert {
+    condition     = [for method in ["GET", "HEAD"] : aws_api_gateway_method_settings.health[method].method_path] == ["~1v1.0~1health/GET", "~1v1.0~1health/HEAD"]
+    error_message = "API Gateway ignores the settings of a nested path unless its slashes are escaped as ~1."
+  }
+
+  assert {
+    condition     = !aws_api_gateway_method_settings.all.settings[0].metrics_enabled && alltrue([for settings in aws_api_gateway_method_settings.health : !settings.settings[0].metrics_enabled])
+    error_message = "Metrics per method cost money, and nothing reads them."
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for response in aws_api_gateway_gateway_response.error : response.response_parameters["gatewayresponse.header.X-Request-Id"] == "context.requestId"],
+      [for response in concat(values(aws_api_gateway_integration_response.health), values(aws_api_gateway_integration_response.other)) : response.response_parameters["method.response.header.X-Request-Id"] == "context.requestId"],
+    ))
+    error_message = "Every response that API Gateway makes by itself carries the request ID."
+  }
+
+  assert {
+    condition     = aws_api_gateway_rest_api.product.minimum_compression_size == "1024"
+    error_message = "API Gateway must decompress gzip bodies and compress long responses."
   }
 
   assert {
@@ -305,7 +349,7 @@ run "no_function_can_reach_beyond_the_boundary" {
 
   assert {
     condition = toset(flatten([for statement in data.aws_iam_policy_document.function_boundary.statement : statement.actions])) == toset([
-      "dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query",
+      "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query",
       "logs:CreateLogStream", "logs:PutLogEvents",
       "s3:GetObject", "s3:PutObject",
       "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",

@@ -7,7 +7,7 @@ override_data {
 
   values = {
     outputs = {
-      contract_version    = "1"
+      contract_version    = "2"
       environment         = "dev"
       usage_plan_id       = "plan01"
       api_key_secret_arn  = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:bbws/product-api/key-dev-AbCdEf"
@@ -188,7 +188,7 @@ run "refuses_infrastructure_of_another_contract" {
 
   override_data {
     target = data.terraform_remote_state.infrastructure
-    values = { outputs = { contract_version = "2", environment = "dev" } }
+    values = { outputs = { contract_version = "1", environment = "dev" } }
   }
 
   expect_failures = [data.terraform_remote_state.infrastructure]
@@ -199,7 +199,7 @@ run "refuses_infrastructure_of_another_environment" {
 
   override_data {
     target = data.terraform_remote_state.infrastructure
-    values = { outputs = { contract_version = "1", environment = "sit" } }
+    values = { outputs = { contract_version = "2", environment = "sit" } }
   }
 
   expect_failures = [data.terraform_remote_state.infrastructure]

@@ -82,6 +82,21 @@ run "a_function_gets_no_role_without_the_boundary" {
   }
 }
 
+run "a_function_keeps_its_own_methods_only" {
+  assert {
+    condition = { for repository, document in data.aws_iam_policy_document.function_write : repository => join(" ", distinct([for resource in flatten([for statement in document.statement : sort(statement.resources) if statement.sid == "KeepMethods"]) : split("/", resource)[6]])) } == {
+      list-products   = "GET"
+      get-product     = "GET"
+      create-product  = "POST"
+      update-product  = "PATCH PUT"
+      delete-product  = "DELETE"
+      product-creator = ""
+      audit-logger    = ""
+    }
+    error_message = "A pipeline must not be able to change its siblings' methods."
+  }
+}
+
 run "refuses_an_unknown_environment" {
   command = plan
 
