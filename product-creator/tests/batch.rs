@@ -49,7 +49,8 @@ async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
     catalogue.deliver_all(&[&created]).await;
     let meta = &catalogue.items(id).await["META"];
     assert_eq!(meta["GSI1_SK"], format!("EUR#0000000000001999#{id}"));
-    assert_eq!(meta["GSI2_PK"], "NAME#oak table");
+    assert_eq!(meta["GSI2_PK"], "NAME#oa");
+    assert_eq!(meta["GSI2_SK"], format!("oak table\tEUR#0000000000001999#{id}"));
     assert!(meta["GSI1_PK"].as_str().unwrap().starts_with("ACTIVE#"));
     assert_eq!((&meta["priceMinor"], &meta["version"], &meta["status"]), (&json!(1999), &json!(1), &json!("ACTIVE")));
 
@@ -62,7 +63,7 @@ async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
     catalogue.deliver_all(&[&deleted]).await;
     let meta = &catalogue.items(id).await["META"];
     assert_eq!((&meta["status"], &meta["version"]), (&json!("DELETED"), &json!(3)));
-    for key in ["GSI1_PK", "GSI1_SK", "GSI2_PK"] {
+    for key in ["GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK"] {
         assert_eq!(meta.get(key), None, "a tombstone is in no index");
     }
 

@@ -1,7 +1,9 @@
 //! The port to the table's indexes and its adapter.
 
 pub mod dynamodb;
+pub mod index_keys;
 pub mod product_index;
 pub mod product_item;
+pub mod sku_claim_keys;
 pub mod store_error;
 pub mod table_keys;

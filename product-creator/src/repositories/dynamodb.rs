@@ -7,9 +7,14 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, Put, TransactWriteItem};
 
 use super::change_store::{ChangeStore, Commit, Committed};
+use super::index_keys::{
+    CATEGORY_INDEX, Index, NAME_INDEX, PRICE_INDEX, active_pk, category_pk, name_pk, name_sk, price_sk, shard_of,
+};
+use super::journal_keys::journal_sk;
 use super::product_item::{Item, ProductItem};
 use super::store_error::StoreError;
-use super::table_keys::{META, journal_sk, name_pk, price_sk, product_pk, shard_of, shard_pk};
+use super::table_keys::{META, product_pk};
+use crate::models::folded_text::FoldedText;
 use crate::models::identifiers::ProductId;
 use crate::models::journal::JournalEntry;
 use crate::models::product::Status;
@@ -164,12 +169,21 @@ fn meta_item(state: &ProductState, shards: u32) -> Result<Item, StoreError> {
     item.insert("PK".to_owned(), AttributeValue::S(product_pk(product.id)));
     item.insert("SK".to_owned(), AttributeValue::S(META.to_owned()));
     if product.status == Status::Active {
-        let shard = shard_pk(shard_of(product.id, shards));
-        item.insert("GSI1_PK".to_owned(), AttributeValue::S(shard));
-        item.insert("GSI1_SK".to_owned(), AttributeValue::S(price_sk(product.details.price, product.id)));
-        item.insert("GSI2_PK".to_owned(), AttributeValue::S(name_pk(&stored.name)));
+        let name = FoldedText::new(&product.details.name);
+        let price = product.details.price;
+        insert_keys(&mut item, PRICE_INDEX, active_pk(shard_of(product.id, shards)), price_sk(price, product.id));
+        insert_keys(&mut item, NAME_INDEX, name_pk(&name), name_sk(&name, price, product.id));
+        if let Some(category) = &product.details.category {
+            let partition_key = category_pk(&FoldedText::new(category));
+            insert_keys(&mut item, CATEGORY_INDEX, partition_key, price_sk(price, product.id));
+        }
     }
     Ok(item)
+}
+
+fn insert_keys(item: &mut Item, index: Index, partition_key: String, sort_key: String) {
+    item.insert(index.partition_key.to_owned(), AttributeValue::S(partition_key));
+    item.insert(index.sort_key.to_owned(), AttributeValue::S(sort_key));
 }
 
 fn journal_item(entry: &JournalEntry) -> Result<Item, StoreError> {

@@ -2,6 +2,9 @@
 
 pub mod change_store;
 pub mod dynamodb;
+pub mod index_keys;
+pub mod journal_keys;
 pub mod product_item;
+pub mod sku_claim_keys;
 pub mod store_error;
 pub mod table_keys;
