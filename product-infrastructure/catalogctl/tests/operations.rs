@@ -15,10 +15,10 @@ use std::future::Future;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use audit_log::ids::EventId;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use catalogctl::audit::ids::EventId;
 use catalogctl::aws;
 use catalogctl::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use catalogctl::status::{Running, Status};

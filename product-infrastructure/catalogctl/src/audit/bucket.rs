@@ -8,10 +8,10 @@ use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::record::{Record, check};
-use super::verification::{Content, Object};
-use super::window::Keys;
 use crate::progress::Meter;
+use audit_log::record::{Record, check};
+use audit_log::verification::{Content, Object};
+use audit_log::window::Keys;
 
 /// Objects that are read at once. S3 answers in some 20 ms, so this is about 2,000 a second.
 const AT_ONCE: usize = 48;

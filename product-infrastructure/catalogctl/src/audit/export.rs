@@ -12,12 +12,11 @@ use tempfile::NamedTempFile;
 use time::Date;
 
 use super::bucket::{Bucket, Listed};
-use super::finding::Finding;
-use super::record::Record;
-use super::verification::{Content, Object};
 use super::verify::{BROKEN, Days};
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
+use audit_log::finding::Finding;
+use audit_log::verification::{Content, Object};
 
 /// Write the audit records as newline-delimited JSON, in the order in which things happened.
 ///
@@ -113,7 +112,7 @@ fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
         let mut parts = listed.key.split('/').skip(1).map(|part| part.split_once('=').map(|(_, number)| number));
         let mut part = || parts.next().flatten();
         let day = match (part(), part(), part()) {
-            (Some(year), Some(month), Some(day)) => super::window::day(&format!("{year}-{month}-{day}")).ok(),
+            (Some(year), Some(month), Some(day)) => audit_log::window::day(&format!("{year}-{month}-{day}")).ok(),
             _ => None,
         };
         days.entry(day.unwrap_or(Date::MAX)).or_default().push(listed);
@@ -138,7 +137,7 @@ impl<W: Write> Lines<'_, W> {
             Content::Archived => self.exported.archived += 1,
             Content::Gone => {
                 let why = "it was deleted: only delete markers are left of it";
-                self.exported.left_out.push(Finding::new(object.key, super::finding::Fault::Deleted, why));
+                self.exported.left_out.push(Finding::new(object.key, audit_log::finding::Fault::Deleted, why));
             }
         }
         Ok(())
@@ -156,7 +155,7 @@ struct Aside {
 impl Aside {
     /// Writes what was observed before a moment.
     async fn before(&mut self, millis: u64, lines: &mut Lines<'_, impl Write>) -> Result<()> {
-        let today = super::ids::date_of(millis);
+        let today = audit_log::ids::date_of(millis);
         loop {
             while self.waiting.front().is_some_and(|(observed, _)| *observed < millis) {
                 let Some((_, object)) = self.waiting.pop_front() else { break };
@@ -183,15 +182,5 @@ fn millis_of(object: &Object) -> u64 {
     match &object.content {
         Content::Checked(Ok(record)) => record.millis(),
         _ => 0,
-    }
-}
-
-impl Record {
-    /// The object's bytes: one line of JSON.
-    pub fn line(&self) -> String {
-        match self {
-            Self::Change(change) => super::json::stored(&change.document),
-            Self::OutOfBand(change) => super::record::stored_out_of_band(&change.document),
-        }
     }
 }

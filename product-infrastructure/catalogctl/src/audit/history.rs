@@ -10,15 +10,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bucket::Listed;
-use super::chain::Chains;
-use super::finding::Finding;
-use super::ids::{EventId, ProductId};
-use super::record::Record;
-use super::verification::{Content, Object};
 use super::verify::{BROKEN, Days};
 use crate::progress::Progress;
 use crate::table_text::table;
 use crate::target::Target;
+use audit_log::chain::Chains;
+use audit_log::finding::Finding;
+use audit_log::ids::{EventId, ProductId};
+use audit_log::record::Record;
+use audit_log::verification::{Content, Object};
 
 /// Show a product's life from the audit log: every change, what became of it, who asked for it, and what it changed.
 ///

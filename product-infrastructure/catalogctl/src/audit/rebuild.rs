@@ -10,16 +10,16 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::bucket::Bucket;
-use super::chain::Chain;
-use super::ids::EventId;
-use super::product_item::{expires_at, journal_item, product_item};
-use super::record::{Change, Record};
 use super::table::{Item, Table};
-use super::verification::{Content, Report, Verification};
 use super::verify::{BROKEN, millis_ago, text};
-use super::window::Window;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
+use audit_log::chain::Chain;
+use audit_log::ids::EventId;
+use audit_log::product_item::{expires_at, journal_item, product_item};
+use audit_log::record::{Change, Record};
+use audit_log::verification::{Content, Report, Verification};
+use audit_log::window::Window;
 
 /// Items that DynamoDB takes in one call.
 const BATCH: usize = 25;
@@ -123,7 +123,7 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
         write(&table, items, &meter).await?;
     }
     let mut entries = stream::iter(journal)
-        .map(|event| async move { journal_item(&read(event).await?) })
+        .map(|event| async move { anyhow::Ok(serde_dynamo::to_item(journal_item(&read(event).await?))?) })
         .buffered(AT_ONCE)
         .try_chunks(BATCH);
     while let Some(items) = entries.try_next().await.map_err(|error| error.1)? {
@@ -138,7 +138,7 @@ fn made(chain: &Chain, newest: Change, shards: u64) -> Result<Item> {
     if newest.link.as_ref().is_none_or(|link| link.hash != chain.head.hash) {
         bail!("{} is not what was verified", newest.event_id.object_key());
     }
-    product_item(chain, &newest, shards)
+    Ok(serde_dynamo::to_item(product_item(chain, &newest, shards)?)?)
 }
 
 /// What the verification leaves for the writing.

@@ -14,20 +14,21 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 
 use super::bucket::{Body, Bucket};
-use super::finding::{Fault, Finding};
-use super::ids::{EventId, ProductId};
-use super::json::stored;
-use super::product_item::journal_key;
-use super::record::check_entry;
-use super::stream_record::insertion;
-use super::table::{Table, entry};
-use super::verification::EntryFacts;
+use super::table::{Table, document};
 use super::verify::{BROKEN, millis_ago};
-use super::window::Window;
 use crate::dlq::queue::Queue;
 use crate::dlq::redrive::Pace;
 use crate::progress::Progress;
 use crate::target::Target;
+use audit_log::finding::{Fault, Finding};
+use audit_log::ids::{EventId, ProductId};
+use audit_log::json::stored;
+use audit_log::product_item::journal_key;
+use audit_log::record::check_entry;
+use audit_log::stream_record::insertion;
+use audit_log::table_item::entry;
+use audit_log::verification::EntryFacts;
+use audit_log::window::Window;
 
 /// How often it is looked whether a record has arrived.
 const POLL: Duration = Duration::from_millis(500);
@@ -198,14 +199,16 @@ async fn message(
     let Some(item) = table.item(product, &journal_key(event)).await? else {
         return Ok(Err(Finding::new(key, Fault::Missing, "its journal item expired just now").of(product)));
     };
-    let document = match serde_dynamo::from_item(item.clone()) {
-        Ok(document) => entry(document),
+    let item = match document(item) {
+        Ok(item) => item,
         Err(error) => return Ok(Err(Finding::new(key, Fault::Table, error.to_string()).of(product))),
     };
+    let document = entry(item.clone());
     let bytes = stored(&document).into_bytes();
     match check_entry(&key, document) {
         Ok(change) if change.event_id == event && change.product_id == product => {
-            let body = insertion(&item, event, facts.recorded_at, region, stream)?;
+            let attributes = item.as_object().context("an item has attributes")?;
+            let body = insertion(attributes, event, facts.recorded_at, region, stream);
             Ok(Ok(((key, bytes), body)))
         }
         Ok(_) => Ok(Err(Finding::new(key, Fault::Table, "the journal item has the key of another").of(product))),

@@ -8,23 +8,17 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::finding::{Fault, Finding};
-use super::ids::{EventId, ProductId};
-use super::json::{digest, sha256, stored};
-use super::record::{millis, product_digest};
-use super::verification::{EntryFacts, ProductFacts, TableFacts};
 use crate::progress::Meter;
+use audit_log::finding::{Fault, Finding};
+use audit_log::ids::{EventId, ProductId};
+use audit_log::table_item::{self, Known};
+use audit_log::verification::{EntryFacts, ProductFacts, TableFacts};
 
 /// An item, attribute by attribute.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// Parts in which the table is read at the same time.
 const SEGMENTS: i32 = 4;
-/// Members of a product item beside the product's own.
-const ONLY_STORED: [&str; 8] =
-    ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "chainHash", "createEventId", "createFingerprint"];
-/// Members of a journal item beside the entry's own.
-const TABLE_ATTRIBUTES: [&str; 3] = ["PK", "SK", "expiresAt"];
 
 /// A table that is read.
 #[derive(Debug, Clone)]
@@ -142,59 +136,16 @@ impl Table {
     }
 }
 
-/// What an item is.
-#[derive(Debug)]
-pub enum Known {
-    Product(ProductId, ProductFacts),
-    Entry(EventId, EntryFacts),
-}
-
 /// Reads an item; `None` for one that is neither product nor journal entry.
-pub fn read(item: Item) -> Option<Result<Known, Finding>> {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    let (pk, sk) = (text("PK"), text("SK"));
-    let product = ProductId::parse(pk.strip_prefix("PRODUCT#")?);
-    let broken = |what: &str| Finding::new(format!("{pk} {sk}"), Fault::Table, format!("the table's item {what}"));
-    if sk != "META" && !sk.starts_with("EVENT#") {
-        return None;
+fn read(item: Item) -> Option<Result<Known, Finding>> {
+    let keys = ["PK", "SK"].map(|name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default());
+    match document(item) {
+        Ok(document) => table_item::read(document),
+        Err(error) => Some(Err(Finding::new(keys.join(" "), Fault::Table, format!("malformed item: {error}")))),
     }
-    let Some(product) = product else { return Some(Err(broken("has a key that names no product"))) };
-    let Ok(document) = serde_dynamo::from_item::<_, Value>(item) else {
-        return Some(Err(broken("cannot be read").of(product)));
-    };
-    let known = match sk.strip_prefix("EVENT#") {
-        None => product_facts(&document).map(|facts| Known::Product(product, facts)),
-        Some(id) => entry_facts(product, id, document),
-    };
-    Some(known.ok_or_else(|| broken("lacks members, or has some that cannot be").of(product)))
 }
 
-fn product_facts(item: &Value) -> Option<ProductFacts> {
-    let event = |name: &str| item[name].as_str().and_then(EventId::parse);
-    let hash = |name: &str| item[name].as_str().and_then(digest);
-    let members = item.as_object()?.iter().filter(|(name, _)| !ONLY_STORED.contains(&name.as_str()));
-    let product = Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect());
-    Some(ProductFacts {
-        version: item["version"].as_u64()?,
-        last_event: event("lastEventId")?,
-        chain_hash: hash("chainHash")?,
-        product: product_digest(&product),
-        created: (event("createEventId")?, hash("createFingerprint")?),
-    })
-}
-
-fn entry_facts(product: ProductId, id: &str, item: Value) -> Option<Known> {
-    let event = EventId::parse(id)?;
-    let entry = entry(item);
-    let recorded_at = entry["recordedAt"].as_str().and_then(millis)?;
-    Some(Known::Entry(event, EntryFacts { product, digest: sha256(stored(&entry)), recorded_at, seen: false }))
-}
-
-/// A journal item without what only the table has: the journal entry.
-pub fn entry(item: Value) -> Value {
-    let mut entry = item;
-    if let Some(members) = entry.as_object_mut() {
-        members.retain(|name, _| !TABLE_ATTRIBUTES.contains(&name.as_str()));
-    }
-    entry
+/// An item's attributes as JSON.
+pub fn document(item: Item) -> Result<Value, serde_dynamo::Error> {
+    serde_dynamo::from_item(item)
 }

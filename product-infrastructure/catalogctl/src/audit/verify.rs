@@ -8,10 +8,10 @@ use clap::Args;
 use futures_util::TryStreamExt;
 use time::Date;
 
-use super::verification::{Outcome, Report, Verification};
-use super::window::{Window, day};
 use crate::progress::Progress;
 use crate::target::Target;
+use audit_log::verification::{Outcome, Report, Verification};
+use audit_log::window::{Window, day};
 
 /// The exit code that means: read all of it, and something is wrong.
 pub const BROKEN: u8 = 2;

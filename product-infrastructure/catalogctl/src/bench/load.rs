@@ -23,13 +23,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::statistics::quantile;
-use crate::audit::ids::EventId;
-use crate::audit::verification::Outcome;
 use crate::audit::verify;
 use crate::progress::Progress;
 use crate::stack::Stack;
 use crate::status::Status;
 use crate::target::{Place, Target};
+use audit_log::ids::EventId;
+use audit_log::verification::Outcome;
 
 /// How long accepted changes may take to be applied and recorded after the last call.
 const PATIENCE: Duration = Duration::from_secs(600);

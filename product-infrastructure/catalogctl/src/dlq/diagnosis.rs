@@ -9,10 +9,11 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::audit::bucket::{Body, Bucket};
-use crate::audit::ids::{EventId, ProductId};
-use crate::audit::json::{canonical, hex, sha256, stored};
-use crate::audit::record::violation;
-use crate::audit::table::{Table, entry};
+use crate::audit::table::Table;
+use audit_log::ids::{EventId, ProductId};
+use audit_log::json::{canonical, hex, sha256, stored};
+use audit_log::record::violation;
+use audit_log::table_item::entry;
 
 /// The form of change event that product-creator reads.
 const SCHEMA_VERSION: u64 = 1;

@@ -9,10 +9,10 @@
 
 use std::collections::HashMap;
 
-use super::finding::{Fault, Finding};
-use super::ids::{EventId, ProductId};
-use super::json::Digest;
-use super::record::{Change, Link};
+use crate::finding::{Fault, Finding};
+use crate::ids::{EventId, ProductId};
+use crate::json::Digest;
+use crate::record::{Change, Link};
 
 /// How far back a record may fit that forged ones had pushed away from its predecessor.
 const RECENT: usize = 4;

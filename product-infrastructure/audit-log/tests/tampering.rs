@@ -6,11 +6,11 @@ mod support;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalogctl::audit::finding::{Fault, Finding};
-use catalogctl::audit::record::{Record, check};
-use catalogctl::audit::table::{Known, read};
-use catalogctl::audit::verification::{Content, Object, Outcome, Report, TableFacts, Verification};
-use catalogctl::audit::window::{Window, day};
+use audit_log::finding::{Fault, Finding};
+use audit_log::record::{Record, check};
+use audit_log::table_item::{Known, read};
+use audit_log::verification::{Content, Object, Outcome, Report, TableFacts, Verification};
+use audit_log::window::{Window, day};
 use serde_json::{Value, json};
 use support::lives::{Catalogue, event_id, fingerprint, object, product_id, seal, timestamp};
 
@@ -60,7 +60,7 @@ impl World {
 fn facts(catalogue: &Catalogue) -> TableFacts {
     let mut facts = TableFacts::default();
     for item in catalogue.products.values().cloned().chain(catalogue.journal()) {
-        match read(serde_dynamo::to_item(item).unwrap()) {
+        match read(item) {
             Some(Ok(Known::Product(product, known))) => drop(facts.products.insert(product, known)),
             Some(Ok(Known::Entry(event, entry))) => drop(facts.journal.insert(event, entry)),
             other => panic!("{other:?}"),
@@ -310,7 +310,7 @@ fn forged(after: &Value, moment: u64) -> Value {
 }
 
 fn moment_of(entry: &Value) -> u64 {
-    catalogctl::audit::ids::EventId::parse(entry["eventId"].as_str().unwrap()).unwrap().millis()
+    audit_log::ids::EventId::parse(entry["eventId"].as_str().unwrap()).unwrap().millis()
 }
 
 #[test]
@@ -552,7 +552,7 @@ fn a_product_that_was_changed_in_the_table_is_found() {
     }
     let mut broken = world.catalogue.products[&id].clone();
     broken.as_object_mut().unwrap().remove("chainHash");
-    let finding = read(serde_dynamo::to_item(broken).unwrap()).unwrap().unwrap_err();
+    let finding = read(broken).unwrap().unwrap_err();
     let table = TableFacts { findings: vec![finding], ..world.table.clone() };
     assert_eq!(verify(&world.bucket, Some(&table)).findings[0].fault, Fault::Table);
 }

@@ -3,7 +3,7 @@
 use time::Date;
 use time::macros::format_description;
 
-use super::ids::day_folder;
+use crate::ids::day_folder;
 
 /// Days in UTC, both included; an end that is not given is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,56 +4,61 @@
 //! `chainHash` its `hash`; `createEventId` and `createFingerprint` are the first one's; the index keys follow from the
 //! product and the number of shards. A journal item is the record with its keys and its time to live.
 
-use anyhow::{Context, Result, bail};
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::chain::Chain;
-use super::ids::{EventId, ProductId};
-use super::json::{hex, sha256};
-use super::record::{Change, minor_units};
-use super::table::Item;
+use crate::chain::Chain;
+use crate::ids::{EventId, ProductId};
+use crate::json::{hex, sha256};
+use crate::record::{Change, minor_units};
+use crate::table_item::Item;
 
 /// How long the table keeps a journal entry, in seconds.
 pub const JOURNAL_SECONDS: u64 = 90 * 24 * 60 * 60;
 /// Width of the price in an index key: the largest one has so many digits.
 const PRICE_WIDTH: usize = 16;
 
-/// The product item at the end of a chain. `newest` is the chain's last record; an error says what it lacks.
-pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item> {
+/// Why a record gives no item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoItem {
+    #[error("the beginning of the chain of product {0} is missing")]
+    NoBeginning(ProductId),
+    #[error("the newest record of product {0} has no product in it")]
+    NoProduct(ProductId),
+}
+
+/// The product item at the end of a chain. `newest` is the chain's last record.
+pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item, NoItem> {
     let product = newest.product_id;
-    let Some((create_event, fingerprint)) = chain.created else {
-        bail!("the beginning of the chain of product {product} is not there");
-    };
-    let mut members = newest.document["after"].as_object().cloned().context("an applied change has an `after`")?;
-    let price = members.remove("price").unwrap_or_default();
+    let (create_event, fingerprint) = chain.created.ok_or(NoItem::NoBeginning(product))?;
+    let mut item = newest.document["after"].as_object().cloned().ok_or(NoItem::NoProduct(product))?;
+    let price = item.remove("price").unwrap_or_default();
     let units = minor_units(price.as_str().unwrap_or_default());
-    let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number: u64 = units.parse().map_err(|_| NoItem::NoProduct(product))?;
+    let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (name, currency, status) = (text("name"), text("currency"), text("status"));
 
-    let mut item: Item = serde_dynamo::to_item(members).context("a product cannot be an item")?;
-    let mut set = |name: &str, value: String| item.insert(name.to_owned(), AttributeValue::S(value));
-    set("PK", format!("PRODUCT#{product}"));
-    set("SK", "META".to_owned());
-    set("chainHash", hex(&chain.head.hash));
-    set("createEventId", create_event.to_string());
-    set("createFingerprint", hex(&fingerprint));
+    let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
+    set("PK", json!(format!("PRODUCT#{product}")));
+    set("SK", json!("META"));
+    set("chainHash", json!(hex(&chain.head.hash)));
+    set("createEventId", json!(create_event));
+    set("createFingerprint", json!(hex(&fingerprint)));
     if status == "ACTIVE" {
-        set("GSI1_PK", format!("ACTIVE#{}", shard(product, shards)));
-        set("GSI1_SK", format!("{currency}#{units:0>PRICE_WIDTH$}#{product}"));
-        set("GSI2_PK", format!("NAME#{}", normalised(&name)));
+        set("GSI1_PK", json!(format!("ACTIVE#{}", shard(product, shards))));
+        set("GSI1_SK", json!(format!("{currency}#{units:0>PRICE_WIDTH$}#{product}")));
+        set("GSI2_PK", json!(format!("NAME#{}", normalised(&name))));
     }
-    item.insert("priceMinor".to_owned(), AttributeValue::N(units));
+    set("priceMinor", json!(number));
     Ok(item)
 }
 
 /// The journal item of a record.
-pub fn journal_item(change: &Change) -> Result<Item> {
-    let mut item: Item = serde_dynamo::to_item(&change.document).context("a journal entry cannot be an item")?;
-    item.insert("PK".to_owned(), AttributeValue::S(format!("PRODUCT#{}", change.product_id)));
-    item.insert("SK".to_owned(), AttributeValue::S(journal_key(change.event_id)));
-    item.insert("expiresAt".to_owned(), AttributeValue::N(expires_at(change).to_string()));
-    Ok(item)
+pub fn journal_item(change: &Change) -> Item {
+    let mut item = change.document.as_object().cloned().unwrap_or_default();
+    item.insert("PK".to_owned(), json!(format!("PRODUCT#{}", change.product_id)));
+    item.insert("SK".to_owned(), json!(journal_key(change.event_id)));
+    item.insert("expiresAt".to_owned(), json!(expires_at(change)));
+    item
 }
 
 /// Sort key of an event's journal item.

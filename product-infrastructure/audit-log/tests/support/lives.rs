@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use catalogctl::audit::ids::EventId;
+use audit_log::ids::EventId;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -110,7 +110,7 @@ impl Catalogue {
             let mut item = entry.clone();
             item["PK"] = json!(format!("PRODUCT#{}", entry["productId"].as_str().unwrap()));
             item["SK"] = json!(format!("EVENT#{}", entry["eventId"].as_str().unwrap()));
-            let recorded = catalogctl::audit::record::millis(entry["recordedAt"].as_str().unwrap()).unwrap();
+            let recorded = audit_log::record::millis(entry["recordedAt"].as_str().unwrap()).unwrap();
             item["expiresAt"] = json!(recorded / 1_000 + 90 * 24 * 60 * 60);
             item
         };

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::chain::{Chain, Chains};
-use super::finding::{Fault, Finding};
-use super::ids::{EventId, ProductId};
-use super::json::Digest;
-use super::record::{Change, Record};
-use super::window::Window;
+use crate::chain::{Chain, Chains};
+use crate::finding::{Fault, Finding};
+use crate::ids::{EventId, ProductId};
+use crate::json::Digest;
+use crate::record::{Change, Record};
+use crate::window::Window;
 
 /// An object of the bucket.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct ProductFacts {
     pub version: u64,
     pub last_event: EventId,
     pub chain_hash: Digest,
-    /// As [`super::record::product_digest`] makes it.
+    /// As [`crate::record::product_digest`] makes it.
     pub product: Digest,
     pub created: (EventId, Digest),
 }

@@ -1,5 +1,5 @@
 //! One object of the audit bucket, checked by itself: its key, its bytes, its form, its hash, and that its members do not
-//! contradict each other. What it takes two objects to see is in [`super::chain`].
+//! contradict each other. What it takes two objects to see is in [`crate::chain`].
 
 use std::sync::LazyLock;
 
@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::finding::{Fault, Finding};
-use super::ids::{EventId, ProductId, date_of, day_folder};
-use super::json::{Digest, canonical, digest, sha256, stored};
+use crate::finding::{Fault, Finding};
+use crate::ids::{EventId, ProductId, date_of, day_folder};
+use crate::json::{Digest, canonical, digest, sha256, stored};
 
 /// A record that is right by itself.
 #[derive(Debug, Clone)]
@@ -72,6 +72,14 @@ impl Record {
         match self {
             Self::Change(change) => &change.document,
             Self::OutOfBand(change) => &change.document,
+        }
+    }
+
+    /// The object's bytes: one line of JSON.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Change(change) => stored(&change.document),
+            Self::OutOfBand(change) => stored_out_of_band(&change.document),
         }
     }
 
@@ -298,7 +306,7 @@ static OUT_OF_BAND: LazyLock<Validator> = LazyLock::new(|| validator("outOfBand"
 
 /// One of the two kinds of the audit record's schema, so that a message is about this kind and not about both.
 fn validator(kind: &str) -> Validator {
-    let schema: Value = serde_json::from_str(include_str!("../../../contracts/audit-record.schema.json"))
+    let schema: Value = serde_json::from_str(include_str!("../../contracts/audit-record.schema.json"))
         .expect("the contract's schema is JSON");
     let mut schema: Map<String, Value> = schema.as_object().cloned().expect("the contract's schema is an object");
     schema.remove("oneOf");
@@ -421,7 +429,7 @@ mod tests {
     fn rehash(document: &mut Value) {
         document.as_object_mut().unwrap().remove("hash");
         let hash = serde_json_canonicalizer::to_vec(document).unwrap();
-        document["hash"] = json!(super::super::json::hex(&sha256(hash)));
+        document["hash"] = json!(crate::json::hex(&sha256(hash)));
     }
 
     #[test]

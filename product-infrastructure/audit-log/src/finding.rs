@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::ids::ProductId;
+use crate::ids::ProductId;
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
