@@ -1,4 +1,4 @@
-//! A batch of the audit queue in, the messages that must come again out (a partial batch response).
+//! Takes a batch of the audit queue and returns the messages to redeliver (a partial batch response).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::services::audit_records::{Audited, NotAudited, audit_records};
 /// Messages of a batch that are worked on at once; more would only wait for connections.
 const AT_ONCE: usize = 32;
 
-/// Why a message comes again, and in the end goes to the DLQ.
+/// Why a message is redelivered and, after its last attempt, moved to the DLQ.
 #[derive(Debug, thiserror::Error)]
 enum Unhandled {
     #[error("the body is not a record of a DynamoDB stream: {0:?} error at line {1}, column {2}")]
@@ -34,7 +34,7 @@ pub struct BatchResult {
     pub metrics: Vec<Metric>,
 }
 
-/// Writes the records of a batch to the audit log within `time`. What is not done by then comes again.
+/// Writes the records of a batch to the audit log within `time`. Records that aren't written by then are redelivered.
 pub async fn handle(event: SqsEvent, log: &dyn AuditLog, time: Duration) -> Result<BatchResult, Unnamed> {
     let batch = Batch::new(&event);
     let total = Mutex::new(Audited::default());

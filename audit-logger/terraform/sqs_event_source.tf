@@ -1,5 +1,5 @@
 # The queue that feeds the function, and the way a batch is answered: the function names the messages that failed, and
-# only those come back. Without ReportBatchItemFailures one bad message would return, and in the end set aside, all ten.
+# only those are redelivered. Without ReportBatchItemFailures one bad message would return all ten, and in the end move all ten to the dead-letter queue.
 variable "batch_size" {
   description = "Messages that one invocation is given at most."
   type        = number

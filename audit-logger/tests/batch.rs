@@ -26,7 +26,7 @@ impl Audit {
         Self { log: S3AuditLog::new(&sdk, BUCKET), bucket }
     }
 
-    /// Delivers bodies as one batch and returns the ids of the messages that must come again: `m0`, `m1`, …
+    /// Delivers bodies as one batch and returns the IDs of the messages to redeliver: `m0`, `m1`, …
     async fn deliver(&self, bodies: &[Value]) -> Vec<String> {
         let bodies: Vec<String> = bodies.iter().map(Value::to_string).collect();
         failures(&self.log, &bodies).await

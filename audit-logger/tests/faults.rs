@@ -29,7 +29,7 @@ async fn start(endpoint: SocketAddr) -> Lambda {
     Lambda::start(PROGRAM, endpoint, &VARIABLES).await
 }
 
-/// So many journal entries, by the event's id: the golden ones over and over, each time with an id of its own.
+/// `size` journal entries by event ID: the golden ones repeated, each time with a new ID.
 fn journal(size: usize) -> BTreeMap<String, Value> {
     let golden = entries();
     let entry = |number: usize| {

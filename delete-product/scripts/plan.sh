@@ -20,7 +20,7 @@ case $action in
   rollback)
     version=$2
     [[ $version =~ ^[0-9]+$ ]] || { echo "A version is a number, not '$version'." >&2; exit 1; }
-    # Fails here, not half-way, if there is no such version.
+    # Fails here, not half-way, if the version doesn't exist.
     aws lambda get-function-configuration --function-name "$(function_name)" --qualifier "$version" --query Version --output text
     scripts/fetch-deployed-package.sh
     ;;

@@ -8,7 +8,7 @@ source scripts/deployment.sh
 mkdir -p "$(dirname "$PACKAGE")"
 url=$(aws lambda get-function --function-name "$(function_name)" --query Code.Location --output text)
 expected=$(aws lambda get-function --function-name "$(function_name)" --query Configuration.CodeSha256 --output text)
-# The address is signed, hence a secret for some minutes: it goes in on standard input, not on the command line.
+# The URL is signed, hence a secret for several minutes: it goes in on standard input, not on the command line.
 printf 'url = "%s"\n' "$url" | curl --silent --show-error --fail --config - --output "$PACKAGE"
 actual=$(openssl dgst -sha256 -binary "$PACKAGE" | base64)
 if [[ $actual != "$expected" ]]; then

@@ -2,7 +2,7 @@
 # find-package.sh release    The package DIGEST, if it was built on the default branch and proven in PROVEN_IN.
 # find-package.sh rollback   What was released last to ENVIRONMENT: the Terraform files of that commit are what is there.
 # Prints `run_id=…` (of the run that built it) and `commit=…`; nothing for `rollback` when there is none.
-# GitHub keeps a package for 90 days; after that, release to dev anew.
+# GitHub keeps a package for 90 days; after that, release to dev again.
 set -euo pipefail
 
 # Runs of pull requests and of forks can upload artifacts too: only those of this repository's default branch count.

@@ -43,7 +43,7 @@ arguments=(--silent --show-error --config "$work/key" --request "$method" --outp
 if [[ -s $work/body ]]; then
   arguments+=(--header 'content-type: application/json' --data-binary "@$work/body")
 fi
-# A new deployment of the API reaches all of its servers within some seconds.
+# A new deployment of the API reaches all of its servers within several seconds.
 for attempt in 1 2 3 4 5 6; do
   status=$(curl "${arguments[@]}" "$url") || status="no answer"
   said=$(jq --raw-output '.error.message // ""' "$work/body-received") || said="no JSON"

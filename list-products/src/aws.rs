@@ -33,7 +33,7 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// For the connections of the start: a service that does not answer must not keep the function from its first event.
 const OPENING: Duration = Duration::from_millis(500);
 
-/// The roots that certificates of AWS lead to. The machine's some 140 would be read at each cold start, and none of the
+/// The roots that certificates of AWS lead to. The machine's own, about 140, would be read at each cold start, and none of the
 /// others has a say in what AWS is.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
@@ -57,14 +57,14 @@ pub enum Service {
 /// `AWS_CA_BUNDLE` names a file that holds nothing to trust.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCaBundle {
-    /// There is no such file, or it may not be read.
+    /// The file doesn't exist or can't be read.
     #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, cannot be read: {1}")]
     Unreadable(PathBuf, std::io::Error),
     /// A file of another kind.
     #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, holds no certificate in PEM form")]
     Empty(PathBuf),
     /// A damaged certificate.
-    #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, holds what is no certificate: {1}")]
+    #[error("{0}, the file that the environment variable AWS_CA_BUNDLE names, contains an invalid certificate: {1}")]
     Damaged(PathBuf, Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -119,7 +119,7 @@ impl Aws {
     /// once needs as many connections.
     ///
     /// The request is `GET /`, unsigned. No service does anything for it, and whatever the answer is, the connection is
-    /// open. A failure is no reason not to start: the first call opens what it needs, and says what is wrong.
+    /// open. A failure doesn't prevent the start: the first call opens its own connection and reports the error.
     pub async fn open_connections(&self, services: &[Service]) {
         let mut requests = JoinSet::new();
         for service in services {
@@ -232,8 +232,8 @@ mod tests {
         let cases = [
             ("", "holds no certificate in PEM form"),
             ("no PEM file", "holds no certificate in PEM form"),
-            (damaged, "holds what is no certificate"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "holds what is no certificate"),
+            (damaged, "contains an invalid certificate"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "contains an invalid certificate"),
         ];
         let tried = cases.map(|(text, problem)| (trust_alone(text.into(), PathBuf::from("/nowhere/ca.pem")), problem));
         let unreadable = (trust_store(Some(OsString::from("/nowhere/ca.pem"))), "cannot be read");

@@ -158,7 +158,7 @@ async fn large_products_are_read_whole_and_end_a_page_before_it_grows_too_large(
     let mut all = Vec::new();
     for number in 0..100_u32 {
         let mut large = item(number, "Book", "EUR", u64::from(number));
-        // Within the contract's limits, some 54 kB: a quarter of a hundred is more than DynamoDB answers at once.
+        // Within the contract's limits, about 54 kB: a quarter of a hundred is more than one DynamoDB response holds.
         let texts = (0..50).map(|attribute| (format!("attribute {attribute}"), json!("é".repeat(500))));
         large["attributes"] = Value::Object(texts.collect());
         products_table::put(&catalogue.client, large).await;

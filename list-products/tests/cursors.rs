@@ -122,7 +122,7 @@ impl Catalogue {
         (answer.status().as_u16(), body(&answer))
     }
 
-    /// The ids of the page after a place, told once more in plain words.
+    /// The IDs of the page after a position, by a second and simpler implementation.
     fn page(&self, parameters: Parameters, after: &str) -> Vec<String> {
         let given = |name| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let bound = |name| given(name).map(|price| price.parse::<u64>().unwrap() * 100);

@@ -60,7 +60,7 @@ impl Store {
     }
 }
 
-/// What one asks for, and the same rule told once more in plain words.
+/// A request, and the same rule implemented a second time.
 #[derive(Clone, Debug)]
 struct Question {
     name: Option<&'static str>,
@@ -97,7 +97,7 @@ enum Happening {
     Insert(Entry),
     Delete(Index),
     Reprice(Index, u64),
-    /// The list reads so many shards from now on, and what is written is spread over so many.
+    /// From now on, lists read this number of shards, and writes are spread over as many.
     Raise(u32),
 }
 

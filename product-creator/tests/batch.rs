@@ -19,7 +19,7 @@ use support::products_table::{self, TABLE};
 const TIME: Duration = Duration::from_secs(30);
 
 impl Catalogue {
-    /// Delivers bodies as one batch and returns the ids of the messages that must come again: `m0`, `m1`, …
+    /// Delivers bodies as one batch and returns the IDs of the messages to redeliver: `m0`, `m1`, …
     async fn deliver(&self, bodies: &[String]) -> Vec<String> {
         let result = handle(batch(bodies), &self.store, TIME).await.unwrap();
         result.response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()

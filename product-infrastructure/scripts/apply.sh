@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # apply.sh shared|api-keys DIGEST   Apply what was reviewed under this digest, put the API's methods as they stand on its
 #                                   stage, and try the API; the stage goes back to its former deployment if that fails.
-# The resources themselves do not go back: what a table or a queue has become is mended by a new plan, not undone by a script.
+# The resources themselves do not go back: what a table or a queue has become is corrected by a new plan, not undone by a script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/deployment.sh

@@ -12,7 +12,7 @@ trap 'rm -f "$body"' EXIT
 # answers PATH STATUS CODE
 answers() {
   local status code
-  # A new deployment of the API reaches all of its servers within some seconds.
+  # A new deployment of the API reaches all of its servers within several seconds.
   for attempt in 1 2 3 4 5 6; do
     status=$(curl --silent --show-error --max-time 30 --output "$body" --write-out '%{http_code}' "$base$1") || status="no answer"
     code=$(jq --raw-output '.error.code // .status' "$body") || code="no JSON"

@@ -11,7 +11,7 @@ use super::timestamp::Timestamp;
 /// What a journal entry has in the table only.
 const TABLE_ATTRIBUTES: [&str; 3] = ["PK", "SK", "expiresAt"];
 
-/// A record that cannot be understood. It comes again and, in the end, lies in the DLQ for somebody to look at.
+/// A malformed record. It is redelivered and, after its last attempt, moved to the DLQ for somebody to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableRecord {
     #[error("the image cannot be read")]
@@ -27,7 +27,7 @@ pub enum UnreadableRecord {
 /// The object that a record asks for; `None` for a record that another one tells of, or that is not the catalogue's.
 ///
 /// - A new journal entry is the audit record of its event.
-/// - A product that changed together with its `lastEventId` is told of by that event's entry.
+/// - A product that changed together with its `lastEventId` is described by that event's entry.
 /// - Everything else that happens to products and their entries is written as a change that no event announced.
 pub fn audit_object(record: &EventRecord) -> Result<Option<AuditObject>, UnreadableRecord> {
     let change = &record.change;

@@ -9,7 +9,7 @@ use crate::models::change_event::Actor;
 pub fn actor(request: &Request) -> Actor {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
-            // Identifiers all; what is none of the sort would not be taken by the queue, and says nothing.
+            // All are identifiers. Any other value would be rejected by the queue, and means nothing.
             let is_identifier = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
             let said = |value: &Option<String>| value.clone().filter(is_identifier);
             Actor { api_key_id: said(&context.identity.api_key_id), source_ip: said(&context.identity.source_ip) }

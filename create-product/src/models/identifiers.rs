@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::timestamp::Timestamp;
 
-/// A text that is not an identifier in the canonical form: 36 characters, hyphenated (RFC 9562 §4).
+/// A string that isn't an identifier in canonical form: 36 characters, hyphenated (RFC 9562 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a UUID in its canonical form (RFC 9562)")]
 pub struct InvalidIdentifier;

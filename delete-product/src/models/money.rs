@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 /// decimals) fit 16 digits.
 const AMOUNT_LIMIT: u64 = 1_000_000_000_000;
 
-/// Longer texts are refused before they are read.
+/// Longer strings are rejected before they are parsed.
 const LONGEST_TEXT: usize = 64;
 
 /// An amount of at least zero and below 10^12, exact to the currency's minor unit.
@@ -20,7 +20,7 @@ pub struct Money {
     currency: Currency,
 }
 
-/// Why a text is no amount of the currency.
+/// Why a string isn't a valid amount in the currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     /// Not a plain decimal (RFC 8259 §6 without an exponent).

@@ -41,7 +41,7 @@ pub struct ProductItem {
     pub last_event_id: EventId,
     /// `hash` of the product's newest applied journal entry.
     pub chain_hash: String,
-    /// The event that created the product, and what it asked for: a repeated request is told from another one by these.
+    /// The event that created the product, and what it requested: they distinguish a repeated request from another one.
     pub create_event_id: EventId,
     pub create_fingerprint: String,
 }

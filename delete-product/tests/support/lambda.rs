@@ -97,14 +97,14 @@ impl Lambda {
         self.invoke_within(event, Duration::from_secs(6)).await
     }
 
-    /// The same, with a deadline that it is told of.
+    /// The same, with the given deadline in its headers.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Outcome {
         let (answer, answered) = oneshot::channel();
         self.events.send(Invocation { event: event.to_string(), time, answer }).unwrap();
         tokio::time::timeout(time, answered).await.expect("an answer before the function's time is up").unwrap()
     }
 
-    /// All that was logged so far, at least so many lines, to standard output and standard error.
+    /// Everything logged so far to standard output and standard error, once it has at least this number of lines.
     pub async fn log(&self, lines: usize) -> Vec<String> {
         let mut log = self.log.clone();
         let enough = log.wait_for(|log| log.len() >= lines);

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-/// RFC 3339 in UTC, always with three fractional digits: of one length, so texts sort as moments do.
+/// RFC 3339 in UTC, always with three fractional digits: of one length, so strings sort as moments do.
 const FORMAT: &[time::format_description::BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
@@ -17,7 +17,7 @@ const FORMAT: &[time::format_description::BorrowedFormatItem<'static>] =
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(OffsetDateTime);
 
-/// A text that is not an RFC 3339 date and time.
+/// A string that isn't an RFC 3339 date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 date and time")]
 pub struct InvalidTimestamp;

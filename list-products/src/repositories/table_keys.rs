@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 pub const META: &str = "META";
 
 /// Width of an amount in a sort key: 10^12 units of a currency with four decimals, less one, has 16 digits.
-/// Padded with zeros, texts sort as the amounts do.
+/// Padded with zeros, strings sort as the amounts do.
 pub const AMOUNT_WIDTH: usize = 16;
 
 /// Partition key of everything that belongs to a product.
@@ -54,7 +54,7 @@ pub fn currency_prefix(currency: Currency) -> String {
     format!("{}#", currency.code())
 }
 
-/// Partition key of `ProductsByNameIndex`: names that differ only in case or white space share it.
+/// Partition key of `ProductsByNameIndex`: names that differ only in case or whitespace share it.
 pub fn name_pk(name: &str) -> String {
     let words: Vec<String> = name.split_whitespace().map(str::to_lowercase).collect();
     format!("NAME#{}", words.join(" "))

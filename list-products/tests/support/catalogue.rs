@@ -41,7 +41,7 @@ impl Entry {
         Money::from_minor_units(self.minor, Currency::from_code(self.currency).unwrap()).unwrap()
     }
 
-    /// The item in the table, as product-creator writes it when there are so many shards.
+    /// The item in the table, as product-creator writes it for this number of shards.
     pub fn item(&self, shards: u32) -> Value {
         let mut item = products_table::product(&self.id());
         item["GSI1_PK"] = json!(shard_pk(shard_of(self.product_id(), shards)));

@@ -76,7 +76,7 @@ async fn create_table(client: &Client) {
         .unwrap();
 }
 
-/// Stores a JSON object as an item: texts, whole numbers, lists and maps.
+/// Stores a JSON object as an item: strings, integers, lists and maps.
 pub async fn put(client: &Client, item: serde_json::Value) {
     let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(item).unwrap();
     client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! The outcome table of the contract, told once more and in its own way: what must become of each event, in the order in
+//! The contract's decision table, implemented a second time: the expected outcome of each event, in the order in
 //! which events are recorded.
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use serde_json::{Value, json};
 
 /// `maxReceiveCount` of the change queue.
-const MOST_RECEIVES: u32 = 5;
+const MAX_RECEIVES: u32 = 5;
 
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -20,28 +20,28 @@ pub struct Queue {
     waiting: VecDeque<Message>,
     pub dead: Vec<Message>,
     pub done: Vec<Message>,
-    /// After so many receives a message is put aside; `None` for never.
-    most_receives: Option<u32>,
+    /// Number of receives after which a message is moved to the dead-letter queue; `None` for never.
+    max_receives: Option<u32>,
 }
 
 impl Queue {
     pub fn new(bodies: impl IntoIterator<Item = String>) -> Self {
         let waiting = bodies.into_iter().map(|body| Message { body, receives: 0 }).collect();
-        Self { waiting, most_receives: Some(MOST_RECEIVES), ..Self::default() }
+        Self { waiting, max_receives: Some(MAX_RECEIVES), ..Self::default() }
     }
 
     /// The same without a dead-letter queue.
     pub fn patient(bodies: impl IntoIterator<Item = String>) -> Self {
-        Self { most_receives: None, ..Self::new(bodies) }
+        Self { max_receives: None, ..Self::new(bodies) }
     }
 
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Takes the next messages, at most so many.
-    pub fn receive(&mut self, most: usize) -> Vec<Message> {
-        let mut batch: Vec<Message> = self.waiting.drain(..most.min(self.waiting.len())).collect();
+    /// Takes the next messages, at most `limit`.
+    pub fn receive(&mut self, limit: usize) -> Vec<Message> {
+        let mut batch: Vec<Message> = self.waiting.drain(..limit.min(self.waiting.len())).collect();
         batch.iter_mut().for_each(|message| message.receives += 1);
         batch
     }
@@ -51,7 +51,7 @@ impl Queue {
         for (place, message) in batch.into_iter().enumerate() {
             if !failed.contains(&place) {
                 self.done.push(message);
-            } else if self.most_receives.is_some_and(|most| message.receives >= most) {
+            } else if self.max_receives.is_some_and(|max| message.receives >= max) {
                 self.dead.push(message);
             } else {
                 self.waiting.push_back(message);
@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// The whole batch comes again: its visibility ended without an answer.
+    /// The whole batch is redelivered: its visibility timeout ended without a response.
     pub fn abandon(&mut self, batch: Vec<Message>) {
         let all = (0..batch.len()).collect();
         self.settle(batch, &all);

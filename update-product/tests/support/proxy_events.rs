@@ -24,7 +24,7 @@ use super::log::Log;
 /// How many events each function must bear.
 const EVENTS: u32 = 100_000;
 
-/// Stands in all of an event that no log may hold: body, product texts, headers, parameters, the key.
+/// Stands in every part of an event that no log may contain: body, product fields, headers, parameters, the key.
 const PRIVATE: &str = "Pr1v@te";
 
 /// Sends the function 100,000 events. Each must be answered, not with a 5xx, as the contract describes, and leave one log
@@ -133,7 +133,7 @@ fn last(pairs: &[(String, String)]) -> Value {
     if map.is_empty() { Value::Null } else { Value::Object(map) }
 }
 
-/// Short texts of any characters, line ends, quotes and escapes among them.
+/// Short strings of any characters, line ends, quotes and escapes included.
 fn text() -> BoxedStrategy<String> {
     let awkward = select(vec![
         "",

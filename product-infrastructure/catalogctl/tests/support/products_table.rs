@@ -48,7 +48,7 @@ pub async fn create(client: &Client, table: &str) {
         .unwrap();
 }
 
-/// Stores a JSON object as an item: texts, whole numbers, lists and maps.
+/// Stores a JSON object as an item: strings, integers, lists and maps.
 pub async fn put(client: &Client, table: &str, item: Value) {
     let item: HashMap<String, AttributeValue> = serde_dynamo::to_item(item).unwrap();
     client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
