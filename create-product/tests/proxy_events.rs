@@ -8,9 +8,8 @@ use create_product::http::proxy_integration::serve;
 use create_product::models::change_event::{ChangeEvent, ChangeEventDocument, fingerprint};
 use create_product::models::identifiers::{EventId, ProductId};
 use create_product::models::timestamp::Timestamp;
-use create_product::repositories::change_publisher::ChangePublisher;
-use create_product::repositories::creation_reader::{Creation, CreationReader};
-use create_product::repositories::store_error::StoreError;
+use create_product::repositories::change_publisher::{ChangePublisher, PublishError};
+use create_product::repositories::creation_reader::{Creation, CreationReader, ReadError};
 use create_product::telemetry;
 use support::change_queue::is_allowed;
 use support::proxy_events::bombard;
@@ -20,7 +19,7 @@ struct SomeProducts;
 
 #[async_trait]
 impl CreationReader for SomeProducts {
-    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, StoreError> {
+    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, ReadError> {
         let known = id.to_string().bytes().map(u32::from).sum::<u32>() % 3 == 0;
         let event_id = EventId::after(None, Timestamp::from_unix_millis(0));
         Ok(known.then(|| Creation { event_id, fingerprint: fingerprint(None) }))
@@ -32,7 +31,7 @@ struct StrictQueue;
 
 #[async_trait]
 impl ChangePublisher for StrictQueue {
-    async fn publish(&self, event: &ChangeEvent) -> Result<(), StoreError> {
+    async fn publish(&self, event: &ChangeEvent) -> Result<(), PublishError> {
         let text = serde_json::to_string(&ChangeEventDocument::from(event)).unwrap();
         assert!(is_allowed(&text), "{text}");
         let document: ChangeEventDocument = serde_json::from_str(&text).unwrap();

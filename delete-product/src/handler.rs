@@ -1,61 +1,61 @@
-//! `DELETE /v1.0/products/{productId}`: request in, answer out.
+//! `DELETE /v1.0/products/{productId}`: request in, response out.
 
-use lambda_http::http::header::IF_MATCH;
 use lambda_http::http::{HeaderName, HeaderValue, Response, StatusCode};
 use lambda_http::{Body, Request, RequestExt};
 
 use crate::http::actor::actor;
-use crate::http::error::{ErrorCode, Failure};
-use crate::http::preconditions::Versions;
-use crate::http::response::{self, AcceptedChange};
-use crate::models::identifiers::{EventId, ProductId};
+use crate::http::error::Failure;
+use crate::http::preconditions;
+use crate::http::response::{self, log_event_id, log_product_id};
+use crate::models::identifiers::EventId;
 use crate::models::timestamp::Timestamp;
-use crate::repositories::change_publisher::ChangePublisher;
-use crate::repositories::current_product::CurrentProducts;
-use crate::services::delete_product::{Deleting, Outcome, delete_product};
+use crate::repositories::change_publisher::{ChangePublisher, PublishError};
+use crate::repositories::current_product::{CurrentProducts, ReadError};
+use crate::services::delete_product::{DeleteProductError, Deleting, Outcome, delete_product};
 
 /// Names the change; a 204 has no body to do so.
 const EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
 
-/// Answers one request. It never fails: whatever goes wrong is an answer in the error envelope.
-pub async fn handle(request: Request, products: &dyn CurrentProducts, queue: &dyn ChangePublisher) -> Response<Body> {
-    let request_id = response::request_id(&request);
-    response::answer(&request_id, respond(&request, &request_id, products, queue)).await
-}
-
-async fn respond(
-    request: &Request,
-    request_id: &str,
+/// Handles one request.
+pub async fn handle(
+    request: Request,
     products: &dyn CurrentProducts,
     queue: &dyn ChangePublisher,
 ) -> Result<Response<Body>, Failure> {
     let parameters = request.path_parameters();
-    // What is no id names no product: a 404 as for any other unknown one.
+    // A malformed ID names no product: 404, as for any other unknown one.
     let product_id = parameters.first("productId").and_then(|text| text.parse().ok()).ok_or_else(Failure::not_found)?;
-    let expected = Versions::from_header(request.headers(), &IF_MATCH).map_err(|detail| {
-        Failure::new(ErrorCode::InvalidParameter, "The If-Match header cannot be used.").with_details(vec![detail])
-    })?;
+    log_product_id(product_id);
+    let expected = preconditions::from_headers(request.headers())?;
     let deleting = Deleting {
         product_id,
         expected,
-        actor: actor(request),
-        request_id: request_id.to_owned(),
+        actor: actor(&request),
+        request_id: response::request_id(&request),
         now: Timestamp::now(),
     };
     match delete_product(products, queue, deleting).await? {
-        Outcome::Accepted(event_id) | Outcome::Deleted(event_id) => deleted(product_id, event_id),
+        Outcome::Accepted(event_id) | Outcome::Deleted(event_id) => deleted(event_id),
         Outcome::NotFound => Err(Failure::not_found()),
-        Outcome::OtherVersion => {
-            let message = "The product has another version than If-Match names. Read it again.";
-            Err(Failure::new(ErrorCode::PreconditionFailed, message))
-        }
+        Outcome::PreconditionFailed { current_version } => Err(preconditions::failed(current_version)),
     }
 }
 
-fn deleted(product_id: ProductId, event_id: EventId) -> Result<Response<Body>, Failure> {
-    let mut answer = response::empty(StatusCode::NO_CONTENT);
+fn deleted(event_id: EventId) -> Result<Response<Body>, Failure> {
+    log_event_id(event_id);
+    let mut response = response::empty(StatusCode::NO_CONTENT);
     let header = HeaderValue::try_from(event_id.to_string()).map_err(Failure::internal)?;
-    answer.headers_mut().insert(EVENT_ID, header);
-    answer.extensions_mut().insert(AcceptedChange { product_id, event_id });
-    Ok(answer)
+    response.headers_mut().insert(EVENT_ID, header);
+    Ok(response)
+}
+
+impl From<DeleteProductError> for Failure {
+    fn from(error: DeleteProductError) -> Self {
+        match error {
+            DeleteProductError::Read(ReadError::Unavailable(_))
+            | DeleteProductError::Publish(PublishError::Unavailable(_)) => Self::unavailable(error),
+            DeleteProductError::Read(ReadError::Refused(_) | ReadError::Unreadable(_))
+            | DeleteProductError::Publish(PublishError::Refused(_)) => Self::internal(error),
+        }
+    }
 }

@@ -50,7 +50,7 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
         assert_eq!(log.len(), 1, "{log:?}");
         let line = json_line(&log[0]);
         assert_eq!((&line["level"], &line["status"]), (&json!("ERROR"), &json!(503)));
-        assert_eq!((&line["code"], &line["apiRequestId"]), (&json!("SERVICE_UNAVAILABLE"), &json!("req-1")));
+        assert_eq!((&line["code"], &line["requestId"]), (&json!("SERVICE_UNAVAILABLE"), &json!("req-1")));
         assert!(line["error"].as_str().unwrap().contains(cause), "{cause}: {line}");
     }
 }

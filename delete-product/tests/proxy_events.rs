@@ -9,9 +9,8 @@ use delete_product::models::change_event::{ChangeEvent, ChangeEventDocument};
 use delete_product::models::identifiers::{EventId, ProductId};
 use delete_product::models::product::Status;
 use delete_product::models::timestamp::Timestamp;
-use delete_product::repositories::change_publisher::ChangePublisher;
-use delete_product::repositories::current_product::{CurrentProduct, CurrentProducts};
-use delete_product::repositories::store_error::StoreError;
+use delete_product::repositories::change_publisher::{ChangePublisher, PublishError};
+use delete_product::repositories::current_product::{CurrentProduct, CurrentProducts, ReadError};
 use delete_product::telemetry;
 use support::change_queue::is_allowed;
 use support::proxy_events::bombard;
@@ -24,7 +23,7 @@ struct TwoProducts;
 
 #[async_trait]
 impl CurrentProducts for TwoProducts {
-    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, StoreError> {
+    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError> {
         let status = match id.to_string().as_str() {
             ACTIVE => Status::Active,
             DELETED => Status::Deleted,
@@ -40,7 +39,7 @@ struct StrictQueue;
 
 #[async_trait]
 impl ChangePublisher for StrictQueue {
-    async fn publish(&self, event: &ChangeEvent) -> Result<(), StoreError> {
+    async fn publish(&self, event: &ChangeEvent) -> Result<(), PublishError> {
         let text = serde_json::to_string(&ChangeEventDocument::from(event)).unwrap();
         assert!(is_allowed(&text), "{text}");
         let document: ChangeEventDocument = serde_json::from_str(&text).unwrap();

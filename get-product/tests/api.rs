@@ -54,7 +54,7 @@ async fn a_known_version_is_not_sent_again() {
         assert_eq!(answer.headers()["etag"], "\"3\"", "{header}");
         assert_eq!(answer.body(), &Body::Empty, "{header}");
     }
-    for header in ["\"2\"", "\"abc\"", "3"] {
+    for header in ["\"2\"", "\"abc\""] {
         assert_eq!(get(call().product(ID).header("if-none-match", header)).await.status(), 200, "{header}");
     }
 }

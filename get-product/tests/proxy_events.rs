@@ -9,8 +9,7 @@ use get_product::models::identifiers::{EventId, ProductId};
 use get_product::models::money::{Currency, Money};
 use get_product::models::product::{Product, ProductDetails, Status};
 use get_product::models::timestamp::Timestamp;
-use get_product::repositories::product_reader::ProductReader;
-use get_product::repositories::store_error::StoreError;
+use get_product::repositories::product_reader::{ProductReader, ReadError};
 use get_product::telemetry;
 use support::proxy_events::bombard;
 
@@ -22,7 +21,7 @@ struct TwoProducts;
 
 #[async_trait]
 impl ProductReader for TwoProducts {
-    async fn read(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
+    async fn read(&self, id: ProductId) -> Result<Option<Product>, ReadError> {
         let status = match id.to_string().as_str() {
             ACTIVE => Status::Active,
             DELETED => Status::Deleted,

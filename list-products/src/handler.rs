@@ -9,7 +9,7 @@ use crate::http::error::Failure;
 use crate::http::parameters::ListParameters;
 use crate::http::{cursor, response};
 use crate::models::product::ProductDocument;
-use crate::repositories::product_index::ProductIndex;
+use crate::repositories::product_index::{IndexError, ProductIndex};
 use crate::services::list_products::list_products;
 
 /// A page ends before its body grows over this. A function may answer at most 6 MB (an AWS Lambda quota), and the body
@@ -23,13 +23,8 @@ struct PageDocument {
     next_cursor: Option<String>,
 }
 
-/// Answers one request. It never fails: whatever goes wrong is an answer in the error envelope.
-pub async fn handle(request: Request, index: &dyn ProductIndex, shards: u32) -> Response<Body> {
-    let request_id = response::request_id(&request);
-    response::answer(&request_id, respond(&request, index, shards)).await
-}
-
-async fn respond(request: &Request, index: &dyn ProductIndex, shards: u32) -> Result<Response<Body>, Failure> {
+/// Handles one request.
+pub async fn handle(request: Request, index: &dyn ProductIndex, shards: u32) -> Result<Response<Body>, Failure> {
     let query = request.query_string_parameters();
     let ListParameters { selection, limit, cursor } = ListParameters::parse(query.iter())?;
     let after = cursor.map(|cursor| cursor::decode(&selection, &cursor)).transpose()?;
@@ -52,4 +47,13 @@ async fn respond(request: &Request, index: &dyn ProductIndex, shards: u32) -> Re
     }
     let next_cursor = position.filter(|_| more).map(|position| cursor::encode(&selection, &position));
     response::json(StatusCode::OK, &PageDocument { items, next_cursor })
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Unavailable(_) => Self::unavailable(error),
+            IndexError::Refused(_) | IndexError::Unreadable(_) => Self::internal(error),
+        }
+    }
 }

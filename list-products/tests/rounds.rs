@@ -5,8 +5,7 @@ mod support;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use list_products::repositories::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
-use list_products::repositories::store_error::StoreError;
+use list_products::repositories::product_index::{IndexError, KeyRange, Order, Partition, ProductIndex, Row};
 use list_products::services::list_products::{Page, Selection, list_products};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -28,7 +27,7 @@ impl ProductIndex for Witness {
         range: &KeyRange,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<Row>, IndexError> {
         let rows = self.index.rows(partition, range, order, limit).await?;
         self.reads.lock().unwrap().push((partition.clone(), rows.len()));
         Ok(rows)

@@ -118,7 +118,7 @@ async fn apply_in_order(
         tracing::info!(
             eventId = %event.event_id,
             productId = %event.product_id,
-            apiRequestId = event.request_id,
+            requestId = event.request_id,
             messageId = batch.message_id(place),
             changeType = ?event.change_type(),
             outcome = name,
@@ -135,8 +135,7 @@ mod tests {
     use super::*;
     use crate::models::change_event::{Actor, Change};
     use crate::models::identifiers::EventId;
-    use crate::repositories::change_store::{Commit, Committed, MockChangeStore};
-    use crate::repositories::store_error::StoreError;
+    use crate::repositories::change_store::{ChangeStoreError, Commit, Committed, MockChangeStore};
     use crate::services::decide::ProductState;
     use async_trait::async_trait;
     use aws_lambda_events::sqs::SqsMessage;
@@ -164,12 +163,12 @@ mod tests {
 
     #[async_trait]
     impl ChangeStore for Fragile {
-        async fn current(&self, id: ProductId) -> Result<Option<ProductState>, StoreError> {
+        async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError> {
             assert_ne!(id, self.bad, "this one is beyond the code");
             Ok(None)
         }
 
-        async fn commit(&self, _: &Commit) -> Result<Committed, StoreError> {
+        async fn commit(&self, _: &Commit) -> Result<Committed, ChangeStoreError> {
             Ok(Committed::Done)
         }
     }
@@ -192,10 +191,9 @@ mod tests {
     async fn what_follows_a_failed_change_of_its_product_comes_again_with_it() {
         let (down, up) = (ProductId::random(), ProductId::random());
         let mut store = MockChangeStore::new();
-        store
-            .expect_current()
-            .times(2)
-            .returning(move |id| if id == down { Err(StoreError::Unavailable("throttled".into())) } else { Ok(None) });
+        store.expect_current().times(2).returning(move |id| {
+            if id == down { Err(ChangeStoreError::Unavailable("throttled".into())) } else { Ok(None) }
+        });
         store.expect_commit().times(1).returning(|_| Ok(Committed::Done));
         // Delivered newest first; the older one is tried first, and the newer one not at all.
         let messages = vec![message("newer", down, 2), message("older", down, 1), message("other", up, 1)];

@@ -13,9 +13,8 @@ use async_trait::async_trait;
 use product_creator::handler::handle;
 use product_creator::models::change_event::{Change, ChangeEvent};
 use product_creator::models::identifiers::{EventId, ProductId};
-use product_creator::repositories::change_store::{ChangeStore, Commit, Committed};
+use product_creator::repositories::change_store::{ChangeStore, ChangeStoreError, Commit, Committed};
 use product_creator::repositories::dynamodb::DynamoDbChanges;
-use product_creator::repositories::store_error::StoreError;
 use product_creator::services::decide::ProductState;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -57,14 +56,14 @@ impl Faulty<'_> {
 
 #[async_trait]
 impl ChangeStore for Faulty<'_> {
-    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, StoreError> {
+    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError> {
         self.table.current(id).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<Committed, ChangeStoreError> {
         let fault = self.faults.lock().unwrap().pop().flatten();
         match fault {
-            Some(Fault::Refused) => return Err(StoreError::Unavailable("refused".into())),
+            Some(Fault::Refused) => return Err(ChangeStoreError::Unavailable("refused".into())),
             Some(Fault::CrashBefore) => self.crash().await,
             _ => {}
         }
@@ -73,7 +72,7 @@ impl ChangeStore for Faulty<'_> {
             self.recorded.lock().unwrap().push(commit.entry.event_id);
         }
         match fault {
-            Some(Fault::AnswerLost) => Err(StoreError::Unavailable("the answer was lost".into())),
+            Some(Fault::AnswerLost) => Err(ChangeStoreError::Unavailable("the answer was lost".into())),
             Some(Fault::CrashAfter) => self.crash().await,
             _ => Ok(committed),
         }

@@ -1,52 +1,52 @@
-//! `PUT /v1.0/products/{productId}`: request in, answer out.
+//! `PUT /v1.0/products/{productId}`: request in, response out.
 
 use lambda_http::http::Response;
-use lambda_http::http::header::IF_MATCH;
 use lambda_http::{Body, Request, RequestExt};
 
 use crate::http::accepted::{accepted, product_location};
 use crate::http::actor::actor;
-use crate::http::error::{ErrorCode, Failure};
-use crate::http::preconditions::Versions;
+use crate::http::error::Failure;
+use crate::http::preconditions;
 use crate::http::product_body::read_product;
-use crate::http::response;
+use crate::http::response::{self, log_product_id};
 use crate::models::timestamp::Timestamp;
-use crate::repositories::change_publisher::ChangePublisher;
-use crate::repositories::current_product::CurrentProducts;
-use crate::services::update_product::{Outcome, Updating, update_product};
+use crate::repositories::change_publisher::{ChangePublisher, PublishError};
+use crate::repositories::current_product::{CurrentProducts, ReadError};
+use crate::services::update_product::{Outcome, UpdateProductError, Updating, update_product};
 
-/// Answers one request. It never fails: whatever goes wrong is an answer in the error envelope.
-pub async fn handle(request: Request, products: &dyn CurrentProducts, queue: &dyn ChangePublisher) -> Response<Body> {
-    let request_id = response::request_id(&request);
-    response::answer(&request_id, respond(&request, &request_id, products, queue)).await
-}
-
-async fn respond(
-    request: &Request,
-    request_id: &str,
+/// Handles one request.
+pub async fn handle(
+    request: Request,
     products: &dyn CurrentProducts,
     queue: &dyn ChangePublisher,
 ) -> Result<Response<Body>, Failure> {
     let parameters = request.path_parameters();
-    // What is no id names no product: a 404 as for any other unknown one.
+    // A malformed ID names no product: 404, as for any other unknown one.
     let product_id = parameters.first("productId").and_then(|text| text.parse().ok()).ok_or_else(Failure::not_found)?;
-    let expected = Versions::from_header(request.headers(), &IF_MATCH).map_err(|detail| {
-        Failure::new(ErrorCode::InvalidParameter, "The If-Match header cannot be used.").with_details(vec![detail])
-    })?;
+    log_product_id(product_id);
+    let expected = preconditions::from_headers(request.headers())?;
     let updating = Updating {
         product_id,
-        details: read_product(request)?,
+        details: read_product(&request)?,
         expected,
-        actor: actor(request),
-        request_id: request_id.to_owned(),
+        actor: actor(&request),
+        request_id: response::request_id(&request),
         now: Timestamp::now(),
     };
     match update_product(products, queue, updating).await? {
-        Outcome::Accepted(event_id) => accepted(&product_location(request, product_id), product_id, event_id),
+        Outcome::Accepted(event_id) => accepted(&product_location(&request, product_id), product_id, event_id),
         Outcome::NotFound => Err(Failure::not_found()),
-        Outcome::OtherVersion => {
-            let message = "The product has another version than If-Match names. Read it again.";
-            Err(Failure::new(ErrorCode::PreconditionFailed, message))
+        Outcome::PreconditionFailed { current_version } => Err(preconditions::failed(current_version)),
+    }
+}
+
+impl From<UpdateProductError> for Failure {
+    fn from(error: UpdateProductError) -> Self {
+        match error {
+            UpdateProductError::Read(ReadError::Unavailable(_))
+            | UpdateProductError::Publish(PublishError::Unavailable(_)) => Self::unavailable(error),
+            UpdateProductError::Read(ReadError::Refused(_) | ReadError::Unreadable(_))
+            | UpdateProductError::Publish(PublishError::Refused(_)) => Self::internal(error),
         }
     }
 }

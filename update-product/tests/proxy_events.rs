@@ -11,9 +11,8 @@ use update_product::models::change_event::{ChangeEvent, ChangeEventDocument};
 use update_product::models::identifiers::{EventId, ProductId};
 use update_product::models::product::Status;
 use update_product::models::timestamp::Timestamp;
-use update_product::repositories::change_publisher::ChangePublisher;
-use update_product::repositories::current_product::{CurrentProduct, CurrentProducts};
-use update_product::repositories::store_error::StoreError;
+use update_product::repositories::change_publisher::{ChangePublisher, PublishError};
+use update_product::repositories::current_product::{CurrentProduct, CurrentProducts, ReadError};
 use update_product::telemetry;
 
 const ACTIVE: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
@@ -24,7 +23,7 @@ struct TwoProducts;
 
 #[async_trait]
 impl CurrentProducts for TwoProducts {
-    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, StoreError> {
+    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError> {
         let status = match id.to_string().as_str() {
             ACTIVE => Status::Active,
             DELETED => Status::Deleted,
@@ -40,7 +39,7 @@ struct StrictQueue;
 
 #[async_trait]
 impl ChangePublisher for StrictQueue {
-    async fn publish(&self, event: &ChangeEvent) -> Result<(), StoreError> {
+    async fn publish(&self, event: &ChangeEvent) -> Result<(), PublishError> {
         let text = serde_json::to_string(&ChangeEventDocument::from(event)).unwrap();
         assert!(is_allowed(&text), "{text}");
         let document: ChangeEventDocument = serde_json::from_str(&text).unwrap();

@@ -5,8 +5,9 @@ use lambda_http::http::HeaderMap;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::error::{Detail, ErrorCode, Failure};
+use super::error::{ErrorCode, Failure};
 use crate::models::identifiers::ProductId;
+use crate::models::violation::{DetailCode, Violation};
 
 const HEADER: &str = "idempotency-key";
 const LONGEST: usize = 255;
@@ -32,9 +33,9 @@ impl IdempotencyKey {
                 } else {
                     format!("must be 1 to {LONGEST} visible ASCII characters")
                 };
-                let code = if second.is_some() { "REPEATED_PARAMETER" } else { "INVALID_FORMAT" };
+                let code = if second.is_some() { DetailCode::RepeatedParameter } else { DetailCode::InvalidFormat };
                 Err(Failure::new(ErrorCode::InvalidParameter, "The Idempotency-Key cannot be used.")
-                    .with_details(vec![Detail::new("Idempotency-Key", code, message)]))
+                    .with_details(vec![Violation::new("Idempotency-Key", code, message)]))
             }
         }
     }
@@ -85,6 +86,6 @@ mod tests {
         for bad in [&b""[..], b"a b", b"\xe4", &[b'x'; 256]] {
             assert_eq!(read(&[bad]).unwrap_err().code, ErrorCode::InvalidParameter, "{bad:?}");
         }
-        assert_eq!(read(&[b"a", b"a"]).unwrap_err().details[0].code, "REPEATED_PARAMETER");
+        assert_eq!(read(&[b"a", b"a"]).unwrap_err().details[0].code, DetailCode::RepeatedParameter);
     }
 }

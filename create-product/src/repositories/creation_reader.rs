@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::store_error::StoreError;
 use crate::models::identifiers::{EventId, ProductId};
 
 /// How a product came into being.
@@ -12,11 +11,27 @@ pub struct Creation {
     pub fingerprint: String,
 }
 
-/// `dynamodb:GetItem`, and no more; and only for requests with an idempotency key.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the table could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
+    #[error("the products table is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The table refused the call, and will refuse it again: a missing permission or table, an invalid request.
+    #[error("the products table refused the call")]
+    Refused(#[source] Cause),
+    /// The table holds an item that no version of the functions writes.
+    #[error("the products table holds an unreadable item")]
+    Unreadable(#[source] Cause),
+}
+
+/// `dynamodb:GetItem` only, and only for requests with an idempotency key.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait CreationReader: Send + Sync {
     /// The creation of a product, which may have been changed or deleted since; `None` if there was none so far.
     /// The read is strongly consistent.
-    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, StoreError>;
+    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, ReadError>;
 }

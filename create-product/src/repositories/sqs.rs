@@ -1,10 +1,11 @@
-//! The change queue, as SQS holds it.
+//! The adapter of the change queue port: SQS.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
-use super::change_publisher::ChangePublisher;
-use super::store_error::StoreError;
+use super::change_publisher::{ChangePublisher, PublishError};
+use super::sdk_error::is_retryable;
 use crate::models::change_event::{ChangeEvent, ChangeEventDocument};
 
 pub struct SqsChangeQueue {
@@ -20,10 +21,19 @@ impl SqsChangeQueue {
 
 #[async_trait]
 impl ChangePublisher for SqsChangeQueue {
-    async fn publish(&self, event: &ChangeEvent) -> Result<(), StoreError> {
+    async fn publish(&self, event: &ChangeEvent) -> Result<(), PublishError> {
         let body = serde_json::to_string(&ChangeEventDocument::from(event))
-            .map_err(|error| StoreError::Refused(error.into()))?;
+            .map_err(|error| PublishError::Refused(error.into()))?;
         self.client.send_message().queue_url(&self.queue_url).message_body(body).send().await?;
         Ok(())
+    }
+}
+
+impl<E> From<SdkError<E>> for PublishError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        if is_retryable(&error) { Self::Unavailable(error.into()) } else { Self::Refused(error.into()) }
     }
 }

@@ -4,9 +4,8 @@ use crate::models::change_event::{Actor, Change, ChangeEvent, fingerprint};
 use crate::models::identifiers::{EventId, ProductId};
 use crate::models::product::ProductDetails;
 use crate::models::timestamp::Timestamp;
-use crate::repositories::change_publisher::ChangePublisher;
-use crate::repositories::creation_reader::CreationReader;
-use crate::repositories::store_error::StoreError;
+use crate::repositories::change_publisher::{ChangePublisher, PublishError};
+use crate::repositories::creation_reader::{CreationReader, ReadError};
 
 /// A request to create a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +27,15 @@ pub enum Outcome {
     KeyReused,
 }
 
+/// Why a creation was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateProductError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
 /// Queues the creation, unless the key's product exists.
 ///
 /// While an earlier request with the key is still on its way, this one is queued too, for the same product id:
@@ -36,7 +44,7 @@ pub async fn create_product(
     products: &dyn CreationReader,
     queue: &dyn ChangePublisher,
     creating: Creating,
-) -> Result<Outcome, StoreError> {
+) -> Result<Outcome, CreateProductError> {
     let Creating { named, details, actor, request_id, now } = creating;
     if let Some(product_id) = named
         && let Some(earlier) = products.creation(product_id).await?
@@ -156,8 +164,8 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_the_queue_did_not_take_is_not_accepted() {
         let mut queue = MockChangePublisher::new();
-        queue.expect_publish().returning(|_| Err(StoreError::Unavailable("down".into())));
+        queue.expect_publish().returning(|_| Err(PublishError::Unavailable("down".into())));
         let outcome = create_product(&MockCreationReader::new(), &queue, creating(None)).await;
-        assert!(matches!(outcome, Err(StoreError::Unavailable(_))));
+        assert!(matches!(outcome, Err(CreateProductError::Publish(PublishError::Unavailable(_)))));
     }
 }

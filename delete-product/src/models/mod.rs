@@ -1,6 +1,7 @@
 //! What the catalogue is about. The same files stand in every function that needs them.
 
 pub mod change_event;
+pub mod expected_version;
 pub mod identifiers;
 pub mod money;
 pub mod product;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::money::{Currency, InvalidMoney, Money};
 use super::product::ProductDetails;
+use super::violation::{DetailCode, Violation};
 
 const LONGEST_NAME: usize = 200;
 const LONGEST_SKU: usize = 64;
@@ -45,28 +46,13 @@ pub struct ProductContent {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A rule that a field does not keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The field's path, such as `tags[2]`.
-    pub field: String,
-    pub code: &'static str,
-    pub message: String,
-}
-
-impl Violation {
-    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
-    }
-}
-
 impl ProductContent {
     /// The details, if every rule is kept; otherwise all that are not.
     pub fn check(self) -> Result<ProductDetails, Vec<Violation>> {
         let mut found = Vec::new();
         check_text(&mut found, "name", &self.name, 1, LONGEST_NAME);
         if self.name.trim() != self.name {
-            found.push(Violation::new("name", "INVALID_FORMAT", "must not begin or end with white space"));
+            found.push(Violation::new("name", DetailCode::InvalidFormat, "must not begin or end with white space"));
         }
         if let Some(sku) = &self.sku {
             check_text(&mut found, "sku", sku, 1, LONGEST_SKU);
@@ -118,13 +104,13 @@ impl From<ProductDetails> for ProductContent {
 }
 
 fn check_price(price: &str, currency: &str) -> Result<Money, Violation> {
-    let unknown = || Violation::new("currency", "UNKNOWN_CURRENCY", "must be an ISO 4217 code such as EUR");
+    let unknown = || Violation::new("currency", DetailCode::UnknownCurrency, "must be an ISO 4217 code such as EUR");
     let currency = Currency::from_code(currency).ok_or_else(unknown)?;
     Money::parse(price, currency).map_err(|error| {
         let code = match error {
-            InvalidMoney::Format => "INVALID_FORMAT",
-            InvalidMoney::Range => "OUT_OF_RANGE",
-            InvalidMoney::Decimals(_) => "TOO_MANY_DECIMALS",
+            InvalidMoney::Format => DetailCode::InvalidFormat,
+            InvalidMoney::Range => DetailCode::OutOfRange,
+            InvalidMoney::Decimals(_) => DetailCode::TooManyDecimals,
             InvalidMoney::Currency => return unknown(),
         };
         Violation::new("price", code, error.to_string())
@@ -135,48 +121,52 @@ fn check_price(price: &str, currency: &str) -> Result<Money, Violation> {
 fn check_text(found: &mut Vec<Violation>, field: &str, text: &str, least: usize, most: usize) {
     check_length(found, field, text, least, most);
     if text.chars().any(char::is_control) {
-        found.push(Violation::new(field, "INVALID_FORMAT", "must not contain control characters"));
+        found.push(Violation::new(field, DetailCode::InvalidFormat, "must not contain control characters"));
     }
 }
 
 fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: usize, most: usize) {
     let length = text.chars().count();
     if length < least {
-        found.push(Violation::new(field, "TOO_SHORT", "must not be empty"));
+        found.push(Violation::new(field, DetailCode::TooShort, "must not be empty"));
     } else if length > most {
-        found.push(Violation::new(field, "TOO_LONG", format!("must have at most {most} characters")));
+        found.push(Violation::new(field, DetailCode::TooLong, format!("must have at most {most} characters")));
     }
     // Amazon SQS refuses a message that holds one of them (SendMessage, "Unicode characters"). JSON escapes the control
     // characters that it refuses as well, but not these two.
     if text.contains(['\u{fffe}', '\u{ffff}']) {
-        found.push(Violation::new(field, "INVALID_FORMAT", "must not contain the noncharacters U+FFFE and U+FFFF"));
+        found.push(Violation::new(
+            field,
+            DetailCode::InvalidFormat,
+            "must not contain the noncharacters U+FFFE and U+FFFF",
+        ));
     }
 }
 
 fn check_tags(found: &mut Vec<Violation>, tags: &[String]) {
     if tags.len() > MOST_TAGS {
-        found.push(Violation::new("tags", "TOO_MANY", format!("must be at most {MOST_TAGS}")));
+        found.push(Violation::new("tags", DetailCode::TooMany, format!("must be at most {MOST_TAGS}")));
         return;
     }
     for (place, tag) in tags.iter().enumerate() {
         let field = format!("tags[{place}]");
         check_text(found, &field, tag, 1, LONGEST_TAG);
         if tags[..place].contains(tag) {
-            found.push(Violation::new(field, "DUPLICATE", "is there already"));
+            found.push(Violation::new(field, DetailCode::Duplicate, "is there already"));
         }
     }
 }
 
 fn check_image_urls(found: &mut Vec<Violation>, urls: &[String]) {
     if urls.len() > MOST_IMAGES {
-        found.push(Violation::new("imageUrls", "TOO_MANY", format!("must be at most {MOST_IMAGES}")));
+        found.push(Violation::new("imageUrls", DetailCode::TooMany, format!("must be at most {MOST_IMAGES}")));
         return;
     }
     for (place, text) in urls.iter().enumerate() {
         let field = format!("imageUrls[{place}]");
         check_length(found, &field, text, 1, LONGEST_URL);
         if !is_https_url(text) {
-            found.push(Violation::new(field, "INVALID_FORMAT", "must be an https URL"));
+            found.push(Violation::new(field, DetailCode::InvalidFormat, "must be an https URL"));
         }
     }
 }
@@ -203,7 +193,7 @@ fn is_host_name(host: &str) -> bool {
 
 fn check_attributes(found: &mut Vec<Violation>, attributes: &BTreeMap<String, String>) {
     if attributes.len() > MOST_ATTRIBUTES {
-        found.push(Violation::new("attributes", "TOO_MANY", format!("must be at most {MOST_ATTRIBUTES}")));
+        found.push(Violation::new("attributes", DetailCode::TooMany, format!("must be at most {MOST_ATTRIBUTES}")));
         return;
     }
     for (name, value) in attributes {
@@ -232,7 +222,7 @@ mod tests {
         let mut changed = content();
         change(&mut changed);
         let found = changed.check().expect_err("a violation");
-        found.into_iter().map(|violation| (violation.field, violation.code)).collect()
+        found.into_iter().map(|violation| (violation.field, violation.code.name())).collect()
     }
 
     #[test]

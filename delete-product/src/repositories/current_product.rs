@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::store_error::StoreError;
 use crate::models::identifiers::{EventId, ProductId};
 use crate::models::product::Status;
 
@@ -14,11 +13,27 @@ pub struct CurrentProduct {
     pub last_event_id: EventId,
 }
 
-/// `dynamodb:GetItem`, and no more.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the table could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
+    #[error("the products table is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The table refused the call, and will refuse it again: a missing permission or table, an invalid request.
+    #[error("the products table refused the call")]
+    Refused(#[source] Cause),
+    /// The table holds an item that no version of the functions writes.
+    #[error("the products table holds an unreadable item")]
+    Unreadable(#[source] Cause),
+}
+
+/// `dynamodb:GetItem` only.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait CurrentProducts: Send + Sync {
     /// The product as it is now, deleted or not; `None` for an id that was never created.
     /// The read is strongly consistent: what a caller has seen is there.
-    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, StoreError>;
+    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError>;
 }

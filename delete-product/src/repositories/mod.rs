@@ -4,6 +4,6 @@ pub mod change_publisher;
 pub mod current_product;
 pub mod dynamodb;
 pub mod product_item;
+pub mod sdk_error;
 pub mod sqs;
-pub mod store_error;
 pub mod table_keys;

@@ -3,21 +3,20 @@
 //! The product is read first. A caller's typo is answered with 404 at once instead of becoming a message that nobody
 //! can apply, and the event id is made greater than that of the last change seen, whatever this machine's clock says.
 
-use crate::http::preconditions::Versions;
 use crate::models::change_event::{Actor, Change, ChangeEvent};
+use crate::models::expected_version::{Evaluation, ExpectedVersion};
 use crate::models::identifiers::{EventId, ProductId};
 use crate::models::product::Status;
 use crate::models::timestamp::Timestamp;
-use crate::repositories::change_publisher::ChangePublisher;
-use crate::repositories::current_product::CurrentProducts;
-use crate::repositories::store_error::StoreError;
+use crate::repositories::change_publisher::{ChangePublisher, PublishError};
+use crate::repositories::current_product::{CurrentProducts, ReadError};
 
 /// A request to delete a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleting {
     pub product_id: ProductId,
-    /// The versions that `If-Match` names; `None` for a request without it.
-    pub expected: Option<Versions>,
+    /// The conditions of the request's headers.
+    pub expected: ExpectedVersion,
     pub actor: Actor,
     pub request_id: String,
     pub now: Timestamp,
@@ -31,8 +30,19 @@ pub enum Outcome {
     Deleted(EventId),
     /// There never was such a product.
     NotFound,
-    /// The product has another version than the caller expects.
-    OtherVersion,
+    /// The product's version doesn't meet the caller's conditions.
+    PreconditionFailed {
+        current_version: u64,
+    },
+}
+
+/// Why a deletion was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteProductError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 /// Queues the deletion. product-creator checks the version again, and has the last word: another change may be on its
@@ -44,18 +54,16 @@ pub async fn delete_product(
     products: &dyn CurrentProducts,
     queue: &dyn ChangePublisher,
     deleting: Deleting,
-) -> Result<Outcome, StoreError> {
+) -> Result<Outcome, DeleteProductError> {
     let Deleting { product_id, expected, actor, request_id, now } = deleting;
     let Some(current) = products.current(product_id).await? else { return Ok(Outcome::NotFound) };
     if current.status == Status::Deleted {
         return Ok(Outcome::Deleted(current.last_event_id));
     }
-    let expected_version = match expected {
-        Some(versions) if !versions.match_strongly(current.version) => return Ok(Outcome::OtherVersion),
-        // `*` asks only that there is a product.
-        Some(Versions::Any) | None => None,
-        Some(Versions::Of(_)) => Some(current.version),
-    };
+    if expected.evaluate(current.version) != Evaluation::Met {
+        return Ok(Outcome::PreconditionFailed { current_version: current.version });
+    }
+    let expected_version = expected.required_version(current.version);
     let event = ChangeEvent {
         event_id: EventId::after(Some(current.last_event_id), now),
         product_id,
@@ -79,7 +87,7 @@ mod tests {
     fn deleting() -> Deleting {
         Deleting {
             product_id: ProductId::random(),
-            expected: None,
+            expected: ExpectedVersion::default(),
             actor: Actor::default(),
             request_id: "req-1".to_owned(),
             now: Timestamp::from_unix_millis(NOW),

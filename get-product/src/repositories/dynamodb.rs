@@ -1,12 +1,13 @@
-//! The table, as DynamoDB holds it.
+//! The adapter of the table port: DynamoDB.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::product_item::ProductItem;
-use super::product_reader::ProductReader;
-use super::store_error::StoreError;
+use super::product_item::{ProductItem, UnreadableItem};
+use super::product_reader::{ProductReader, ReadError};
+use super::sdk_error::is_retryable;
 use super::table_keys::{META, product_pk};
 use crate::models::identifiers::ProductId;
 use crate::models::product::Product;
@@ -24,7 +25,7 @@ impl DynamoDbProducts {
 
 #[async_trait]
 impl ProductReader for DynamoDbProducts {
-    async fn read(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
+    async fn read(&self, id: ProductId) -> Result<Option<Product>, ReadError> {
         let answer = self
             .client
             .get_item()
@@ -35,5 +36,20 @@ impl ProductReader for DynamoDbProducts {
             .await?;
         let item = answer.item.map(ProductItem::read).transpose()?;
         Ok(item.map(ProductItem::into_product).transpose()?)
+    }
+}
+
+impl<E> From<SdkError<E>> for ReadError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        if is_retryable(&error) { Self::Unavailable(error.into()) } else { Self::Refused(error.into()) }
+    }
+}
+
+impl From<UnreadableItem> for ReadError {
+    fn from(error: UnreadableItem) -> Self {
+        Self::Unreadable(error.into())
     }
 }

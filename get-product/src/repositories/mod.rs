@@ -4,5 +4,5 @@ pub mod dynamodb;
 pub mod journal_keys;
 pub mod product_item;
 pub mod product_reader;
-pub mod store_error;
+pub mod sdk_error;
 pub mod table_keys;

@@ -2,11 +2,10 @@
 
 use crate::models::identifiers::ProductId;
 use crate::models::product::{Product, Status};
-use crate::repositories::product_reader::ProductReader;
-use crate::repositories::store_error::StoreError;
+use crate::repositories::product_reader::{ProductReader, ReadError};
 
 /// The product, or `None` when the id names none or a deleted one.
-pub async fn get_product(products: &dyn ProductReader, id: ProductId) -> Result<Option<Product>, StoreError> {
+pub async fn get_product(products: &dyn ProductReader, id: ProductId) -> Result<Option<Product>, ReadError> {
     let product = products.read(id).await?;
     Ok(product.filter(|product| product.status == Status::Active))
 }
@@ -54,7 +53,7 @@ mod tests {
     #[tokio::test]
     async fn an_outage_is_told_apart_from_an_absence() {
         let mut products = MockProductReader::new();
-        products.expect_read().returning(|_| Err(StoreError::Unavailable("down".into())));
-        assert!(matches!(get_product(&products, ProductId::random()).await, Err(StoreError::Unavailable(_))));
+        products.expect_read().returning(|_| Err(ReadError::Unavailable("down".into())));
+        assert!(matches!(get_product(&products, ProductId::random()).await, Err(ReadError::Unavailable(_))));
     }
 }

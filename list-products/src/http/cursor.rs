@@ -9,9 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{Detail, ErrorCode, Failure};
+use super::error::{ErrorCode, Failure};
 use crate::models::identifiers::ProductId;
 use crate::models::money::Currency;
+use crate::models::violation::{DetailCode, Violation};
 use crate::repositories::table_keys::AMOUNT_WIDTH;
 use crate::services::list_products::Selection;
 
@@ -42,9 +43,9 @@ pub fn encode(selection: &Selection, position: &str) -> String {
 /// # Errors
 /// 400 `INVALID_CURSOR` for anything but a cursor that `encode` gave for the same selection.
 pub fn decode(selection: &Selection, cursor: &str) -> Result<String, Failure> {
-    let wrong = |message: &str| {
+    let wrong = |message: &'static str| {
         Failure::new(ErrorCode::InvalidCursor, "The cursor cannot be used. Start again without it.")
-            .with_details(vec![Detail::new("cursor", "INVALID_FORMAT", message)])
+            .with_details(vec![Violation::new("cursor", DetailCode::InvalidFormat, message)])
     };
     let content: Content = Some(cursor)
         .filter(|cursor| cursor.len() <= LONGEST)

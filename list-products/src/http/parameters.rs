@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Detail, ErrorCode, Failure};
+use super::error::{ErrorCode, Failure};
 use crate::models::money::{Currency, Money};
+use crate::models::violation::{DetailCode, Violation};
 use crate::repositories::product_index::{KeyRange, Order};
 use crate::repositories::table_keys::{currency_prefix, name_pk, price_prefix};
 use crate::services::list_products::Selection;
@@ -34,15 +35,15 @@ impl ListParameters {
         for (name, value) in pairs {
             if !KNOWN.contains(&name) {
                 let message = format!("is no parameter of this call; those are {}", KNOWN.join(", "));
-                details.push(Detail::new(shown(name), "UNKNOWN_PARAMETER", message));
+                details.push(Violation::new(shown(name), DetailCode::UnknownParameter, message));
             } else if given.insert(name, value).is_some() {
-                details.push(Detail::new(name, "REPEATED_PARAMETER", "may be given once only"));
+                details.push(Violation::new(name, DetailCode::RepeatedParameter, "may be given once only"));
             }
         }
 
-        let mut check = |name: &'static str, outcome: Result<(), (&'static str, String)>| {
+        let mut check = |name: &'static str, outcome: Result<(), (DetailCode, String)>| {
             if let Err((code, message)) = outcome {
-                details.push(Detail::new(name, code, message));
+                details.push(Violation::new(name, code, message));
             }
         };
         let mut limit = DEFAULT_LIMIT;
@@ -59,7 +60,7 @@ impl ListParameters {
             for other in
                 ["sort", "currency", "minPrice", "maxPrice"].into_iter().filter(|other| given.contains_key(other))
             {
-                check(other, Err(("NOT_ALLOWED", "cannot be combined with name".to_owned())));
+                check(other, Err((DetailCode::NotAllowed, "cannot be combined with name".to_owned())));
             }
         }
         let mut currency = None;
@@ -72,17 +73,20 @@ impl ListParameters {
             if !given.contains_key("currency") {
                 check(
                     parameter,
-                    Err(("REQUIRED", "needs currency: amounts of different currencies have no order".to_owned())),
+                    Err((
+                        DetailCode::Required,
+                        "needs currency: amounts of different currencies have no order".to_owned(),
+                    )),
                 );
             } else if let Some(currency) = currency {
                 let price = Money::parse(text, currency).map(|value| *bound = Some(value));
-                check(parameter, price.map_err(|error| ("INVALID_FORMAT", error.to_string())));
+                check(parameter, price.map_err(|error| (DetailCode::InvalidFormat, error.to_string())));
             }
         }
         if let [Some(lowest), Some(highest)] = bounds
             && lowest.minor_units() > highest.minor_units()
         {
-            check("minPrice", Err(("OUT_OF_RANGE", "must not be above maxPrice".to_owned())));
+            check("minPrice", Err((DetailCode::OutOfRange, "must not be above maxPrice".to_owned())));
         }
 
         if !details.is_empty() {
@@ -110,30 +114,30 @@ fn key_range(currency: Option<Currency>, [lowest, highest]: [Option<Money>; 2]) 
     KeyRange { first, last }
 }
 
-type Wrong = (&'static str, String);
+type Wrong = (DetailCode, String);
 
 fn parse_limit(text: &str) -> Result<usize, Wrong> {
     let message = || format!("must be a whole number from {} to {}", LIMIT.start(), LIMIT.end());
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(("INVALID_FORMAT", message()));
+        return Err((DetailCode::InvalidFormat, message()));
     }
     // Only digits: what cannot be read is too large.
-    text.parse().ok().filter(|value| LIMIT.contains(value)).ok_or_else(|| ("OUT_OF_RANGE", message()))
+    text.parse().ok().filter(|value| LIMIT.contains(value)).ok_or_else(|| (DetailCode::OutOfRange, message()))
 }
 
 fn parse_order(text: &str) -> Result<Order, Wrong> {
     match text {
         "price" => Ok(Order::Ascending),
         "-price" => Ok(Order::Descending),
-        _ => Err(("INVALID_FORMAT", "must be price or -price".to_owned())),
+        _ => Err((DetailCode::InvalidFormat, "must be price or -price".to_owned())),
     }
 }
 
 fn parse_name(text: &str) -> Result<String, Wrong> {
     match text.trim() {
-        "" => Err(("TOO_SHORT", "must not be blank".to_owned())),
+        "" => Err((DetailCode::TooShort, "must not be blank".to_owned())),
         name if name.chars().count() > LONGEST_NAME => {
-            Err(("TOO_LONG", format!("must have at most {LONGEST_NAME} characters")))
+            Err((DetailCode::TooLong, format!("must have at most {LONGEST_NAME} characters")))
         }
         name => Ok(name.to_owned()),
     }
@@ -142,7 +146,7 @@ fn parse_name(text: &str) -> Result<String, Wrong> {
 fn parse_currency(text: &str) -> Result<Currency, Wrong> {
     Currency::from_code(text)
         .filter(|currency| currency.exponent().is_some())
-        .ok_or_else(|| ("UNKNOWN_CURRENCY", "must be an ISO 4217 code such as EUR".to_owned()))
+        .ok_or_else(|| (DetailCode::UnknownCurrency, "must be an ISO 4217 code such as EUR".to_owned()))
 }
 
 /// A name that a caller made up, short enough to be sent back.
@@ -169,7 +173,7 @@ mod tests {
     fn refused(pairs: &[(&str, &str)]) -> Vec<(String, &'static str)> {
         let failure = ListParameters::parse(pairs.iter().copied()).expect_err(&format!("{pairs:?}"));
         assert_eq!(failure.code, ErrorCode::InvalidParameter);
-        failure.details.into_iter().map(|detail| (detail.field, detail.code)).collect()
+        failure.details.into_iter().map(|detail| (detail.field, detail.code.name())).collect()
     }
 
     fn range(pairs: &[(&str, &str)]) -> (String, String) {

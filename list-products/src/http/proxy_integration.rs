@@ -1,12 +1,12 @@
-//! API Gateway's proxy integration: its event as a request, an answer as it takes it.
+//! API Gateway's proxy integration: reads its event as a request, runs the handler in the request's tracing span, and
+//! writes the response in the form that API Gateway takes.
 //!
-//! Not `lambda_http::run`, whose types this uses. Before it calls a handler it builds a URI, which no function here reads,
-//! and decodes the body, and it panics when `Host` or `X-Forwarded-Proto` make no URI or the body is no base64; of a header
-//! that is repeated it keeps the last value only. A panic is a 502 to the caller and an alarm to whoever is on call, so what
-//! cannot be read is a 400 here, and all values of a header reach the handler.
+//! Not `lambda_http::run`, whose types this module uses: it panics when `Host` or `X-Forwarded-Proto` don't make a URI or
+//! when the body isn't valid Base64, and it keeps only the last value of a repeated header. A panic is a 502 to the caller
+//! and an alarm to the engineer on call. Here an unreadable event is a 400, and the handler sees all values of a header.
 
 use std::convert::Infallible;
-use std::future::ready;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,39 +15,54 @@ use lambda_http::http::Response;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, LambdaEvent, Request, RequestExt};
 use serde_json::value::RawValue;
+use tracing::Instrument;
 
-use super::error::{Detail, ErrorCode, Failure};
+use super::error::{ErrorCode, Failure};
 use super::response;
+use crate::models::violation::{DetailCode, Violation};
 
-/// Has `handler` answer the request in `event`; one that cannot be read is answered with a 400 here.
-pub async fn serve<Handler, Answer>(
+/// The resource that the request matched, as API Gateway's `resource` has it (`/v1.0/products/{productId}`): what a
+/// function with several routes decides by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource(pub String);
+
+/// Handles the request in `event` with `handler`; an unreadable event is a 400.
+pub async fn serve<Handler, Outcome>(
     event: LambdaEvent<Box<RawValue>>,
     handler: Handler,
 ) -> Result<ApiGatewayProxyResponse, Infallible>
 where
-    Handler: FnOnce(Request) -> Answer,
-    Answer: Future<Output = Response<Body>>,
+    Handler: FnOnce(Request) -> Outcome,
+    Outcome: Future<Output = Result<Response<Body>, Failure>>,
 {
+    let started = Instant::now();
     let LambdaEvent { payload, context } = event;
-    let answer = match read(payload.get()) {
-        Ok(request) => handler(request.with_lambda_context(context)).await,
-        Err(failure) => response::answer(&context.request_id, ready(Err(failure))).await,
+    let invocation_id = context.request_id.clone();
+    let request = read(payload.get()).map(|request| request.with_lambda_context(context));
+    let request_id = request.as_ref().map_or(invocation_id, response::request_id);
+    let span = response::request_span(&request_id);
+    let work = async {
+        let result = match request {
+            Ok(request) => handler(request).await,
+            Err(failure) => Err(failure),
+        };
+        response::finish(result, &request_id, started)
     };
-    Ok(written(answer))
+    Ok(to_gateway(work.instrument(span).await))
 }
 
-/// A request with method, headers, parameters, context and body, as far as the functions read it: it has no URI.
+/// The request with everything that the functions read: method, headers, parameters, context and body, but no URI.
 fn read(event: &str) -> Result<Request, Failure> {
-    // The error is not told, and not logged either: it quotes what it could not read.
-    let event: ApiGatewayProxyRequest = serde_json::from_str(event).map_err(|_| unreadable())?;
+    // The error is neither sent nor logged: it quotes the event.
+    let event: ApiGatewayProxyRequest = serde_json::from_str(event).map_err(|_| malformed())?;
     let body = match event.body {
         None => Body::Empty,
         Some(text) if event.is_base64_encoded => Body::Binary(STANDARD.decode(text).map_err(|_| {
-            unreadable().with_details(vec![Detail::new("body", "INVALID_FORMAT", "is declared as base64 and is none")])
+            malformed().with_details(vec![Violation::new("body", DetailCode::InvalidFormat, "isn't valid Base64")])
         })?),
         Some(text) => Body::Text(text),
     };
-    // Each of the pairs holds the same twice. The plural ones hold all values, but an event made by hand may lack them.
+    // Each pair holds the same data. The plural form has all values, but a hand-made event may lack it.
     let headers = if event.multi_value_headers.is_empty() { event.headers } else { event.multi_value_headers };
     let parameters = if event.multi_value_query_string_parameters.is_empty() {
         event.query_string_parameters
@@ -61,20 +76,21 @@ fn read(event: &str) -> Result<Request, Failure> {
         .with_request_context(RequestContext::ApiGatewayV1(event.request_context));
     *request.method_mut() = event.http_method;
     *request.headers_mut() = headers;
+    request.extensions_mut().insert(Resource(event.resource.unwrap_or_default()));
     Ok(request)
 }
 
-fn unreadable() -> Failure {
-    Failure::new(ErrorCode::InvalidRequest, "The request cannot be read.")
+fn malformed() -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, "Malformed request.")
 }
 
-fn written(answer: Response<Body>) -> ApiGatewayProxyResponse {
-    let (parts, body) = answer.into_parts();
+fn to_gateway(response: Response<Body>) -> ApiGatewayProxyResponse {
+    let (parts, body) = response.into_parts();
     let mut response = ApiGatewayProxyResponse::default();
     response.status_code = parts.status.as_u16().into();
-    // Not in `headers` as well: API Gateway would send what stands in both twice.
+    // Not in `headers` as well: API Gateway would send each header twice.
     response.multi_value_headers = parts.headers;
-    // All bodies of this API are JSON, which is text.
+    // All bodies of this API are JSON and need no Base64.
     response.body = Some(body).filter(|body| matches!(body, Body::Text(_)));
     response
 }
@@ -87,7 +103,7 @@ mod tests {
 
     fn event() -> Value {
         json!({
-            "httpMethod": "POST", "path": "/v1.0/products",
+            "httpMethod": "POST", "path": "/v1.0/products/a%20b", "resource": "/v1.0/products/{productId}",
             "headers": {"Host": "api.example", "X-Two": "b"},
             "multiValueHeaders": {"Host": ["api.example"], "X-Two": ["a", "b"]},
             "queryStringParameters": {"tag": "y"}, "multiValueQueryStringParameters": {"tag": ["x", "y"]},
@@ -97,7 +113,7 @@ mod tests {
         })
     }
 
-    fn refused(event: &Value) -> Failure {
+    fn rejected(event: &Value) -> Failure {
         let failure = read(&event.to_string()).unwrap_err();
         assert_eq!(failure.code, ErrorCode::InvalidRequest);
         assert!(failure.cause.is_none(), "a cause would quote the request into the log");
@@ -105,18 +121,19 @@ mod tests {
     }
 
     #[test]
-    fn every_value_of_a_header_and_of_a_parameter_arrives() {
+    fn reads_every_value_of_a_header_and_of_a_parameter() {
         let request = read(&event().to_string()).unwrap();
         assert_eq!(request.method(), "POST");
         assert_eq!(request.headers().get_all("x-two").iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(request.query_string_parameters().all("tag").unwrap(), ["x", "y"]);
         assert_eq!(request.path_parameters().first("productId"), Some("a b"));
+        assert_eq!(request.extensions().get(), Some(&Resource("/v1.0/products/{productId}".to_owned())));
         assert_eq!(response::request_id(&request), "r-1");
         assert_eq!(request.body().as_ref(), b"{}");
     }
 
     #[test]
-    fn an_event_with_the_singular_forms_only_is_read() {
+    fn reads_event_with_singular_forms_only() {
         let mut event = event();
         event["multiValueHeaders"] = Value::Null;
         event["multiValueQueryStringParameters"] = Value::Null;
@@ -126,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn a_base64_body_is_decoded_and_what_is_none_is_refused() {
+    fn decodes_base64_body_and_rejects_invalid_base64() {
         let mut event = event();
         event["isBase64Encoded"] = json!(true);
-        assert_eq!(refused(&event).details[0].field, "body");
+        assert_eq!(rejected(&event).details[0].field, "body");
         event["body"] = json!("e30=");
         assert_eq!(read(&event.to_string()).unwrap().body().as_ref(), b"{}");
         event["body"] = Value::Null;
@@ -137,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_make_no_uri_do_no_harm() {
+    fn reads_event_whose_headers_make_no_uri() {
         for (name, value) in [("Host", "a b"), ("Host", "["), ("X-Forwarded-Proto", "\u{20ac}:"), ("Host", "")] {
             let mut event = event();
             event["multiValueHeaders"][name] = json!([value]);
@@ -148,23 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused() {
+    fn rejects_malformed_event() {
         let mut control = event();
         control["multiValueHeaders"]["X-Two"] = json!(["a\r\nb"]);
         for event in [json!({}), json!([]), json!("text"), control] {
-            refused(&event);
+            rejected(&event);
         }
     }
 
     #[tokio::test]
-    async fn an_answer_has_its_headers_once_and_no_body_where_there_is_none() {
-        let context = lambda_http::Context::default();
+    async fn writes_each_header_once_and_omits_an_empty_body() {
+        let mut context = lambda_http::Context::default();
+        context.request_id = "invocation-1".to_owned();
         let event = RawValue::from_string(event().to_string()).unwrap();
-        let handler = |_| ready(Response::builder().status(204).header("x-event-id", "e").body(Body::Empty).unwrap());
-        let answer = serve(LambdaEvent::new(event, context), handler).await.unwrap();
+        let handler =
+            async |_| Ok(Response::builder().status(204).header("x-event-id", "e").body(Body::Empty).unwrap());
+        let response = serve(LambdaEvent::new(event, context), handler).await.unwrap();
         assert_eq!(
-            serde_json::to_value(answer).unwrap(),
-            json!({"statusCode": 204, "headers": {}, "multiValueHeaders": {"x-event-id": ["e"]}, "isBase64Encoded": false})
+            serde_json::to_value(response).unwrap(),
+            json!({
+                "statusCode": 204, "headers": {}, "isBase64Encoded": false,
+                "multiValueHeaders": {"x-event-id": ["e"], "x-request-id": ["r-1"]},
+            })
         );
     }
 }

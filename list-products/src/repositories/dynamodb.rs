@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
+use super::product_index::{IndexError, KeyRange, Order, Partition, ProductIndex, Row};
 use super::product_item::{Item, ProductItem, UnreadableItem};
-use super::store_error::StoreError;
+use super::sdk_error::is_retryable;
 use super::table_keys::{name_pk, shard_pk};
 use crate::models::product::Status;
 
@@ -29,7 +30,7 @@ impl ProductIndex for DynamoDbIndex {
         range: &KeyRange,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<Row>, IndexError> {
         let (index, partition_attribute, partition_key) = match partition {
             Partition::Shard(shard) => ("ProductsByPriceIndex", "GSI1_PK", shard_pk(*shard)),
             Partition::Name(name) => ("ProductsByNameIndex", "GSI2_PK", name_pk(name)),
@@ -74,4 +75,19 @@ fn read_row(item: Item) -> Result<Row, UnreadableItem> {
         _ => return Err(UnreadableItem::Key("GSI1_SK")),
     };
     Ok(Row { sort_key, product: ProductItem::read(item)?.into_product()? })
+}
+
+impl<E> From<SdkError<E>> for IndexError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        if is_retryable(&error) { Self::Unavailable(error.into()) } else { Self::Refused(error.into()) }
+    }
+}
+
+impl From<UnreadableItem> for IndexError {
+    fn from(error: UnreadableItem) -> Self {
+        Self::Unreadable(error.into())
+    }
 }

@@ -4,6 +4,6 @@ pub mod dynamodb;
 pub mod index_keys;
 pub mod product_index;
 pub mod product_item;
+pub mod sdk_error;
 pub mod sku_claim_keys;
-pub mod store_error;
 pub mod table_keys;

@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use async_trait::async_trait;
 
-use super::store_error::StoreError;
 use crate::models::product::Product;
 
 /// A part of an index that DynamoDB keeps in order.
@@ -56,7 +55,23 @@ pub struct Row {
     pub product: Product,
 }
 
-/// `dynamodb:Query` on the two indexes, and no more.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an index could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
+    #[error("the products table is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The table refused the call, and will refuse it again: a missing permission or table, an invalid request.
+    #[error("the products table refused the call")]
+    Refused(#[source] Cause),
+    /// The table holds an item that no version of the functions writes.
+    #[error("the products table holds an unreadable item")]
+    Unreadable(#[source] Cause),
+}
+
+/// `dynamodb:Query` on the two indexes only.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait ProductIndex: Send + Sync {
@@ -68,5 +83,5 @@ pub trait ProductIndex: Send + Sync {
         range: &KeyRange,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Row>, StoreError>;
+    ) -> Result<Vec<Row>, IndexError>;
 }

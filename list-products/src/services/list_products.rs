@@ -10,8 +10,7 @@ use std::iter::zip;
 
 use futures_util::future::try_join_all;
 
-use crate::repositories::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
-use crate::repositories::store_error::StoreError;
+use crate::repositories::product_index::{IndexError, KeyRange, Order, Partition, ProductIndex, Row};
 
 /// How often a page may need a second round. Fewer would be paid for with rows that are read in vain: for 20 products of 4
 /// shards, 12 rows of each instead of 11 would come to one page in 240.
@@ -44,7 +43,7 @@ pub async fn list_products(
     selection: &Selection,
     after: Option<&str>,
     limit: usize,
-) -> Result<Page, StoreError> {
+) -> Result<Page, IndexError> {
     let mut range = selection.range.clone();
     if let Some(after) = after {
         range.start_at(after, selection.order);
@@ -72,7 +71,7 @@ async fn first_rows(
     range: &KeyRange,
     order: Order,
     shown: usize,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>, IndexError> {
     let share = likely_share(shown, partitions.len());
     let reads = partitions.iter().map(|partition| index.rows(partition, range, order, share));
     let mut runs = try_join_all(reads).await?;
@@ -97,7 +96,7 @@ async fn first_rows(
         // Of this partition alone as many as could be needed, one more, and the row at which the range begins.
         let rest = index.rows(partition, &range, order, shown + 1 - run.len() + 1).await?;
         run.extend(rest.into_iter().filter(|row| row.sort_key != end));
-        Ok::<_, StoreError>(())
+        Ok::<_, IndexError>(())
     });
     try_join_all(rests).await?;
 

@@ -6,8 +6,7 @@ use std::sync::RwLock;
 
 use async_trait::async_trait;
 use list_products::models::product::Product;
-use list_products::repositories::product_index::{KeyRange, Order, Partition, ProductIndex, Row};
-use list_products::repositories::store_error::StoreError;
+use list_products::repositories::product_index::{IndexError, KeyRange, Order, Partition, ProductIndex, Row};
 use list_products::repositories::table_keys::{name_pk, shard_of, shard_pk};
 
 use super::catalogue::Entry;
@@ -43,7 +42,7 @@ impl ProductIndex for MemoryIndex {
         range: &KeyRange,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<Row>, IndexError> {
         let partition = match partition {
             Partition::Shard(shard) => shard_pk(*shard),
             Partition::Name(name) => name_pk(name),

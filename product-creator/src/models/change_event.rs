@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::identifiers::{EventId, ProductId};
 use super::product::ProductDetails;
-use super::product_content::{ProductContent, Violation};
+use super::product_content::ProductContent;
 use super::timestamp::Timestamp;
+use super::violation::Violation;
 
 /// The form of message body that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -141,7 +142,7 @@ pub enum InvalidEvent {
 
 /// Fields and codes only: a product's texts do not belong in a log.
 fn paths(violations: &[Violation]) -> String {
-    let paths: Vec<String> = violations.iter().map(|found| format!("{} {}", found.field, found.code)).collect();
+    let paths: Vec<String> = violations.iter().map(|found| format!("{} {}", found.field, found.code.name())).collect();
     paths.join(", ")
 }
 

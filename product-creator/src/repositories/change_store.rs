@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::store_error::StoreError;
 use crate::models::identifiers::{EventId, ProductId};
 use crate::models::journal::JournalEntry;
 use crate::services::decide::ProductState;
@@ -26,16 +25,32 @@ pub enum Committed {
     Outdated,
 }
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeStoreError {
+    /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
+    #[error("the products table is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The table refused the call, and will refuse it again: a missing permission or table, an invalid request.
+    #[error("the products table refused the call")]
+    Refused(#[source] Cause),
+    /// The table holds an item that no version of the functions writes.
+    #[error("the products table holds an unreadable item")]
+    Unreadable(#[source] Cause),
+}
+
 /// `dynamodb:GetItem`, and one `TransactWriteItems` (`PutItem`, `ConditionCheckItem`).
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
     /// The product as it is now, deleted or not; `None` for an id that was never created. Strongly consistent.
-    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, StoreError>;
+    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError>;
 
     /// Writes the product and the journal entry in one transaction, provided that the product's last event is still
     /// the one that was seen and that the journal does not hold the event.
     ///
     /// After `Unavailable` it may have been written all the same (the answer was lost).
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError>;
+    async fn commit(&self, commit: &Commit) -> Result<Committed, ChangeStoreError>;
 }

@@ -2,17 +2,17 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, Put, TransactWriteItem};
 
-use super::change_store::{ChangeStore, Commit, Committed};
+use super::change_store::{ChangeStore, ChangeStoreError, Commit, Committed};
 use super::index_keys::{
     CATEGORY_INDEX, Index, NAME_INDEX, PRICE_INDEX, active_pk, category_pk, name_pk, name_sk, price_sk, shard_of,
 };
 use super::journal_keys::journal_sk;
-use super::product_item::{Item, ProductItem};
-use super::store_error::StoreError;
+use super::product_item::{Item, ProductItem, UnreadableItem};
+use super::sdk_error::is_retryable;
 use super::table_keys::{META, product_pk};
 use crate::models::folded_text::FoldedText;
 use crate::models::identifiers::ProductId;
@@ -36,7 +36,7 @@ impl DynamoDbChanges {
     }
 
     /// The product's part of the transaction: its new form, or only the condition that it is as it was seen.
-    fn product_write(&self, commit: &Commit) -> Result<TransactWriteItem, StoreError> {
+    fn product_write(&self, commit: &Commit) -> Result<TransactWriteItem, ChangeStoreError> {
         let id = commit.entry.product_id;
         let (condition, seen) = match commit.seen {
             Some(event_id) => ("lastEventId = :seen", Some(AttributeValue::S(event_id.to_string()))),
@@ -66,7 +66,7 @@ impl DynamoDbChanges {
         }
     }
 
-    fn journal_write(&self, entry: &JournalEntry) -> Result<TransactWriteItem, StoreError> {
+    fn journal_write(&self, entry: &JournalEntry) -> Result<TransactWriteItem, ChangeStoreError> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(journal_item(entry)?))
@@ -78,7 +78,7 @@ impl DynamoDbChanges {
 
 #[async_trait]
 impl ChangeStore for DynamoDbChanges {
-    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, StoreError> {
+    async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError> {
         let answer = self
             .client
             .get_item()
@@ -97,7 +97,7 @@ impl ChangeStore for DynamoDbChanges {
         }))
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<Committed, ChangeStoreError> {
         // The order of the two is the order of the reasons for which a transaction is cancelled.
         let outcome = self
             .client
@@ -124,7 +124,7 @@ impl ChangeStore for DynamoDbChanges {
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reads why a transaction was cancelled: an outcome of ours, or the kind of error that it is.
-fn read_reasons(reasons: &[CancellationReason]) -> Result<Committed, fn(Cause) -> StoreError> {
+fn read_reasons(reasons: &[CancellationReason]) -> Result<Committed, fn(Cause) -> ChangeStoreError> {
     let codes: Vec<&str> = reasons.iter().map(|reason| reason.code().unwrap_or("None")).collect();
     // A redelivered event fails both conditions, and then the journal's word counts.
     if codes.get(1) == Some(&"ConditionalCheckFailed") {
@@ -134,15 +134,15 @@ fn read_reasons(reasons: &[CancellationReason]) -> Result<Committed, fn(Cause) -
         return Ok(Committed::Outdated);
     }
     let throttled = |code: &&str| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded");
-    if codes.iter().any(throttled) { Err(StoreError::Unavailable) } else { Err(StoreError::Refused) }
+    if codes.iter().any(throttled) { Err(ChangeStoreError::Unavailable) } else { Err(ChangeStoreError::Refused) }
 }
 
-fn refused(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Refused(Box::new(error))
+fn refused(error: impl std::error::Error + Send + Sync + 'static) -> ChangeStoreError {
+    ChangeStoreError::Refused(Box::new(error))
 }
 
 /// The stored form of a product. Only an active one has keys of the indexes: what has none is in none.
-fn meta_item(state: &ProductState, shards: u32) -> Result<Item, StoreError> {
+fn meta_item(state: &ProductState, shards: u32) -> Result<Item, ChangeStoreError> {
     let product = &state.product;
     let details = product.details.clone();
     let stored = ProductItem {
@@ -186,13 +186,28 @@ fn insert_keys(item: &mut Item, index: Index, partition_key: String, sort_key: S
     item.insert(index.sort_key.to_owned(), AttributeValue::S(sort_key));
 }
 
-fn journal_item(entry: &JournalEntry) -> Result<Item, StoreError> {
+fn journal_item(entry: &JournalEntry) -> Result<Item, ChangeStoreError> {
     let mut item: Item = serde_dynamo::to_item(entry).map_err(refused)?;
     let expires_at = entry.recorded_at.unix_seconds() + JOURNAL_SECONDS;
     item.insert("PK".to_owned(), AttributeValue::S(product_pk(entry.product_id)));
     item.insert("SK".to_owned(), AttributeValue::S(journal_sk(entry.event_id)));
     item.insert("expiresAt".to_owned(), AttributeValue::N(expires_at.to_string()));
     Ok(item)
+}
+
+impl<E> From<SdkError<E>> for ChangeStoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        if is_retryable(&error) { Self::Unavailable(error.into()) } else { Self::Refused(error.into()) }
+    }
+}
+
+impl From<UnreadableItem> for ChangeStoreError {
+    fn from(error: UnreadableItem) -> Self {
+        Self::Unreadable(error.into())
+    }
 }
 
 #[cfg(test)]
@@ -204,9 +219,9 @@ mod tests {
         match read_reasons(&reasons) {
             Ok(committed) => Ok(committed),
             Err(kind) => match kind("why".into()) {
-                StoreError::Unavailable(_) => Err("unavailable"),
-                StoreError::Refused(_) => Err("refused"),
-                StoreError::Unreadable(_) => Err("unreadable"),
+                ChangeStoreError::Unavailable(_) => Err("unavailable"),
+                ChangeStoreError::Refused(_) => Err("refused"),
+                ChangeStoreError::Unreadable(_) => Err("unreadable"),
             },
         }
     }

@@ -9,8 +9,7 @@ use crate::models::identifiers::EventId;
 use crate::models::journal::{CHAIN_START, JournalEntry, Outcome, Reason};
 use crate::models::product::{Product, ProductDocument};
 use crate::models::timestamp::Timestamp;
-use crate::repositories::change_store::{ChangeStore, Commit, Committed};
-use crate::repositories::store_error::StoreError;
+use crate::repositories::change_store::{ChangeStore, ChangeStoreError, Commit, Committed};
 
 /// Two changes of one product that meet cost one of them another round; more than a few in a row mean that something
 /// else is wrong, and the queue is the better place to wait.
@@ -30,7 +29,7 @@ pub struct Recorded {
 #[derive(Debug, thiserror::Error)]
 pub enum NotRecorded {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] ChangeStoreError),
     #[error("the product was changed by others {ROUNDS} times while this change was applied")]
     Contended,
 }
@@ -150,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn an_outage_is_an_error() {
         let mut store = MockChangeStore::new();
-        store.expect_current().returning(|_| Err(StoreError::Unavailable("down".into())));
+        store.expect_current().returning(|_| Err(ChangeStoreError::Unavailable("down".into())));
         assert!(matches!(apply_change(&store, &event()).await, Err(NotRecorded::Store(_))));
     }
 }

@@ -7,7 +7,7 @@ use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 
 use super::error::Failure;
-use super::response::{AcceptedChange, RETRY_AFTER_SECONDS, json};
+use super::response::{RETRY_AFTER_SECONDS, json, log_event_id, log_product_id};
 use crate::models::identifiers::{EventId, ProductId};
 
 #[derive(Serialize)]
@@ -20,12 +20,13 @@ struct AcceptedDocument {
 
 /// The answer to an accepted change of the product at `location`.
 pub fn accepted(location: &str, product_id: ProductId, event_id: EventId) -> Result<Response<Body>, Failure> {
+    log_product_id(product_id);
+    log_event_id(event_id);
     let body = AcceptedDocument { product_id, event_id, status: "ACCEPTED" };
     let mut answer = json(StatusCode::ACCEPTED, &body)?;
     let location = HeaderValue::try_from(location).map_err(Failure::internal)?;
     answer.headers_mut().insert(LOCATION, location);
     answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-    answer.extensions_mut().insert(AcceptedChange { product_id, event_id });
     Ok(answer)
 }
 

@@ -1,29 +1,13 @@
 //! The one error envelope of the API, `{"error":{"code","message","requestId","details"}}`.
 //!
-//! A code and a message are for the caller. A cause inside the system travels beside them to the log and never leaves:
-//! `Failure::cause` has no way into the body.
+//! Code, message and details are for the caller. A cause inside the system goes to the log only: nothing writes
+//! `Failure::cause` into a response.
 
 use std::error::Error;
 
 use lambda_http::http::StatusCode;
-use serde::Serialize;
 
-use crate::repositories::store_error::StoreError;
-
-/// One field, parameter or header that is wrong. All that are wrong are told at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Detail {
-    /// The field's path in the body (`tags[2]`), or the name of a parameter or header.
-    pub field: String,
-    pub code: &'static str,
-    pub message: String,
-}
-
-impl Detail {
-    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
-    }
-}
+use crate::models::violation::Violation;
 
 /// The codes that callers may rely on, each with its one status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +18,7 @@ pub enum ErrorCode {
     InvalidParameter,
     InvalidRequest,
     NotFound,
+    SkuTaken,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -43,7 +28,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code as callers and the log read it.
+    /// The code as it stands in the response and in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ValidationFailed => "VALIDATION_FAILED",
@@ -52,6 +37,7 @@ impl ErrorCode {
             Self::InvalidParameter => "INVALID_PARAMETER",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::NotFound => "NOT_FOUND",
+            Self::SkuTaken => "SKU_TAKEN",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -69,6 +55,7 @@ impl ErrorCode {
             | Self::InvalidParameter
             | Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::SkuTaken => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -79,49 +66,42 @@ impl ErrorCode {
     }
 }
 
-/// A request that was not carried out: what the caller is told, and what only the log is told.
+/// A request that was refused or failed: what the response says, and the cause for the log.
 #[derive(Debug)]
 pub struct Failure {
     pub code: ErrorCode,
     pub message: String,
-    pub details: Vec<Detail>,
+    pub details: Vec<Violation>,
+    /// The product's version at the time, sent as `ETag`.
+    pub current_version: Option<u64>,
     pub cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), cause: None }
+        Self { code, message: message.into(), details: Vec::new(), current_version: None, cause: None }
     }
 
     #[must_use]
-    pub fn with_details(mut self, details: Vec<Detail>) -> Self {
+    pub fn with_details(mut self, details: Vec<Violation>) -> Self {
         self.details = details;
         self
     }
 
-    /// The answer to an id that names no product, or a deleted one: a caller can't tell them apart.
+    /// The ID is unknown or names a deleted product; callers cannot tell the two apart.
     pub fn not_found() -> Self {
-        Self::new(ErrorCode::NotFound, "There is no such product.")
+        Self::new(ErrorCode::NotFound, "Product not found.")
     }
 
-    /// A service that the function needs cannot be reached or refuses; trying again may help.
+    /// A service that the function needs is unreachable, throttles or fails; a retry may succeed.
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let failure = Self::new(ErrorCode::ServiceUnavailable, "The catalogue cannot be reached. Please try again.");
+        let failure = Self::new(ErrorCode::ServiceUnavailable, "The service is temporarily unavailable. Retry later.");
         Self { cause: Some(cause.into()), ..failure }
     }
 
-    /// Something that should not be possible; trying again will not help.
+    /// A fault of the system; a retry will not help.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let failure = Self::new(ErrorCode::InternalError, "Something went wrong on our side.");
+        let failure = Self::new(ErrorCode::InternalError, "An internal error occurred.");
         Self { cause: Some(cause.into()), ..failure }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::unavailable(error),
-            StoreError::Refused(_) | StoreError::Unreadable(_) => Self::internal(error),
-        }
     }
 }

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{Detail, ErrorCode, Failure};
+use super::error::{ErrorCode, Failure};
 use crate::models::product::ProductDetails;
-use crate::models::product_content::{ProductContent, Violation};
+use crate::models::product_content::ProductContent;
+use crate::models::violation::{DetailCode, Violation};
 
 /// Bytes of the largest body: a product, before and after a change, must fit a message of 256 KiB on its way to the
 /// audit log (an Amazon SNS quota).
@@ -41,8 +42,7 @@ pub fn read_product(request: &Request) -> Result<ProductDetails, Failure> {
     }
     let object = read_object(bytes)?;
     read_content(&object).and_then(ProductContent::check).map_err(|violations| {
-        let details = violations.into_iter().map(|v| Detail::new(v.field, v.code, v.message)).collect();
-        Failure::new(ErrorCode::ValidationFailed, "The product cannot be accepted as it is.").with_details(details)
+        Failure::new(ErrorCode::ValidationFailed, "The product cannot be accepted as it is.").with_details(violations)
     })
 }
 
@@ -89,13 +89,13 @@ fn read_object(bytes: &[u8]) -> Result<Fields, Failure> {
         // Another type is seen at its first byte; whether the rest is JSON decides what there is to tell.
         let malformed = if error.is_data() { serde_json::from_slice::<IgnoredAny>(bytes).err() } else { Some(error) };
         let Some(error) = malformed else {
-            let detail = Detail::new("body", "INVALID_TYPE", "must be a JSON object");
+            let detail = Violation::new("body", DetailCode::InvalidType, "must be a JSON object");
             let message = "The product cannot be accepted as it is.";
             return Failure::new(ErrorCode::ValidationFailed, message).with_details(vec![detail]);
         };
         // Only the place is told: serde_json's own words may quote the body.
         let place = format!("is no JSON from line {}, column {} on", error.line(), error.column());
-        let detail = Detail::new("body", "INVALID_FORMAT", place);
+        let detail = Violation::new("body", DetailCode::InvalidFormat, place);
         Failure::new(ErrorCode::MalformedJson, "The body is not valid JSON in UTF-8.").with_details(vec![detail])
     })
 }
@@ -107,9 +107,9 @@ fn read_content(fields: &Fields) -> Result<ProductContent, Vec<Violation>> {
         if !FIELDS.contains(&name.as_str()) {
             let shown: String = name.chars().take(64).collect();
             let field = if shown.is_empty() { "(empty)".to_owned() } else { shown };
-            found.push(Violation::new(field, "UNKNOWN_FIELD", "is no field of a product"));
+            found.push(Violation::new(field, DetailCode::UnknownField, "is no field of a product"));
         } else if given.insert(name, value).is_some() {
-            found.push(Violation::new(name, "DUPLICATE", "is given twice"));
+            found.push(Violation::new(name, DetailCode::Duplicate, "is given twice"));
         }
     }
     // An optional field may be null, which is how many serialisers write what is not set.
@@ -117,7 +117,7 @@ fn read_content(fields: &Fields) -> Result<ProductContent, Vec<Violation>> {
     let mut required = |field: &'static str, found: &mut Vec<Violation>| {
         let value = given.remove(field);
         if value.is_none() {
-            found.push(Violation::new(field, "REQUIRED", "is missing"));
+            found.push(Violation::new(field, DetailCode::Required, "is missing"));
         }
         value
     };
@@ -156,7 +156,7 @@ fn read_content(fields: &Fields) -> Result<ProductContent, Vec<Violation>> {
 }
 
 fn wrong_type(field: &str, expected: &str) -> Violation {
-    Violation::new(field, "INVALID_TYPE", format!("must be {expected}"))
+    Violation::new(field, DetailCode::InvalidType, format!("must be {expected}"))
 }
 
 fn text(field: &str, raw: &RawValue, found: &mut Vec<Violation>) -> Option<String> {
@@ -200,7 +200,7 @@ fn text_map(field: &str, raw: &RawValue, found: &mut Vec<Violation>) -> BTreeMap
         let path = format!("{field}[{shown:?}]");
         let value = text(&path, &value, found).unwrap_or_default();
         if map.insert(name, value).is_some() {
-            found.push(Violation::new(path, "DUPLICATE", "is given twice"));
+            found.push(Violation::new(path, DetailCode::Duplicate, "is given twice"));
         }
     }
     map
@@ -224,7 +224,7 @@ mod tests {
     fn refused(body: &str) -> Vec<(String, &'static str)> {
         let failure = read(body).expect_err(body);
         assert_eq!(failure.code, ErrorCode::ValidationFailed, "{body}");
-        failure.details.into_iter().map(|detail| (detail.field, detail.code)).collect()
+        failure.details.into_iter().map(|detail| (detail.field, detail.code.name())).collect()
     }
 
     /// A body whose price is written as `price`.
