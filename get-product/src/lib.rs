@@ -1,8 +1,8 @@
-//! `GET /v1.0/products/{productId}`: one product, read by its key.
+//! `GET /v1.0/products/{productId}`, `…/changes` and `…/changes/{eventId}`: one product, and what became of its changes.
 //!
-//! The way of a request: [`handler`] takes the id and the conditional header from it, [`services::get_product`] hides
-//! what is deleted, [`repositories::dynamodb`] reads the item, [`models`] and [`http`] give the answer its form.
-//! `main.rs` only puts these together.
+//! The path of a request: [`handler`] chooses by the resource, and reads IDs, conditional headers and parameters; the
+//! [`services`] hide deleted products and decide what is known of a change; [`repositories::dynamodb`] reads the items;
+//! [`models`] and [`http`] shape the response. `main.rs` only wires these together.
 
 pub mod aws;
 pub mod config;

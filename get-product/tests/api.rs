@@ -1,4 +1,4 @@
-//! The whole function but for the runtime: a proxy event in, an answer out, over a real DynamoDB engine.
+//! The function without its runtime: a proxy event in, a response out, over a real DynamoDB engine.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn call() -> Call {
 }
 
 #[tokio::test]
-async fn a_stored_product_is_returned_with_its_version_as_entity_tag() {
+async fn returns_stored_product_with_version_as_etag() {
     let answer = get(call().product(ID)).await;
 
     assert_eq!(answer.status(), 200);
@@ -47,8 +47,8 @@ async fn a_stored_product_is_returned_with_its_version_as_entity_tag() {
 }
 
 #[tokio::test]
-async fn a_known_version_is_not_sent_again() {
-    for header in ["\"3\"", "W/\"3\"", "\"1\", \"3\"", "*"] {
+async fn returns_304_for_version_in_if_none_match() {
+    for header in ["\"3\"", "W/\"3\"", "\"1\", \"3\"", "\"1\", ,\"3\"", "*"] {
         let answer = get(call().product(ID).header("If-None-Match", header)).await;
         assert_eq!(answer.status(), 304, "{header}");
         assert_eq!(answer.headers()["etag"], "\"3\"", "{header}");
@@ -60,7 +60,32 @@ async fn a_known_version_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_id_that_names_no_product_is_not_found() {
+async fn returns_412_with_current_etag_if_if_match_fails() {
+    for header in ["\"2\"", "W/\"3\"", "\"2\",", "\"abc\""] {
+        let call = call().product(ID).header("If-Match", header).header("If-None-Match", "\"3\"");
+        let answer = get(call).await;
+        assert_eq!(answer.status(), 412, "{header}");
+        assert_eq!(answer.headers()["etag"], "\"3\"", "{header}");
+        assert_eq!(body(&answer)["error"]["code"], "PRECONDITION_FAILED", "{header}");
+    }
+    for header in ["\"3\"", "*", "\"3\",", ", \"2\", \"3\""] {
+        assert_eq!(get(call().product(ID).header("If-Match", header)).await.status(), 200, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn rejects_malformed_conditional_header_by_name() {
+    for name in ["If-Match", "If-None-Match"] {
+        let answer = get(call().product(ID).header(name, "3")).await;
+        assert_eq!(answer.status(), 400, "{name}");
+        assert_eq!(body(&answer)["error"]["code"], "INVALID_PARAMETER");
+        assert_eq!(body(&answer)["error"]["message"], format!("Invalid {name} header."));
+        assert_eq!(body(&answer)["error"]["details"][0]["field"], name);
+    }
+}
+
+#[tokio::test]
+async fn returns_404_for_id_without_product() {
     for id in ["00000000-0000-4000-8000-000000000000", "not-an-id", "", "..", &"9".repeat(5_000)] {
         let answer = get(call().product(id)).await;
         assert_eq!(answer.status(), 404, "{id}");
@@ -71,7 +96,7 @@ async fn an_id_that_names_no_product_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_not_found() {
+async fn returns_404_for_deleted_product() {
     let client = products_table::start().await;
     let mut tombstone = products_table::product(ID);
     tombstone["status"] = json!("DELETED");
@@ -83,7 +108,7 @@ async fn a_deleted_product_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_reached_is_a_503_that_says_when_to_try_again() {
+async fn returns_503_with_retry_after_if_table_is_unreachable() {
     let products = DynamoDbProducts::new(products_table::unreachable(), TABLE);
 
     let answer = answer(&call().product(ID), &products).await;
@@ -93,7 +118,7 @@ async fn a_table_that_cannot_be_reached_is_a_503_that_says_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_missing_table_or_a_damaged_item_is_our_fault_and_says_nothing_of_itself() {
+async fn returns_500_without_cause_for_missing_table_and_damaged_item() {
     let client = products_table::start().await;
     let mut damaged = products_table::product(ID);
     damaged["currency"] = json!("not a currency");

@@ -27,6 +27,9 @@ const EVENTS: u32 = 100_000;
 /// Stands in every part of an event that no log may contain: body, product fields, headers, parameters, the key.
 const PRIVATE: &str = "Pr1v@te";
 
+/// The change that a function may know.
+pub const RECORDED_EVENT: &str = "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70";
+
 /// Sends the function 100,000 events. Each must be answered, not with a 5xx, as the contract describes, and leave one log
 /// line, of JSON, that holds nothing private.
 ///
@@ -85,19 +88,26 @@ fn events(method: &'static str, resource: &'static str, ids: Vec<&'static str>) 
     (
         headers(),
         parameters(),
-        product_id(ids),
+        (product_id(ids), event_id()),
         context,
         prop_oneof![9 => body().prop_map(Some), 1 => Just(None)],
         base64,
     )
-        .prop_map(move |(headers, parameters, id, (request_id, source_ip, path), body, base64)| {
+        .prop_map(move |(headers, parameters, (id, event_id), (request_id, source_ip, path), body, base64)| {
             let body = body.map(|body| if base64 == Base64::Yes { STANDARD.encode(body) } else { body });
             let path = path.unwrap_or_else(|| format!("/dev/v1.0{resource}"));
+            let path_parameters = id.map(|id| {
+                let mut parameters = json!({"productId": id});
+                if resource.contains("{eventId}") {
+                    parameters["eventId"] = json!(event_id);
+                }
+                parameters
+            });
             json!({
                 "resource": resource, "path": path, "httpMethod": method,
                 "headers": last(&headers), "multiValueHeaders": all(&headers),
                 "queryStringParameters": last(&parameters), "multiValueQueryStringParameters": all(&parameters),
-                "pathParameters": id.map(|id| json!({"productId": id})),
+                "pathParameters": path_parameters,
                 "stageVariables": null,
                 "body": body,
                 "isBase64Encoded": base64 != Base64::No,
@@ -185,6 +195,22 @@ fn product_id(ids: Vec<&'static str>) -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// IDs of a change that a function may know, of one that can be pending, of old and future ones, and no IDs at all.
+fn event_id() -> impl Strategy<Value = String> {
+    let recent = uuid::Uuid::now_v7().to_string();
+    prop_oneof![
+        4 => Just(RECORDED_EVENT.to_owned()),
+        4 => Just(recent),
+        1 => select(vec![
+            "01900000-0000-7000-8000-000000000000",
+            "ffffffff-ffff-7fff-bfff-ffffffffffff",
+            "00000000-0000-4000-8000-000000000000",
+            "",
+        ]).prop_map(str::to_owned),
+        1 => private_text(),
+    ]
+}
+
 fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
     let media = select(vec![
         "application/json",
@@ -226,7 +252,8 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
 
 fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
     let value = prop_oneof![
-        4 => select(vec!["1", "20", "100", "0", "101", "price", "-price", "EUR", "JPY", "XXX", "0.5", "19.99", "1e3", "NaN"])
+        4 => select(vec!["1", "20", "100", "0", "101", "price", "-price", "EUR", "JPY", "XXX", "0.5", "19.99", "1e3", "NaN",
+            "oak table", "STRASSE", "o", "OAK-1", "furniture", "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84,,"])
             .prop_map(str::to_owned),
         1 => private_text(),
     ];
@@ -236,16 +263,23 @@ fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
         ("minPrice", select(vec!["0", "5", "10"])),
         ("maxPrice", select(vec!["10", "999", "999999999999"])),
         ("sort", select(vec!["price", "-price"])),
+        ("category", select(vec!["furniture", "FURNITURE", "none"])),
     ]
     .map(|(name, values)| values.prop_map(move |value| (name.to_owned(), value.to_owned())).boxed());
     let name = prop_oneof![
-        6 => select(vec!["limit", "cursor", "currency", "minPrice", "maxPrice", "sort", "name"]).prop_map(str::to_owned),
+        6 => select(vec!["limit", "cursor", "currency", "minPrice", "maxPrice", "sort", "name", "namePrefix", "category", "sku",
+            "ids", "after"]).prop_map(str::to_owned),
         1 => text(),
     ];
     prop_oneof![
         2 => vec(proptest::strategy::Union::new(known), 0..3),
         1 => vec((name, value), 0..4),
-        1 => private_text().prop_map(|name| vec![("name".to_owned(), name)]),
+        1 => (select(vec!["name", "namePrefix", "category", "sku", "ids"]), private_text())
+            .prop_map(|(name, text)| vec![(name.to_owned(), text)]),
+        1 => select(vec![
+            ("name", "Oak  TABLE"), ("namePrefix", "oa"), ("sku", "OAK-1"), ("sku", "OAK-2"),
+            ("ids", "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84,00000000-0000-4000-8000-000000000000"),
+        ]).prop_map(|(name, text)| vec![(name.to_owned(), text.to_owned())]),
     ]
 }
 

@@ -49,6 +49,11 @@ impl Call {
         self
     }
 
+    pub fn change(mut self, product_id: &str, event_id: &str) -> Self {
+        self.event["pathParameters"] = json!({"productId": product_id, "eventId": event_id});
+        self
+    }
+
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let mut values = self.event["multiValueHeaders"][name].as_array().cloned().unwrap_or_default();
         values.push(json!(value));

@@ -1,3 +1,5 @@
-//! The rule of this function; it knows ports and models, no AWS type.
+//! The rules of this function. They know ports and models, no HTTP type and no AWS type.
 
+pub mod get_change;
 pub mod get_product;
+pub mod list_changes;
