@@ -5,47 +5,22 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit;
-use crate::bench;
 use crate::bootstrap;
 use crate::dlq;
 use crate::keys;
-use crate::stack::DEFAULT_STACK;
 use crate::target::{self, Place};
 
-/// Runs, tests and operates the product catalogue.
+/// Operates the product catalogue.
 #[derive(Debug, Parser)]
 #[command(name = "catalogctl", version)]
 pub struct Cli {
-    /// The local stack to work on: each has its own port and data.
-    #[arg(long, global = true, default_value = DEFAULT_STACK, value_name = "NAME", value_parser = stack_name)]
-    pub stack: String,
-
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start the whole system on this machine; Ctrl-C stops it, its data stays.
-    Up(Up),
-    /// Stop the local system; its data stays unless purged.
-    Down(Down),
-    /// Say whether the local system runs, and where.
-    Status(Status),
-    /// Plan every Terraform root against the running stack; fails when one would change something.
-    Plan,
-    /// Take everything on the running stack down with Terraform, as one would take down an environment.
-    Destroy,
-    /// Build one function and release it to the running stack.
-    DeployLocal(DeployLocal),
-    /// Compare the files that several repositories hold copies of.
-    Drift,
-    /// Copy a duplicated file from one repository to the others that hold it.
-    Sync(Sync),
-    /// Everything CI runs.
-    Test(Test),
-    Bench(bench::Arguments),
-    /// Read, verify, export and mend the audit log.
+    /// Read, verify, export and repair the audit log.
     Audit(Audit),
     /// Look into the dead-letter queues, and send their messages again.
     Dlq(Dlq),
@@ -92,78 +67,24 @@ pub struct Keys {
     /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, … Without it: the local stack.
     #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", value_parser = target::environment, global = true)]
     pub env: Option<String>,
+    /// The local stack: the file that `cargo xtask up` writes. Without it, `.catalogue/stack.json` in this folder or one
+    /// above it.
+    #[arg(long, env = "CATALOGUE_LOCAL", value_name = "FILE", conflicts_with = "env", global = true)]
+    pub local: Option<PathBuf>,
     #[command(subcommand)]
     pub command: KeysCommand,
+}
+
+impl Keys {
+    pub fn place(&self) -> Place {
+        Place { env: self.env.clone(), local: self.local.clone(), ..Place::default() }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     Export(keys::export::Arguments),
     Rotate(keys::rotate::Arguments),
-}
-
-#[derive(Debug, Args)]
-pub struct Up {
-    /// Leave the system running in the background.
-    #[arg(long)]
-    pub detach: bool,
-    /// Build the functions as they are shipped: smaller and faster, but slow to compile.
-    #[arg(long)]
-    pub release: bool,
-    /// The loopback port; without it, the one last used, or 4566.
-    #[arg(long)]
-    pub port: Option<u16>,
-}
-
-#[derive(Debug, Args)]
-pub struct Down {
-    /// Delete the stack's data too.
-    #[arg(long)]
-    pub purge: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Status {
-    /// One JSON object, the API key included.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DeployLocal {
-    /// The function's repository, for example `list-products`.
-    pub repository: String,
-    /// Build it as it is shipped.
-    #[arg(long)]
-    pub release: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Sync {
-    /// The file, as a path inside its repository.
-    pub file: PathBuf,
-    /// The repository whose copy is right.
-    #[arg(long, value_name = "REPO")]
-    pub from: String,
-}
-
-#[derive(Debug, Args)]
-pub struct Test {
-    /// Only the steps whose name contains this; may be repeated.
-    #[arg(long, value_name = "TEXT")]
-    pub only: Vec<String>,
-    /// Name the steps and stop.
-    #[arg(long)]
-    pub list: bool,
-    /// Try faults in their long form: some 20 minutes more.
-    #[arg(long)]
-    pub long: bool,
-}
-
-/// A stack's name becomes a folder's name.
-fn stack_name(text: &str) -> Result<String, String> {
-    let valid = !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if valid { Ok(text.to_owned()) } else { Err("lower-case letters, digits and hyphens only".to_owned()) }
 }
 
 #[cfg(test)]
@@ -177,11 +98,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_name_cannot_leave_its_folder() {
-        for name in ["", "../x", "a/b", "A", "a b"] {
-            assert!(Cli::try_parse_from(["catalogctl", "--stack", name, "status"]).is_err(), "{name:?}");
-        }
-        let cli = Cli::try_parse_from(["catalogctl", "status", "--stack", "test-2"]).unwrap();
-        assert_eq!(cli.stack, "test-2");
+    fn an_environment_and_a_local_stack_exclude_each_other() {
+        let both = ["catalogctl", "audit", "verify", "--env", "dev", "--local", "stack.json"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 }

@@ -1,15 +1,11 @@
 //! The entry point: parse, run, and turn a failure into one message and an exit code.
 
-use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use catalogctl::cli::Cli;
-use catalogctl::{commands, process};
+use catalogctl::commands;
 use clap::Parser;
-
-/// How long an interrupted command may take to leave things in order: Terraform writes its state before it ends.
-const ORDERLY_END: Duration = Duration::from_secs(60);
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,28 +18,35 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let mut command = pin!(commands::run(cli));
-    let outcome = tokio::select! {
-        outcome = &mut command => outcome,
-        () = process::signal() => {
-            process::interrupt();
-            // A second signal, or a minute, ends the patience.
-            tokio::select! {
-                outcome = &mut command => outcome,
-                () = process::signal() => { process::kill(); return ExitCode::from(130) }
-                () = tokio::time::sleep(ORDERLY_END) => { process::kill(); return ExitCode::from(130) }
+    // Every command may be dropped anywhere: what it had begun is there or not, and is safe to begin again.
+    tokio::select! {
+        outcome = commands::run(cli) => match outcome {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("\nerror: {error:#}");
+                ExitCode::FAILURE
             }
-        }
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(_) if process::is_interrupted() => {
+        },
+        () = interruption() => {
             eprintln!("Interrupted.");
             ExitCode::from(130)
         }
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
+    }
+}
+
+/// Completes when the user or the system asks this program to end.
+async fn interruption() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            Err(_) => std::future::pending().await,
         }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
     }
 }

@@ -1,5 +1,7 @@
 //! Which system a command works on: the local stack, or an environment on AWS.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Args;
@@ -7,10 +9,9 @@ use clap::Args;
 use crate::audit::bucket::Bucket;
 use crate::audit::table::Table;
 use crate::aws;
-use crate::stack::{ENVIRONMENT, Stack};
-use crate::status::Status;
+use crate::local_stack::LocalStack;
 
-/// Without any of these: the running local stack (`--stack`).
+/// Without `--env`: a local stack.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Where")]
 pub struct Place {
@@ -18,6 +19,10 @@ pub struct Place {
     /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, … Without it: the local stack.
     #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", value_parser = environment, global = true)]
     pub env: Option<String>,
+    /// The local stack: the file that `cargo xtask up` writes. Without it, `.catalogue/stack.json` in this folder or one
+    /// above it.
+    #[arg(long, env = "CATALOGUE_LOCAL", value_name = "FILE", conflicts_with = "env", global = true)]
+    pub local: Option<PathBuf>,
     /// The products table, if it is not called `products`: one that was restored, for example.
     #[arg(long, value_name = "NAME", global = true)]
     pub table: Option<String>,
@@ -35,14 +40,16 @@ pub struct Target {
     pub bucket: String,
     /// For messages: "prod (AWS, eu-west-1)".
     pub name: String,
+    /// The local stack, if it is one.
+    pub local: Option<LocalStack>,
 }
 
 impl Target {
-    /// The environment that is named, or else the stack, which must be running.
-    pub async fn find(stack: &Stack, place: &Place) -> Result<Self> {
+    /// The environment that is named, or else a local stack.
+    pub async fn find(place: &Place) -> Result<Self> {
         let found = match &place.env {
             Some(environment) => Self::environment(environment).await?,
-            None => Self::local(stack).await?,
+            None => Self::local(place.local.as_deref()).await?,
         };
         Ok(Self {
             table: place.table.clone().unwrap_or(found.table),
@@ -62,19 +69,14 @@ impl Target {
         Ok(Self::by_contract(config, environment, name))
     }
 
-    async fn local(stack: &Stack) -> Result<Self> {
-        let Some(running) = Status::of(stack)?.running else {
-            bail!(
-                "the local stack is not running; `cargo catalogctl up --detach{}` starts it. \
-                 To work on AWS, name the environment: `--env dev`",
-                stack.option()
-            );
-        };
-        let facts = running.facts;
-        let config = aws::local(&facts.endpoint_url).await;
-        let name = format!("the local stack {:?} ({})", stack.name(), facts.endpoint_url);
-        let found = Self::by_contract(config, ENVIRONMENT, name);
-        Ok(Self { table: facts.table_name, bucket: facts.audit_bucket, ..found })
+    async fn local(file: Option<&std::path::Path>) -> Result<Self> {
+        let here = std::env::current_dir().context("the working directory cannot be read")?;
+        let stack = LocalStack::find(file, &here)?;
+        let config = aws::local(&stack.facts).await;
+        let name = format!("the local stack {}", stack.facts.endpoint_url);
+        let found = Self::by_contract(config, &stack.facts.environment, name);
+        let (table, bucket) = (stack.facts.table_name.clone(), stack.facts.audit_bucket.clone());
+        Ok(Self { table, bucket, local: Some(stack), ..found })
     }
 
     /// The names are a contract, so they need not be asked for.
@@ -85,6 +87,7 @@ impl Target {
             bucket: format!("bbws-product-audit-logs-{environment}"),
             environment: environment.to_owned(),
             name,
+            local: None,
         }
     }
 

@@ -9,18 +9,14 @@ use serde_json::{Value, json};
 use support::account::{ACCOUNT, Account, KEY};
 use support::system::{Ended, run_in};
 
-const DEV: &str = "product-infrastructure/terraform/api-keys/environments/dev.tfvars";
+/// A checkout's file, named to the one command that needs it.
+const DEV: &str = "environments/dev.tfvars";
 
-/// A workspace with no more than the commands need, so that the tests edit no committed file.
-fn workspace() -> tempfile::TempDir {
+/// A folder with no more than the commands need, so that the tests edit no committed file.
+fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (file, content) in
-        [("product-infrastructure/catalogctl/Cargo.toml", ""), (DEV, "environment = \"dev\"\naccount_id  = null\n")]
-    {
-        let path = folder.path().join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
+    std::fs::create_dir(folder.path().join("environments")).unwrap();
+    std::fs::write(folder.path().join(DEV), "environment = \"dev\"\naccount_id  = null\n").unwrap();
     folder
 }
 
@@ -31,7 +27,7 @@ struct Dev {
 
 impl Dev {
     async fn new() -> Self {
-        Self { account: Account::start().await, folder: workspace() }
+        Self { account: Account::start().await, folder: folder() }
     }
 
     async fn run(&self, arguments: &[&str]) -> Ended {
@@ -39,7 +35,7 @@ impl Dev {
     }
 
     async fn rotate(&self, step: &str, arguments: &[&str]) -> Ended {
-        self.run(&[&["keys", "--env", "dev", "rotate", step], arguments].concat()).await
+        self.run(&[&["keys", "--env", "dev", "rotate", step, "--variables", DEV], arguments].concat()).await
     }
 
     fn variables(&self) -> String {
@@ -172,6 +168,8 @@ async fn a_rotation_on_aws_is_written_for_the_pipeline_and_waits_for_it() {
     assert!(shown.contains("Generation 1 is disabled") && shown.contains("Generation 2 is valid"), "{shown}");
     dev.rotate("remove", &["--apply"]).await.expect(0);
     assert!(dev.variables().ends_with("key_generations = [2]\n\ndisabled_generations = []\n"), "{}", dev.variables());
-    let nowhere = dev.run(&["keys", "--env", "test", "rotate", "show"]).await.expect(1);
-    assert!(nowhere.stderr.contains("is \"test\" an environment?"), "{}", nowhere.stderr);
+    let nowhere = dev.run(&["keys", "--env", "dev", "rotate", "begin", "--variables", "none.tfvars"]).await.expect(1);
+    assert!(nowhere.stderr.contains("none.tfvars is not there"), "{}", nowhere.stderr);
+    let unnamed = dev.run(&["keys", "--env", "dev", "rotate", "begin"]).await.expect(1);
+    assert!(unnamed.stderr.contains("--variables terraform/api-keys/environments/dev.tfvars"), "{}", unnamed.stderr);
 }

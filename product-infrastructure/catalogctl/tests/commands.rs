@@ -497,15 +497,17 @@ async fn positions_in_the_stream_are_only_looked_at() {
 }
 
 #[tokio::test]
-async fn without_a_stack_and_an_environment_the_way_on_is_shown() {
+async fn names_options_when_there_is_nothing_to_work_on() {
+    let empty = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
-        .args(["--stack", "no-such-stack", "audit", "verify"])
+        .args(["audit", "verify"])
         .env_remove("CATALOGUE_ENV")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("CATALOGUE_LOCAL")
+        .current_dir(empty.path())
         .output()
         .await
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("up --detach --stack no-such-stack") && said.contains("--env dev"), "{said}");
+    assert!(said.contains("cargo xtask up --detach") && said.contains("--env dev"), "{said}");
 }

@@ -9,9 +9,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use catalogctl::aws;
-use catalogctl::status::{Running, Status};
+use catalogctl::local_stack::Facts;
 use serde_json::{Value, json};
 use support::system::{Ended, run_locally};
+
+/// What `cargo xtask status --json` says of a running stack, as far as these tests need it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Running {
+    api_url: String,
+    #[serde(flatten)]
+    facts: Facts,
+}
 
 struct Stack {
     running: Running,
@@ -21,17 +30,28 @@ struct Stack {
 impl Stack {
     fn new() -> Self {
         let status =
-            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `catalogctl status --json`");
-        let status: Status = serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a status");
+            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `cargo xtask status --json`");
         Self {
-            running: status.running.expect("the stack is not running"),
+            running: serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a running stack"),
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
         }
     }
 
     async fn run(&self, arguments: &[&str]) -> Ended {
-        let name = std::env::var("CATALOGUE_STACK").expect("CATALOGUE_STACK must hold the stack's name");
-        run_locally(&[&["--stack", &name], arguments].concat()).await
+        run_locally(arguments).await
+    }
+
+    /// Takes a step, and has Terraform apply what it declares.
+    async fn step(&self, step: &str) -> Value {
+        let report = self.rotate(step, &["--apply", "--json"]).await.expect(0).json();
+        let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} must be set"));
+        let up = tokio::process::Command::new(variable("CATALOGUE_XTASK"))
+            .args(["--stack", &variable("CATALOGUE_STACK"), "up", "--detach"])
+            .output()
+            .await
+            .unwrap();
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        report
     }
 
     async fn rotate(&self, step: &str, arguments: &[&str]) -> Ended {
@@ -51,7 +71,7 @@ impl Stack {
 
     /// What a key opens: 200 or 403.
     async fn opens(&self, key: &str) -> u16 {
-        let url = format!("{}/products", self.running.facts.api_url);
+        let url = format!("{}/products", self.running.api_url);
         self.http.get(url).header("x-api-key", key).send().await.expect("the API answers").status().as_u16()
     }
 
@@ -96,8 +116,7 @@ async fn a_key_is_replaced_without_a_moment_in_which_none_works() {
     stack.rotate("begin", &[]).await.expect(0);
     assert_eq!(stack.current().await, first);
 
-    let begun = stack.rotate("begin", &["--apply", "--json"]).await.expect(0).json();
-    assert_eq!(generations(&begun), (json!([old, new]), json!([])));
+    assert_eq!(generations(&stack.step("begin").await), (json!([old, new]), json!([])));
     let second = stack.current().await;
     assert_ne!(first, second);
     stack.expect(&first, 200).await;
@@ -105,42 +124,35 @@ async fn a_key_is_replaced_without_a_moment_in_which_none_works() {
     let refused = stack.rotate("remove", &["--apply"]).await.expect(1);
     assert!(refused.stderr.contains("finish` comes first"), "{}", refused.stderr);
 
-    let finished = stack.rotate("finish", &["--apply", "--json"]).await.expect(0).json();
+    let finished = stack.step("finish").await;
     assert_eq!(generations(&finished), (json!([old, new]), json!([old])));
     assert!(finished["oldKeyUse"]["unknown"].is_string(), "the emulator counts nothing, and that is said: {finished}");
-    assert_eq!(
-        (&finished["deployed"][0]["enabled"], &finished["deployed"][1]["enabled"]),
-        (&json!(false), &json!(true))
-    );
     stack.expect(&first, 403).await;
     stack.expect(&second, 200).await;
-    // Done again, nothing changes; and Terraform agrees with what was done.
-    stack.rotate("finish", &["--apply"]).await.expect(0);
-    stack.run(&["plan"]).await.expect(0);
+    // Done again, nothing changes.
+    let shown = stack.rotate("finish", &["--apply", "--json"]).await.expect(0).json();
+    let enabled = |number: usize| &shown["deployed"][number]["enabled"];
+    assert_eq!((enabled(0), enabled(1)), (&json!(false), &json!(true)));
 
-    stack.rotate("reopen", &["--apply"]).await.expect(0);
+    stack.step("reopen").await;
     stack.expect(&first, 200).await;
-    stack.rotate("finish", &["--apply"]).await.expect(0);
+    stack.step("finish").await;
     stack.expect(&first, 403).await;
 
-    let removed = stack.rotate("remove", &["--apply", "--json"]).await.expect(0).json();
-    assert_eq!(generations(&removed), (json!([new]), json!([])));
-    assert_eq!(removed["deployed"].as_array().unwrap().len(), 1);
+    assert_eq!(generations(&stack.step("remove").await), (json!([new]), json!([])));
     stack.expect(&first, 403).await;
     stack.expect(&second, 200).await;
     assert_eq!(stack.current().await, second);
-    stack.rotate("remove", &["--apply"]).await.expect(0);
-    stack.run(&["plan"]).await.expect(0);
+    let shown = stack.rotate("remove", &["--apply", "--json"]).await.expect(0).json();
+    assert_eq!(shown["deployed"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn the_bucket_for_the_state_is_as_ready_as_the_emulator_allows() {
+async fn a_bucket_for_the_state_is_made_ready_on_the_emulator() {
     let stack = Stack::new();
     let endpoint = &stack.running.facts.endpoint_url;
-    let report = support::system::run_alone(endpoint, &["bootstrap", "--env", "dev", "--json"]).await.expect(2).json();
-    assert_eq!((&report["create"], &report["settings"]), (&json!(false), &json!(["tls-only"])), "{report}");
-    // Another environment's is made from nothing; an earlier run may have left it.
-    let s3 = aws::s3(&aws::local(endpoint).await);
+    // An earlier run may have left it.
+    let s3 = aws::s3(&aws::local(&stack.running.facts).await);
     let _ = s3.delete_bucket().bucket("bbws-terraform-state-sit").send().await;
     let made = support::system::run_alone(endpoint, &["bootstrap", "--env", "sit", "--apply", "--json"]).await;
     assert_eq!(made.expect(0).json()["create"], true);

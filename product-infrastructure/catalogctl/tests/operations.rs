@@ -1,11 +1,11 @@
 //! The commands for on-call and compliance, on a running stack: what the real functions write is verified, made again and
 //! sent again.
 //!
-//! `cargo catalogctl test` starts a stack and runs these after `system`; `CATALOGUE_STATUS` holds what
-//! `catalogctl status --json` says. By hand, against a stack of one's own:
+//! `cargo xtask test` starts a stack and runs these after `system`; `CATALOGUE_STATUS` holds what
+//! `cargo xtask status --json` says. By hand, against a stack of one's own:
 //!
 //! ```sh
-//! CATALOGUE_STATUS="$(cargo catalogctl status --json)" \
+//! CATALOGUE_STATUS="$(cargo xtask status --json)" \
 //!     cargo test --manifest-path product-infrastructure/catalogctl/Cargo.toml --test operations
 //! ```
 
@@ -20,8 +20,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use catalogctl::aws;
-use catalogctl::stack::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use catalogctl::status::{Running, Status};
+use catalogctl::local_stack::Facts;
 use serde_json::{Value, json};
 use support::lives::{event_id, sha256, timestamp};
 use support::products_table::{self, items};
@@ -35,6 +34,17 @@ const POLL: Duration = Duration::from_millis(100);
 /// One test at a time: each looks at the whole bucket, and some damage it for a while.
 static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
+/// What `cargo xtask status --json` says of a running stack, as far as these tests need it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Running {
+    api_url: String,
+    api_key: String,
+    change_dlq_url: String,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
 struct Stack {
     running: Running,
     s3: aws_sdk_s3::Client,
@@ -47,10 +57,9 @@ struct Stack {
 impl Stack {
     async fn new() -> Self {
         let status =
-            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `catalogctl status --json`");
-        let status: Status = serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a status");
-        let running = status.running.expect("the stack is not running");
-        let config = aws::local(&running.facts.endpoint_url).await;
+            std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `cargo xtask status --json`");
+        let running: Running = serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a running stack");
+        let config = aws::local(&running.facts).await;
         let stack = Self {
             s3: aws_sdk_s3::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
@@ -77,7 +86,7 @@ impl Stack {
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value, String) {
-        let url = format!("{}{path}", self.running.facts.api_url);
+        let url = format!("{}{path}", self.running.api_url);
         let mut request = self.http.request(method, url).header("x-api-key", &self.running.api_key);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -137,11 +146,13 @@ impl Stack {
 
     /// Stops or starts the pipe between stream and topic. Signed by hand: its SDK would be compiled for these two calls.
     async fn pipe(&self, action: &str) {
-        let url = format!("{}/v1/pipes/bbws-product-events-dev/{action}", self.running.facts.endpoint_url);
-        let identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack").into();
+        let facts = &self.running.facts;
+        let url = format!("{}/v1/pipes/bbws-product-events-dev/{action}", facts.endpoint_url);
+        let identity =
+            Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "local stack").into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
-            .region(REGION)
+            .region(&facts.region)
             .name("pipes")
             .time(SystemTime::now())
             .settings(SigningSettings::default())
@@ -336,7 +347,7 @@ async fn the_table_is_made_again_as_product_creator_made_it() {
 async fn a_late_redrive_changes_nothing_that_is_newer() {
     let stack = Stack::new().await;
     let (id, events) = stack.product("Redriven").await;
-    let dead = &stack.running.facts.change_dlq_url;
+    let dead = &stack.running.change_dlq_url;
     let created = EventId::parse(&events[0]).unwrap().millis();
 
     // Set aside long ago: one that was overtaken, one that was applied after all, one that nobody can read, one to come.

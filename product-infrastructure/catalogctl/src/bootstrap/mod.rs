@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::audit::verify::BROKEN;
 use crate::progress::Progress;
 use crate::target::Target;
-use state_bucket::{Plan, Setting, StateBucket};
+use state_bucket::{Plan, StateBucket};
 
 /// Make the bucket for Terraform's state ready. A dry run unless --apply is given; what is right already stays.
 ///
@@ -76,7 +76,6 @@ async fn bootstrap(arguments: &Arguments, progress: &Progress) -> Result<Bootstr
         name: state_bucket::name(&arguments.env),
         region: region.clone(),
         owner: Some(account.clone()),
-        settings: &Setting::ALL,
     };
     let plan = bucket.plan().await?;
     if arguments.apply {

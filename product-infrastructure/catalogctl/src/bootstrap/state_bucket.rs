@@ -52,9 +52,6 @@ impl Setting {
     /// All of them, in the order in which a new bucket gets them: closed first.
     pub const ALL: [Self; 6] =
         [Self::NotPublic, Self::OwnerEnforced, Self::Versioned, Self::Encrypted, Self::Lifecycle, Self::TlsOnly];
-    /// Those for a local stack, whose emulator speaks plain HTTP: it would lock everybody out.
-    pub const LOCAL: [Self; 5] =
-        [Self::NotPublic, Self::OwnerEnforced, Self::Versioned, Self::Encrypted, Self::Lifecycle];
 }
 
 impl fmt::Display for Setting {
@@ -95,22 +92,16 @@ pub struct StateBucket {
     /// The account that it must belong to, when that is known. A bucket's name is taken all over the world: without it
     /// somebody else's bucket of that name would do, and would be handed the state.
     pub owner: Option<String>,
-    pub settings: &'static [Setting],
 }
 
 impl StateBucket {
-    /// Makes it ready, whatever that takes.
-    pub async fn ensure(&self) -> Result<()> {
-        self.carry_out(&self.plan().await?).await
-    }
-
     /// What is to be done.
     pub async fn plan(&self) -> Result<Plan> {
         if !self.exists().await? {
-            return Ok(Plan { create: true, settings: self.settings.to_vec() });
+            return Ok(Plan { create: true, settings: Setting::ALL.to_vec() });
         }
         let mut settings = Vec::new();
-        for setting in self.settings {
+        for setting in &Setting::ALL {
             let has = self.has(*setting).await;
             if !has.with_context(|| format!("it cannot be told whether {} is {setting}", self.name))? {
                 settings.push(*setting);
@@ -333,12 +324,5 @@ mod tests {
         let mended = with_statement(Some(&weakened.to_string()), "b").unwrap().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), new);
         assert!(with_statement(Some("{"), "b").is_err());
-    }
-
-    #[test]
-    fn a_local_stack_lacks_only_what_would_lock_it_out() {
-        let missing: Vec<Setting> = Setting::ALL.into_iter().filter(|one| !Setting::LOCAL.contains(one)).collect();
-        assert_eq!(missing, [Setting::TlsOnly]);
-        assert_eq!(name("dev"), crate::terraform::local_override::state_bucket());
     }
 }

@@ -23,7 +23,7 @@ use crate::target::Target;
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// The file. Without it, `.catalogue/api-key-ENV`, or the one that `up` writes for a local stack.
+    /// The file. Without it, `.catalogue/api-key-ENV`, or the one that `cargo xtask up` writes for a local stack.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// One JSON object, which says where the key is, not what it is.

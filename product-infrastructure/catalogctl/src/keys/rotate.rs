@@ -1,8 +1,9 @@
 //! `catalogctl keys rotate`: one key is replaced by the next, in steps, without a moment in which no key works.
 //!
 //! Every stage is declared in Terraform, the disabled key too: what is changed beside Terraform, its next apply undoes.
-//! So on AWS a step is an edit of the environment's file of variables, which is then reviewed and deployed like any other
-//! change. A local stack has no pipeline: there the step is applied at once, and its file lies with the stack's data.
+//! So a step is an edit of a file of Terraform variables. On AWS that is the environment's file in a checkout, which is
+//! then reviewed and deployed like any other change; for a local stack it lies with the stack's data, and
+//! `cargo xtask up` applies it.
 //!
 //! A step that builds on another first asks API Gateway whether that one has arrived: a file can be edited three times
 //! before it is deployed, and then no client would ever have had two keys.
@@ -18,11 +19,10 @@ use super::deployed::{self, DeployedKey, Use};
 use super::generations::{Generations, Step};
 use crate::audit::verify::BROKEN;
 use crate::progress::Progress;
-use crate::provision;
-use crate::stack::{ENVIRONMENT, Stack};
 use crate::target::{Place, Target};
-use crate::terraform::root::Root;
-use crate::workspace::Workspace;
+
+/// Where a local stack's generations are declared, beside the file that describes the stack.
+const LOCAL_VARIABLES: &str = "api-keys.tfvars";
 
 /// Take a step of a rotation of the API key. A dry run unless --apply is given.
 ///
@@ -32,8 +32,9 @@ use crate::workspace::Workspace;
 ///   reopen  takes `finish` back: a client was forgotten
 ///   remove  the old key is deleted, for good
 ///
-/// On AWS (--env) a step is written to terraform/api-keys/environments/ENV.tfvars, to be committed and deployed; on the
-/// local stack it is applied at once. A step that was taken already changes nothing.
+/// A step is written to a file of Terraform variables. On AWS (--env) that is terraform/api-keys/environments/ENV.tfvars of
+/// a checkout, named with --variables, to be committed and deployed; for a local stack it is its own file, which
+/// `cargo xtask up` applies. A step that was taken already changes nothing.
 ///
 /// Exit code: 0 done, or would be; 1 could not be done; 2 the old key is still used, and nothing was done.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +43,10 @@ pub struct Arguments {
     /// Which step.
     #[arg(value_enum, hide_possible_values = true)]
     pub step: Step,
+    /// The file that declares the keys: terraform/api-keys/environments/ENV.tfvars of a checkout of product-infrastructure.
+    /// Needed with --env.
+    #[arg(long, value_name = "FILE")]
+    pub variables: Option<PathBuf>,
     /// Do it.
     #[arg(long)]
     pub apply: bool,
@@ -82,14 +87,8 @@ struct Declared {
 }
 
 /// Takes the step and says what came of it.
-pub async fn run(
-    workspace: &Workspace,
-    stack: &Stack,
-    environment: Option<&str>,
-    arguments: &Arguments,
-    progress: &Progress,
-) -> Result<ExitCode> {
-    let rotation = rotate(workspace, stack, environment, arguments, progress).await?;
+pub async fn run(place: &Place, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+    let rotation = rotate(place, arguments).await?;
     if arguments.json {
         progress.print(&serde_json::to_string_pretty(&rotation)?);
     } else {
@@ -98,81 +97,69 @@ pub async fn run(
     Ok(if rotation.still_used { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
 }
 
-async fn rotate(
-    workspace: &Workspace,
-    stack: &Stack,
-    environment: Option<&str>,
-    arguments: &Arguments,
-    progress: &Progress,
-) -> Result<Rotation> {
-    let step = arguments.step;
-    let _lock = environment.is_none().then(|| stack.lock()).transpose()?;
-    let Declared { file, generations: before } = match environment {
-        Some(environment) => on_aws(workspace, environment)?,
-        None => on_stack(workspace, stack)?,
-    };
-    let after = before.after(step)?;
-
+async fn rotate(place: &Place, arguments: &Arguments) -> Result<Rotation> {
+    let (step, environment) = (arguments.step, place.env.as_deref());
     // To begin, or to take a step back, is right whatever is deployed; it needs no credentials either.
     let looks = environment.is_none() || !matches!(step, Step::Begin | Step::Reopen);
-    let place = Place { env: environment.map(str::to_owned), ..Place::default() };
-    let target = if looks { Some(Target::find(stack, &place).await?) } else { None };
+    let target = if looks { Some(Target::find(place).await?) } else { None };
+    let Declared { file, generations: before } = declared(environment, arguments, target.as_ref()).await?;
+    let after = before.after(step)?;
+
     let (deployed, old_key_use) = match &target {
         Some(target) => look(target, step, &before).await?,
         None => (None, None),
     };
     if let (Some(deployed), true) = (&deployed, before != after) {
-        has_arrived(step, &before, deployed, &first(environment, stack))?;
+        has_arrived(step, &before, deployed, &first(environment))?;
     }
     let used = matches!(old_key_use, Some(Use::Requests { count, .. }) if count > 0);
     let still_used = step == Step::Finish && before != after && used && !arguments.although_used;
     let applied = arguments.apply && !still_used && step != Step::Show;
-    if applied {
-        if before != after {
-            after.write(&file)?;
-        }
-        // Also when nothing changes: what was written before may not have been applied to its end.
-        if environment.is_none() {
-            provision::apply_api_keys(workspace, stack, progress).await?;
-        }
+    if applied && before != after {
+        after.write(&file)?;
     }
     let on = target.map_or_else(|| environment.unwrap_or_default().to_owned(), |target| target.name);
     let reached = if applied { &after } else { &before };
     let behind = !applied && deployed.as_ref().is_some_and(|deployed| !is_deployed(&before, deployed));
     let next = if behind && before == after {
-        let how = first(environment, stack);
-        format!("What is declared is not what API Gateway has: {how}.")
+        format!("What is declared is not what API Gateway has: {}.", first(environment))
     } else {
-        next(environment, stack, arguments, still_used, reached, before != after)
-    };
-    let deployed = match (applied, environment) {
-        // What the step came to.
-        (true, None) => Some(deployed::keys(&Target::find(stack, &place).await?).await?),
-        _ => deployed,
+        next(environment, arguments, still_used, reached, before != after)
     };
     Ok(Rotation { on, step, applied, still_used, file, before, after, deployed, old_key_use, next })
 }
 
-fn committed(workspace: &Workspace, environment: &str) -> PathBuf {
-    Root::ApiKeys.committed(workspace).join(format!("environments/{environment}.tfvars"))
-}
-
-fn on_aws(workspace: &Workspace, environment: &str) -> Result<Declared> {
-    let file = committed(workspace, environment);
-    match Generations::read(&file)? {
-        Some(generations) => Ok(Declared { file, generations }),
-        None => bail!("there is no {}: is {environment:?} an environment?", file.display()),
+/// What is declared now. A stack on which no key was rotated declares nothing and has what Terraform gave it.
+async fn declared(environment: Option<&str>, arguments: &Arguments, target: Option<&Target>) -> Result<Declared> {
+    let stack = target.and_then(|target| target.local.as_ref());
+    let file = match (&arguments.variables, stack, environment) {
+        (Some(file), ..) => file.clone(),
+        (None, Some(stack), _) => stack.folder.join(LOCAL_VARIABLES),
+        (None, None, environment) => bail!(
+            "the file that declares the keys must be named: `--variables terraform/api-keys/environments/{}.tfvars`, of a \
+             checkout of product-infrastructure",
+            environment.unwrap_or("ENV")
+        ),
+    };
+    match (Generations::read(&file)?, environment, target) {
+        (Some(generations), ..) => Ok(Declared { file, generations }),
+        (None, None, Some(target)) => {
+            let generations = of_deployed(&deployed::keys(target).await?);
+            Ok(Declared { file, generations })
+        }
+        _ => bail!("{} is not there", file.display()),
     }
 }
 
-/// A stack that never rotated follows the committed file of the environment that it plays.
-fn on_stack(workspace: &Workspace, stack: &Stack) -> Result<Declared> {
-    let file = stack.key_generations();
-    let generations = match Generations::read(&file)? {
-        Some(generations) => generations,
-        None => Generations::read(&committed(workspace, ENVIRONMENT))?.unwrap_or_else(Generations::initial),
+fn of_deployed(deployed: &[DeployedKey]) -> Generations {
+    if deployed.is_empty() {
+        return Generations::initial();
+    }
+    let generations = |enabled: Option<bool>| {
+        let wanted = deployed.iter().filter(|key| enabled.is_none_or(|enabled| key.enabled == enabled));
+        wanted.map(|key| key.generation).collect()
     };
-    Ok(Declared { file, generations })
+    Generations { key_generations: generations(None), disabled_generations: generations(Some(false)) }
 }
 
 async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
@@ -187,10 +174,10 @@ async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Opti
 }
 
 /// How API Gateway gets what is declared.
-fn first(environment: Option<&str>, stack: &Stack) -> String {
+fn first(environment: Option<&str>) -> String {
     match environment {
         Some(environment) => format!("deploy `api-keys` to {environment} first"),
-        None => format!("bring the stack up to date with `cargo catalogctl up --detach{}` first", stack.option()),
+        None => "bring the stack up to date with `cargo xtask up --detach` first".to_owned(),
     }
 }
 
@@ -216,15 +203,14 @@ fn has_arrived(step: Step, before: &Generations, deployed: &[DeployedKey], first
 /// What to do now, as somebody who does this once a year wants to read it.
 fn next(
     environment: Option<&str>,
-    stack: &Stack,
     arguments: &Arguments,
     still_used: bool,
     reached: &Generations,
     differs: bool,
 ) -> String {
     let command = match environment {
-        Some(environment) => format!("`cargo catalogctl keys --env {environment} rotate "),
-        None => format!("`cargo catalogctl{} keys rotate ", stack.option()),
+        Some(environment) => format!("`catalogctl keys --env {environment} rotate "),
+        None => "`catalogctl keys rotate ".to_owned(),
     };
     if still_used {
         return "Move the clients that still use the old key over, and try again tomorrow; or --although-used.".into();
@@ -250,6 +236,7 @@ fn next(
             "Commit the file, then start the workflow \"Deploy to {}\" with root: api-keys. After it: {then}",
             environment.to_uppercase()
         ),
+        None if differs => format!("Apply it with `cargo xtask up --detach`. After it: {then}"),
         _ => then,
     }
 }
@@ -312,5 +299,13 @@ mod tests {
         assert!(is_deployed(&before(&[1]), &[key(1, false), key(2, true)]));
         assert!(!is_deployed(&before(&[1]), &[key(1, true), key(2, true)]));
         assert!(!is_deployed(&before(&[1]), &[key(2, true)]));
+    }
+
+    #[test]
+    fn infers_declaration_from_deployed_keys() {
+        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled };
+        assert_eq!(of_deployed(&[]), Generations::initial());
+        let found = of_deployed(&[key(2, false), key(3, true)]);
+        assert_eq!(found, Generations { key_generations: vec![2, 3], disabled_generations: vec![2] });
     }
 }

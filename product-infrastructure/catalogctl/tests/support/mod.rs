@@ -5,7 +5,6 @@ pub mod account;
 pub mod audit_bucket;
 #[path = "../../../audit-log/tests/support/lives.rs"]
 pub mod lives;
-pub mod pipeline;
 pub mod products_table;
 pub mod queues;
 pub mod system;

@@ -102,15 +102,16 @@ pub async fn run_alone(endpoint: &str, arguments: &[&str]) -> Ended {
     run_in(Path::new(env!("CARGO_MANIFEST_DIR")), endpoint, arguments).await
 }
 
-/// Runs `catalogctl` in the workspace that a folder is in.
+/// Runs `catalogctl` in that folder.
 pub async fn run_in(folder: &Path, endpoint: &str, arguments: &[&str]) -> Ended {
     let mut command = program(folder, arguments);
     ended(command.env("AWS_ENDPOINT_URL", endpoint)).await
 }
 
-/// Runs `catalogctl` on a local stack, which says itself where it is.
+/// Runs `catalogctl` on the local stack that CATALOGUE_LOCAL names.
 pub async fn run_locally(arguments: &[&str]) -> Ended {
-    ended(&mut program(Path::new(env!("CARGO_MANIFEST_DIR")), arguments)).await
+    let stack = std::env::var_os("CATALOGUE_LOCAL").expect("CATALOGUE_LOCAL must name the stack's file");
+    ended(program(Path::new(env!("CARGO_MANIFEST_DIR")), arguments).env("CATALOGUE_LOCAL", stack)).await
 }
 
 fn program(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
@@ -126,6 +127,7 @@ fn program(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env_remove("AWS_PROFILE")
         .env_remove("CATALOGUE_ENV")
+        .env_remove("CATALOGUE_LOCAL")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

@@ -1,0 +1,445 @@
+//! DynamoDB, SQS and S3 with canned answers, over TLS or plain HTTP: always the same work for a function, and hardly any
+//! of its own.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::http::{Connection, Request, answer, forward};
+use crate::server::Server;
+
+/// Over how many partitions `list-products` is told that the products are spread, as in the environments.
+pub const SHARDS: usize = 4;
+
+/// Products in all of them together: each holds more than a page shows.
+const PRODUCTS: usize = 100;
+
+/// Where Debian's family and Red Hat's, Lambda's among it, keep the certificates that they trust.
+const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// The product that API events name.
+pub const PRODUCT_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// What all ids begin with.
+const ID_START: &str = "00000000-0000-4000-8000-";
+
+/// What the backend says of itself when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    pub count: usize,
+    /// The most that were under way at one time.
+    pub at_once: usize,
+}
+
+/// How a backend behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behaviour {
+    /// Each call takes this much longer.
+    pub delay: Duration,
+    /// Whether a product that is asked for exists.
+    pub has_products: bool,
+}
+
+/// A certificate authority of this run, and a certificate of it for `localhost`.
+#[derive(Debug)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    authority: PathBuf,
+    roots: PathBuf,
+    /// Deletes both files.
+    _folder: tempfile::TempDir,
+}
+
+impl Tls {
+    pub fn new() -> Result<Self> {
+        let authority_key = KeyPair::generate()?;
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        authority.distinguished_name.push(DnType::CommonName, "cargo xtask bench");
+        let root = authority.self_signed(&authority_key)?;
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate()?;
+        let mut leaf = CertificateParams::new(["localhost".to_owned()])?;
+        // Python asks for it.
+        leaf.use_authority_key_identifier_extension = true;
+        let leaf = leaf.signed_by(&key, &issuer)?;
+
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, root.pem()).with_context(|| format!("{} cannot be written", path.display()))?;
+        let roots = folder.path().join("roots.pem");
+        let of_machine = ROOTS.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        std::fs::write(&roots, format!("{of_machine}\n{}", root.pem()))
+            .with_context(|| format!("{} cannot be written", roots.display()))?;
+        let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Self { config: Arc::new(config), authority: path, roots, _folder: folder })
+    }
+
+    /// The authority's certificate, for SDKs that are told whom to trust: `AWS_CA_BUNDLE`.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// The same among all that this machine trusts, for programs that read those: `SSL_CERT_FILE`. They read as many on
+    /// AWS, and how long that takes is part of what they cost.
+    pub fn roots(&self) -> &Path {
+        &self.roots
+    }
+}
+
+/// A backend that answers until it is dropped.
+#[derive(Debug)]
+pub struct Backend {
+    server: Server,
+    scheme: &'static str,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    answers: Answers,
+    behaviour: Behaviour,
+    /// Who answers for DynamoDB, if not [`Answers`].
+    engine: Option<SocketAddr>,
+    in_engine: Mutex<InEngine>,
+    count: AtomicUsize,
+    under_way: AtomicUsize,
+    at_once: AtomicUsize,
+}
+
+/// How long at least one call to the engine was under way.
+#[derive(Debug, Default)]
+struct InEngine {
+    under_way: usize,
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl InEngine {
+    fn enter(&mut self) {
+        self.under_way += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn leave(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0 {
+            self.total += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        }
+    }
+}
+
+impl Backend {
+    /// Over TLS if given one.
+    pub fn start(tls: Option<&Tls>, behaviour: Behaviour) -> Result<Self> {
+        Self::serve(tls, behaviour, None)
+    }
+
+    /// Over plain HTTP, with an engine that answers for DynamoDB and whose time is taken.
+    pub fn before(engine: SocketAddr) -> Result<Self> {
+        Self::serve(None, Behaviour::default(), Some(engine))
+    }
+
+    fn serve(tls: Option<&Tls>, behaviour: Behaviour, engine: Option<SocketAddr>) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            answers: Answers::new(),
+            behaviour,
+            engine,
+            in_engine: Mutex::default(),
+            count: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+        });
+        let (serving, config) = (shared.clone(), tls.map(|tls| tls.config.clone()));
+        let server = Server::start(move |stream: TcpStream| match &config {
+            None => serving.serve(Connection::new(stream)),
+            Some(config) => {
+                let session = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+                serving.serve(Connection::new(StreamOwned::new(session, stream)))
+            }
+        })?;
+        Ok(Self { server, scheme: if tls.is_some() { "https" } else { "http" }, shared })
+    }
+
+    /// `AWS_ENDPOINT_URL`: by name, since a function has to look up the name of an AWS service as well.
+    pub fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.server.address().port())
+    }
+
+    /// The calls since the last time that this was asked.
+    pub fn take_calls(&self) -> Calls {
+        let take = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
+        Calls { count: take(&self.shared.count), at_once: take(&self.shared.at_once) }
+    }
+
+    /// For how long the engine was at work since the last time that this was asked.
+    pub fn take_engine_time(&self) -> Duration {
+        std::mem::take(&mut self.shared.in_engine().total)
+    }
+}
+
+impl Shared {
+    fn in_engine(&self) -> std::sync::MutexGuard<'_, InEngine> {
+        self.in_engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve<S: io::Read + io::Write>(&self, mut connection: Connection<S>) -> io::Result<()> {
+        let mut engine = None;
+        while let Some(request) = connection.read()? {
+            let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.at_once.fetch_max(now, Ordering::Relaxed);
+            self.count.fetch_add(1, Ordering::Relaxed);
+            if !self.behaviour.delay.is_zero() {
+                thread::sleep(self.behaviour.delay);
+            }
+            let answered = match (self.engine, request.target.as_deref()) {
+                (Some(address), Some(target)) if target.starts_with("DynamoDB") => {
+                    Some(self.ask(address, &mut engine, &request)?)
+                }
+                _ => None,
+            };
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            match answered {
+                Some(answer) => connection.write(&answer)?,
+                None => connection.write(self.answers.to(&request, self.behaviour.has_products))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// The engine's answer, over a connection that is as old as the program's.
+    fn ask(&self, address: SocketAddr, engine: &mut Option<TcpStream>, request: &Request) -> io::Result<Vec<u8>> {
+        let stream = match engine {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                engine.insert(stream)
+            }
+        };
+        self.in_engine().enter();
+        let answer = forward(stream, request);
+        self.in_engine().leave();
+        answer
+    }
+}
+
+/// The answers, ready to be written.
+#[derive(Debug)]
+struct Answers {
+    product: Vec<u8>,
+    nothing: Vec<u8>,
+    /// The products of each partition: all, and before that the first one, the first two, and so on.
+    pages: Vec<Vec<Vec<u8>>>,
+    sent: Vec<u8>,
+    put: Vec<u8>,
+    object: Vec<u8>,
+    unknown: Vec<u8>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let dynamodb = |body: Value| ok("application/x-amz-json-1.0", &body);
+        let page = |items: &[Value], limit: usize| {
+            let mut page = json!({"Items": items[..limit], "Count": limit, "ScannedCount": limit});
+            if limit < items.len() {
+                let last = &items[limit - 1];
+                let key = ["PK", "SK", "GSI1_PK", "GSI1_SK"].map(|name| (name.to_owned(), last[name].clone()));
+                page["LastEvaluatedKey"] = Value::Object(key.into_iter().collect());
+            }
+            dynamodb(page)
+        };
+        let partition = |shard: usize| {
+            let items: Vec<Value> = (0..PRODUCTS).filter(|number| shard_of(&id(*number)) == shard).map(item).collect();
+            (1..=items.len()).map(|limit| page(&items, limit)).collect()
+        };
+        Self {
+            product: dynamodb(json!({"Item": item(0)})),
+            nothing: dynamodb(json!({})),
+            pages: (0..SHARDS).map(partition).collect(),
+            // The digest of the message is left out: the SDK for Rust does not compare it.
+            sent: dynamodb(json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"})),
+            put: answer(
+                "200 OK",
+                &[("etag", "\"0\""), ("x-amz-request-id", "0A49CE4060975EAC"), ("x-amz-id-2", "bench")],
+                b"",
+            ),
+            object: ok("application/json", &json!({})),
+            unknown: answer(
+                "400 Bad Request",
+                &[("content-type", "application/x-amz-json-1.0")],
+                br#"{"__type":"UnknownOperationException","message":"the benchmark's backend has no such operation"}"#,
+            ),
+        }
+    }
+
+    fn to(&self, request: &Request, has_products: bool) -> &[u8] {
+        let Some(target) = &request.target else {
+            return match request.method.as_str() {
+                "PUT" => &self.put,
+                "GET" => &self.object,
+                _ => &self.unknown,
+            };
+        };
+        match target.rsplit('.').next().unwrap_or_default() {
+            "GetItem" if has_products => &self.product,
+            "GetItem" | "PutItem" | "TransactWriteItems" => &self.nothing,
+            "Query" => self.page(&request.body).unwrap_or(&self.unknown),
+            "SendMessage" => &self.sent,
+            _ => &self.unknown,
+        }
+    }
+
+    /// The first products of the partition that a query reads, as many as it asks for. What would follow a row is not
+    /// known here, so a second query of the partition ends the measurement.
+    fn page(&self, query: &[u8]) -> Option<&[u8]> {
+        let text = std::str::from_utf8(query).ok()?;
+        let pages = self.pages.get(number_after(text, "ACTIVE#")?)?;
+        let limit = number_after(text, "\"Limit\":")?.min(pages.len());
+        let from_start = !text.contains(ID_START);
+        from_start.then(|| pages.get(limit.checked_sub(1)?).map(Vec::as_slice)).flatten()
+    }
+}
+
+fn ok(content_type: &str, body: &Value) -> Vec<u8> {
+    let id = "2UHEPDPM2A9R1CB2JVGB6LQQ3RVV4KQNSO5AEMVJF66Q9ASUAAJG";
+    answer("200 OK", &[("content-type", content_type), ("x-amzn-requestid", id)], body.to_string().as_bytes())
+}
+
+/// The number that follows `mark`.
+fn number_after(text: &str, mark: &str) -> Option<usize> {
+    let (_, rest) = text.split_once(mark)?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The partition of a product (`contracts/README.md`, "The table").
+fn shard_of(id: &str) -> usize {
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::digest(id.as_bytes())[..8]);
+    usize::try_from(u64::from_be_bytes(first) % SHARDS as u64).unwrap_or_default()
+}
+
+fn id(number: usize) -> String {
+    format!("{ID_START}{number:012}")
+}
+
+/// A product as `product-creator` stores it, keys of the indexes included (`contracts/README.md`, "The table").
+fn item(number: usize) -> Value {
+    let id = id(number);
+    let price = 1_999 + number;
+    json!({
+        "PK": {"S": format!("PRODUCT#{id}")},
+        "SK": {"S": "META"},
+        "GSI1_PK": {"S": format!("ACTIVE#{}", shard_of(&id))},
+        "GSI1_SK": {"S": format!("EUR#{price:016}#{id}")},
+        "GSI2_PK": {"S": format!("NAME#desk lamp {number}")},
+        "productId": {"S": id},
+        "name": {"S": format!("Desk lamp {number}")},
+        "priceMinor": {"N": price.to_string()},
+        "currency": {"S": "EUR"},
+        "sku": {"S": format!("LAMP-{number}")},
+        "description": {"S": "A lamp for the desk, with an arm that stays where it is put."},
+        "category": {"S": "Lighting"},
+        "tags": {"L": [{"S": "desk"}, {"S": "lamp"}]},
+        "attributes": {"M": {"colour": {"S": "blue"}, "width": {"S": "20 cm"}}},
+        "status": {"S": "ACTIVE"},
+        "version": {"N": "1"},
+        "createdAt": {"S": "2026-01-31T12:00:00.000Z"},
+        "updatedAt": {"S": "2026-01-31T12:00:00.000Z"},
+        "lastEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
+        "chainHash": {"S": "88eff81503f77d68364258f0feeaf9727fdf5be153f9a8736b1d134a04da457b"},
+        "createEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
+        "createFingerprint": {"S": "3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4"},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::time::Instant;
+
+    fn request(target: &str, body: &str) -> Request {
+        Request {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            target: Some(target.to_owned()),
+            body: body.as_bytes().to_vec(),
+            read_at: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn each_call_has_its_answer() {
+        let answers = Answers::new();
+        let text = |target: &str, body: &str, has_products: bool| {
+            String::from_utf8_lossy(answers.to(&request(target, body), has_products)).into_owned()
+        };
+        assert!(text("DynamoDB_20120810.GetItem", "{}", true).contains(PRODUCT_ID));
+        assert!(text("DynamoDB_20120810.GetItem", "{}", false).ends_with("\r\n\r\n{}"));
+        let query = |shard: usize, limit: usize, first: &str| {
+            let values = format!(r#"{{":partition":{{"S":"ACTIVE#{shard}"}},":first":{{"S":"{first}"}}}}"#);
+            text("DynamoDB_20120810.Query", &format!(r#"{{"Values":{values},"Limit":{limit}}}"#), true)
+        };
+        for shard in 0..SHARDS {
+            let page = query(shard, 11, "A");
+            assert!(page.contains("\"Count\":11") && page.contains("LastEvaluatedKey"), "{page}");
+            assert!(page.contains(&format!(r#""GSI1_PK":{{"S":"ACTIVE#{shard}"}}"#)), "{page}");
+            assert!(!query(shard, PRODUCTS, "A").contains("LastEvaluatedKey"));
+            assert!(query(shard, 11, &format!("EUR#{}", id(3))).starts_with("HTTP/1.1 400"));
+        }
+        assert!(text("AmazonSQS.SendMessage", "{}", true).contains("MessageId"));
+        assert!(text("DynamoDB_20120810.Scan", "{}", true).starts_with("HTTP/1.1 400"));
+        assert!(text("DynamoDB_20120810.Query", "{}", true).starts_with("HTTP/1.1 400"));
+    }
+
+    #[test]
+    fn calls_are_counted() {
+        let delay = Duration::from_millis(30);
+        let backend = Backend::start(None, Behaviour { delay, has_products: true }).unwrap();
+        let address = backend.server.address();
+        let call = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head = "POST / HTTP/1.1\r\nx-amz-target: DynamoDB_20120810.GetItem\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut buffer = [0; 4096];
+            assert!(stream.read(&mut buffer).unwrap() > 0);
+        };
+        let threads = [thread::spawn(call), thread::spawn(call), thread::spawn(call)];
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let calls = backend.take_calls();
+        assert_eq!(calls.count, 3);
+        assert!((1..=3).contains(&calls.at_once));
+        assert_eq!(backend.take_calls(), Calls { count: 0, at_once: 0 });
+    }
+
+    #[test]
+    fn the_authority_is_written_where_a_program_can_read_it() {
+        let tls = Tls::new().unwrap();
+        let pem = std::fs::read_to_string(tls.authority()).unwrap();
+        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+        assert!(std::fs::read_to_string(tls.roots()).unwrap().ends_with(&pem));
+        let backend = Backend::start(Some(&tls), Behaviour::default()).unwrap();
+        assert!(backend.url().starts_with("https://localhost:"), "{}", backend.url());
+    }
+}

@@ -1,0 +1,194 @@
+//! What each command does.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::cli::{Bench, Cli, Command, Deploy, Down, Status as StatusArguments, Sync, Test, Up};
+use crate::companions;
+use crate::duplicates::Manifest;
+use crate::emulator::Emulator;
+use crate::packages::Profile;
+use crate::process;
+use crate::progress::Progress;
+use crate::provision::{self, Ready};
+use crate::stack::{DEFAULT_STACK, Stack, StackLock};
+use crate::status::{State, Status};
+use crate::verification;
+use crate::workspace::{Workspace, function};
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let workspace = Workspace::discover()?;
+    let stack = Stack::new(&workspace, &cli.stack);
+    match cli.command {
+        Command::Up(arguments) => up(&workspace, &stack, &arguments).await,
+        Command::Down(arguments) => down(&stack, &arguments).await,
+        Command::Status(arguments) => status(&stack, &arguments),
+        Command::Plan => plan(&workspace, &stack).await,
+        Command::Destroy => destroy(&workspace, &stack).await,
+        Command::Deploy(arguments) => deploy(&workspace, &stack, &arguments).await,
+        Command::Drift => drift(&workspace),
+        Command::Sync(arguments) => sync(&workspace, &arguments),
+        Command::Test(arguments) => test(&workspace, stack, &arguments).await,
+        Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
+    }
+}
+
+async fn up(workspace: &Workspace, stack: &Stack, arguments: &Up) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let lock = stack.lock()?;
+    let ready = provision::up(workspace, stack, Profile::new(arguments.release), arguments.port, &progress).await?;
+    drop(lock);
+    let stays = arguments.detach || ready.was_running;
+    println!("{}", welcome(stack, &ready, stays));
+    if stays {
+        return Ok(ExitCode::SUCCESS);
+    }
+    watch(stack, &ready.emulator).await
+}
+
+/// Stays until the user ends it, or something else does.
+async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
+    loop {
+        tokio::select! {
+            () = process::interruption() => {
+                eprintln!("\nStopping; the data stays.");
+                let _lock = lock_patiently(stack).await;
+                emulator.stop(stack).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        if !emulator.is_alive() {
+            // Whoever stopped it takes its record away a moment later.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !stack.pid_file().exists() {
+                eprintln!("Stopped by another command.");
+                return Ok(ExitCode::SUCCESS);
+            }
+            let log = stack.log("emulator");
+            bail!("the emulator ended by itself. The end of {}:\n{}", log.display(), process::tail(&log, 20));
+        }
+    }
+}
+
+/// Waits for a command that is changing the stack, but not for ever: Ctrl-C means stop.
+async fn lock_patiently(stack: &Stack) -> Option<StackLock> {
+    for _ in 0..30 {
+        if let Ok(lock) = stack.lock() {
+            return Some(lock);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    None
+}
+
+/// What the user can do now.
+fn welcome(stack: &Stack, ready: &Ready, stays: bool) -> String {
+    let key = stack.api_key();
+    let url = &ready.facts.api_url;
+    let stop = if stays { format!("cargo xtask down{}", stack.option()) } else { "Ctrl-C".to_owned() };
+    format!(
+        "\nThe product catalogue is up.\n\n  API      {url}\n  API key  in {key}\n  Try      curl -s -H \"x-api-key: $(cat '{key}')\" \
+         '{url}/products'\n  Logs     {logs}\n  Stop     {stop} (the data stays)",
+        key = key.display(),
+        logs = stack.logs().display(),
+    )
+}
+
+async fn down(stack: &Stack, arguments: &Down) -> Result<ExitCode> {
+    let _lock = stack.lock()?;
+    match Emulator::running(stack) {
+        Some(emulator) => {
+            emulator.stop(stack).await?;
+            println!("Stopped.");
+        }
+        None => println!("It was not running."),
+    }
+    if arguments.purge {
+        stack.purge()?;
+        println!("Its data is deleted.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(stack: &Stack, arguments: &StatusArguments) -> Result<ExitCode> {
+    let status = Status::of(stack)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        println!("{}", status.text(stack));
+    }
+    // For scripts, as `systemctl status` does it.
+    Ok(if status.state == State::Running { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+async fn plan(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    let differing = provision::differing_roots(workspace, stack, &progress).await?;
+    if differing.is_empty() {
+        println!("No changes: the stack is what the Terraform roots say.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (root, log) in &differing {
+        println!("{} would change; {}:\n{}", root.name(), log.display(), process::tail(log, 60));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+async fn destroy(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    provision::destroy(workspace, stack, &progress).await?;
+    println!("Nothing is left of the Terraform roots. `cargo xtask down{} --purge` deletes the rest.", stack.option());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn deploy(workspace: &Workspace, stack: &Stack, arguments: &Deploy) -> Result<ExitCode> {
+    let function = function(&arguments.repository)?;
+    let progress = Progress::new();
+    let _lock = stack.lock()?;
+    let released = provision::release(workspace, stack, function, Profile::new(arguments.release), &progress).await?;
+    println!("{} serves version {}.", released.function_name, released.version);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn drift(workspace: &Workspace) -> Result<ExitCode> {
+    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+    let findings = manifest.drift(workspace)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("{} duplicated entries: no copy differs.", manifest.file.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "\n{} of the copies differ. `cargo xtask sync FILE --from REPO` copies the right one to the others.",
+        findings.len()
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+fn sync(workspace: &Workspace, arguments: &Sync) -> Result<ExitCode> {
+    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+    let changed = manifest.sync(workspace, &arguments.file, &arguments.from)?;
+    for path in &changed {
+        println!("{}", path.display());
+    }
+    println!("{} changed.", if changed.is_empty() { "Nothing".to_owned() } else { format!("{} files", changed.len()) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test(workspace: &Workspace, stack: Stack, arguments: &Test) -> Result<ExitCode> {
+    // Never the developer's own stack: its data is not the tests' to delete.
+    let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "test") } else { stack };
+    verification::run(workspace, stack, arguments, &Progress::new()).await
+}
+
+async fn bench(workspace: &Workspace, stack: Stack, arguments: &Bench) -> Result<ExitCode> {
+    companions::bench(workspace, &stack, &arguments.arguments, &Progress::new()).await
+}

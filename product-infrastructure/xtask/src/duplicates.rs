@@ -1,0 +1,364 @@
+//! Files that several repositories hold copies of, on purpose. `duplicates.toml` lists them; here the copies are compared
+//! and, on request, made equal.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::workspace::{INFRASTRUCTURE, Workspace};
+
+/// The content of `duplicates.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    #[serde(default)]
+    pub file: Vec<Entry>,
+}
+
+/// A file, or a folder with everything below it, and who holds a copy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The path inside each of the repositories.
+    pub path: PathBuf,
+    pub repositories: Vec<String>,
+    /// The path of one more copy, in product-infrastructure.
+    pub source: Option<PathBuf>,
+}
+
+/// One copy of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Copy {
+    repository: String,
+    path: PathBuf,
+}
+
+/// A difference between copies.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The path that most copies have.
+    pub path: PathBuf,
+    /// Groups of copies that are equal among themselves, the largest first; `None` is where the file is missing.
+    pub groups: Vec<(Option<String>, Vec<String>)>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} differs:", self.path.display())?;
+        for (content, repositories) in &self.groups {
+            match content {
+                Some(digest) => write!(formatter, "\n  {} in {}", &digest[..12], repositories.join(", "))?,
+                None => write!(formatter, "\n  missing in {}", repositories.join(", "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not valid", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let manifest: Self = toml::from_str(text)?;
+        for entry in &manifest.file {
+            entry.validate()?;
+        }
+        Ok(manifest)
+    }
+
+    /// Every difference between copies.
+    pub fn drift(&self, workspace: &Workspace) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for entry in &self.file {
+            for relative in entry.files(workspace)? {
+                findings.extend(entry.compare(workspace, &relative)?);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Copies a file, or every file of a folder entry, from one repository to all others that hold it. Returns the paths
+    /// that changed.
+    pub fn sync(&self, workspace: &Workspace, file: &Path, from: &str) -> Result<Vec<PathBuf>> {
+        let mut changed = Vec::new();
+        let mut known = false;
+        for entry in &self.file {
+            let Some(inside) = entry.locate(file) else { continue };
+            known = true;
+            let Some(origin) = entry.copies().into_iter().find(|copy| copy.repository == from) else {
+                continue;
+            };
+            let all = entry.files(workspace)?;
+            for relative in all.iter().filter(|relative| relative.starts_with(&inside)) {
+                let source = origin.absolute(workspace, relative);
+                for copy in entry.copies().into_iter().filter(|copy| *copy != origin) {
+                    let target = copy.absolute(workspace, relative);
+                    if replace(&source, &target)? {
+                        changed.push(target);
+                    }
+                }
+            }
+            // Only a folder may lose files: that the origin of a single file is missing is a mistake.
+            if !all.iter().any(|relative| origin.absolute(workspace, relative).is_file()) {
+                bail!("{from} holds no {}", origin.path.display());
+            }
+            return Ok(changed);
+        }
+        if known {
+            bail!("{from} does not hold {}; `duplicates.toml` says who does", file.display());
+        }
+        bail!("`duplicates.toml` does not list {}", file.display());
+    }
+}
+
+impl Entry {
+    fn validate(&self) -> Result<()> {
+        let path = self.path.display();
+        let least = if self.source.is_some() { 1 } else { 2 };
+        if self.repositories.len() < least {
+            bail!("{path}: at least {least} repositories must hold it");
+        }
+        let known: BTreeSet<&str> = Workspace::repositories().collect();
+        let mut seen = BTreeSet::new();
+        for repository in &self.repositories {
+            if !known.contains(repository.as_str()) {
+                bail!("{path}: there is no repository {repository:?}");
+            }
+            if !seen.insert(repository) {
+                bail!("{path}: {repository} is named twice");
+            }
+        }
+        if self.source.as_ref() == Some(&self.path) && self.repositories.iter().any(|name| name == INFRASTRUCTURE) {
+            bail!("{path}: with a `source` of the same path, {INFRASTRUCTURE} is not named among the repositories");
+        }
+        for part in std::iter::once(&self.path).chain(&self.source) {
+            if part.is_absolute() || part.components().any(|component| component == std::path::Component::ParentDir) {
+                bail!("{}: a path must stay inside its repository", part.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn copies(&self) -> Vec<Copy> {
+        let source = self.source.iter().map(|path| Copy { repository: INFRASTRUCTURE.to_owned(), path: path.clone() });
+        let named =
+            self.repositories.iter().map(|repository| Copy { repository: repository.clone(), path: self.path.clone() });
+        source.chain(named).collect()
+    }
+
+    /// The files of the entry, relative to it: the union over all copies. A single file is the empty path.
+    fn files(&self, workspace: &Workspace) -> Result<BTreeSet<PathBuf>> {
+        let mut files = BTreeSet::new();
+        for copy in self.copies() {
+            let top = copy.absolute(workspace, Path::new(""));
+            if top.is_dir() {
+                collect(&top, Path::new(""), &mut files)?;
+            }
+        }
+        if files.is_empty() {
+            files.insert(PathBuf::new());
+        }
+        Ok(files)
+    }
+
+    /// Whether a path is this entry's, and which part of it: the entry itself, or a file or folder below it.
+    fn locate(&self, file: &Path) -> Option<PathBuf> {
+        std::iter::once(&self.path).chain(&self.source).find_map(|top| file.strip_prefix(top).ok().map(Path::to_owned))
+    }
+
+    fn compare(&self, workspace: &Workspace, relative: &Path) -> Result<Option<Finding>> {
+        let mut groups: Vec<(Option<String>, Vec<String>)> = Vec::new();
+        for copy in self.copies() {
+            let content = fingerprint(&copy.absolute(workspace, relative))?;
+            match groups.iter_mut().find(|(other, _)| *other == content) {
+                Some((_, repositories)) => repositories.push(copy.repository),
+                None => groups.push((content, vec![copy.repository])),
+            }
+        }
+        groups.sort_by_key(|(_, repositories)| std::cmp::Reverse(repositories.len()));
+        let agreed = groups.len() == 1 && groups[0].0.is_some();
+        Ok((!agreed).then(|| Finding { path: join(&self.path, relative), groups }))
+    }
+}
+
+impl Copy {
+    fn absolute(&self, workspace: &Workspace, relative: &Path) -> PathBuf {
+        join(&workspace.repository(&self.repository).join(&self.path), relative)
+    }
+}
+
+/// `Path::join` with an empty path appends a slash, and a file with a slash behind it is not found.
+fn join(top: &Path, relative: &Path) -> PathBuf {
+    if relative.as_os_str().is_empty() { top.to_owned() } else { top.join(relative) }
+}
+
+fn collect(top: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let folder = join(top, relative);
+    for entry in fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
+        let path = relative.join(entry.file_name());
+        if entry.path().is_dir() {
+            collect(top, &path, files)?;
+        } else {
+            files.insert(path);
+        }
+    }
+    Ok(())
+}
+
+/// A file's digest, which covers whether it can be executed; nothing when there is no such file.
+fn fingerprint(path: &Path) -> Result<Option<String>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mode = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.permissions().mode();
+    let executable = if mode & 0o111 == 0 { "" } else { "executable" };
+    Ok(Some(crate::digest::Inputs::new().file(path)?.text(executable).digest()))
+}
+
+/// Makes `target` equal to `source`, by deleting it if there is no source. Says whether that changed anything.
+fn replace(source: &Path, target: &Path) -> Result<bool> {
+    if fingerprint(source)? == fingerprint(target)? {
+        return Ok(false);
+    }
+    if source.is_file() {
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        }
+        // Copies the permissions too.
+        fs::copy(source, target).with_context(|| format!("{} cannot be written", target.display()))?;
+    } else {
+        fs::remove_file(target).with_context(|| format!("{} cannot be deleted", target.display()))?;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        workspace: Workspace,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let tool = folder.path().join(INFRASTRUCTURE).join("xtask");
+        fs::create_dir_all(&tool).unwrap();
+        fs::write(tool.join("Cargo.toml"), "").unwrap();
+        let workspace = Workspace::above(folder.path()).unwrap();
+        Fixture { folder, workspace }
+    }
+
+    impl Fixture {
+        fn write(&self, path: &str, content: &str) {
+            let path = self.folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn read(&self, path: &str) -> Option<String> {
+            fs::read_to_string(self.folder.path().join(path)).ok()
+        }
+    }
+
+    const ONE_FILE: &str = "[[file]]\npath = \"src/telemetry.rs\"\nrepositories = [\"get-product\", \"list-products\", \"audit-logger\"]\n";
+    const WITH_SOURCE: &str =
+        "[[file]]\npath = \"tests/contracts\"\nsource = \"contracts\"\nrepositories = [\"get-product\"]\n";
+
+    #[test]
+    fn equal_copies_are_no_finding() {
+        let fixture = fixture();
+        for repository in ["get-product", "list-products", "audit-logger"] {
+            fixture.write(&format!("{repository}/src/telemetry.rs"), "same");
+        }
+        assert_eq!(Manifest::parse(ONE_FILE).unwrap().drift(&fixture.workspace).unwrap(), []);
+    }
+
+    #[test]
+    fn a_changed_and_a_missing_copy_are_named() {
+        let fixture = fixture();
+        fixture.write("get-product/src/telemetry.rs", "one");
+        fixture.write("list-products/src/telemetry.rs", "two");
+        let findings = Manifest::parse(ONE_FILE).unwrap().drift(&fixture.workspace).unwrap();
+        assert_eq!(findings.len(), 1);
+        let text = findings[0].to_string();
+        assert!(text.contains("src/telemetry.rs differs") && text.contains("missing in audit-logger"), "{text}");
+    }
+
+    #[test]
+    fn the_executable_bit_counts() {
+        let fixture = fixture();
+        for repository in ["get-product", "list-products", "audit-logger"] {
+            fixture.write(&format!("{repository}/src/telemetry.rs"), "same");
+        }
+        let script = fixture.folder.path().join("get-product/src/telemetry.rs");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let manifest = Manifest::parse(ONE_FILE).unwrap();
+        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 1);
+        let changed = manifest.sync(&fixture.workspace, Path::new("src/telemetry.rs"), "get-product").unwrap();
+        assert_eq!(changed.len(), 2);
+        assert_eq!(manifest.drift(&fixture.workspace).unwrap(), []);
+    }
+
+    #[test]
+    fn a_folder_is_compared_file_by_file_and_synchronised_whole() {
+        let fixture = fixture();
+        fixture.write("product-infrastructure/contracts/a.json", "a");
+        fixture.write("product-infrastructure/contracts/deep/b.json", "b");
+        fixture.write("get-product/tests/contracts/a.json", "changed");
+        fixture.write("get-product/tests/contracts/surplus.json", "c");
+        let manifest = Manifest::parse(WITH_SOURCE).unwrap();
+        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 3);
+
+        // One file below the entry, by the name it has at its source.
+        manifest.sync(&fixture.workspace, Path::new("contracts/a.json"), INFRASTRUCTURE).unwrap();
+        assert_eq!(fixture.read("get-product/tests/contracts/a.json").as_deref(), Some("a"));
+        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 2);
+
+        manifest.sync(&fixture.workspace, Path::new("tests/contracts"), INFRASTRUCTURE).unwrap();
+        assert_eq!(fixture.read("get-product/tests/contracts/deep/b.json").as_deref(), Some("b"));
+        assert_eq!(fixture.read("get-product/tests/contracts/surplus.json"), None);
+        assert_eq!(manifest.drift(&fixture.workspace).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_not_synchronised() {
+        let fixture = fixture();
+        fixture.write("get-product/src/telemetry.rs", "one");
+        let manifest = Manifest::parse(ONE_FILE).unwrap();
+        for (file, from, expected) in [
+            ("src/handler.rs", "get-product", "does not list"),
+            ("src/telemetry.rs", "create-product", "does not hold"),
+            ("src/telemetry.rs", "list-products", "holds no"),
+        ] {
+            let message = manifest.sync(&fixture.workspace, Path::new(file), from).unwrap_err().to_string();
+            assert!(message.contains(expected), "{file} from {from}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_manifest_is_refused() {
+        for (text, expected) in [
+            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\"]\n", "at least 2"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "no repository"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"get-product\"]\n", "twice"),
+            ("[[file]]\npath = \"../a\"\nrepositories = [\"get-product\", \"list-products\"]\n", "inside"),
+            ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "not named"),
+            ("[[file]]\npath = \"a\"\nrepos = []\n", "unknown field"),
+        ] {
+            let message = format!("{:#}", Manifest::parse(text).unwrap_err());
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+        assert!(Manifest::read(Path::new("/none")).is_err());
+    }
+}

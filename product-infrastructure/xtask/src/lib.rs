@@ -1,0 +1,33 @@
+//! `cargo xtask`: runs, tests and changes the product catalogue on a developer's machine.
+//!
+//! The crate's map, from the outside in:
+//!
+//! - [`cli`] is what can be typed, [`commands`] what each of it does.
+//! - [`workspace`] knows the repositories and where run-time files lie; [`stack`] is one local stack below it.
+//! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`];
+//!   [`provision`] puts them in order, [`local_aws`] are the few calls that Terraform does not make, and [`status`] is what
+//!   the stack says of itself.
+//! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
+//! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.
+//! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
+
+pub mod cargo;
+pub mod cli;
+pub mod commands;
+pub mod companions;
+pub mod digest;
+pub mod duplicates;
+pub mod emulator;
+pub mod environment;
+pub mod local_aws;
+pub mod packages;
+pub mod prerequisites;
+pub mod private_file;
+pub mod process;
+pub mod progress;
+pub mod provision;
+pub mod stack;
+pub mod status;
+pub mod terraform;
+pub mod verification;
+pub mod workspace;

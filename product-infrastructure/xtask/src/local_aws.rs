@@ -1,0 +1,223 @@
+//! The few calls to a local stack that Terraform does not make.
+//!
+//! `up` needs five of them, to three services. Their SDK crates would be most of what the first `up` compiles before it can
+//! begin, so the requests are made here: signed as AWS wants it, because the emulator checks signatures. What only the
+//! tests ask is asked with the AWS CLI, which they need in any case.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::environment::Environment;
+use crate::process::External;
+use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY};
+use crate::terraform::foreign_settings;
+use crate::workspace::Workspace;
+
+/// How long the emulator may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The AWS that a local stack plays.
+#[derive(Debug, Clone)]
+pub struct LocalAws {
+    endpoint: String,
+    http: reqwest::Client,
+}
+
+impl LocalAws {
+    pub fn at(endpoint: &str) -> Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("no HTTP client")?;
+        Ok(Self { endpoint: endpoint.to_owned(), http })
+    }
+
+    /// Makes the bucket for Terraform's states, unless it is there.
+    pub async fn ensure_bucket(&self, bucket: &str) -> Result<()> {
+        if self.call("s3", Method::HEAD, &format!("/{bucket}"), &[], "").await?.status().is_success() {
+            return Ok(());
+        }
+        let configuration = format!(
+            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{REGION}\
+             </LocationConstraint></CreateBucketConfiguration>"
+        );
+        let made = self.call("s3", Method::PUT, &format!("/{bucket}"), &[], &configuration).await?;
+        expect_success(made).await.with_context(|| format!("failed to create the bucket {bucket}"))?;
+        Ok(())
+    }
+
+    /// Makes the REST API's methods, as they are now, what the stage serves.
+    pub async fn deploy_api(&self, rest_api_id: &str) -> Result<()> {
+        let path = format!("/restapis/{rest_api_id}/deployments");
+        let deployment = json!({ "stageName": ENVIRONMENT, "description": "cargo xtask" }).to_string();
+        let headers = [("content-type", "application/json")];
+        let made = self.call("apigateway", Method::POST, &path, &headers, &deployment).await?;
+        expect_success(made)
+            .await
+            .with_context(|| format!("failed to deploy the API {rest_api_id} to the stage {ENVIRONMENT}"))?;
+        Ok(())
+    }
+
+    /// The current API key's value.
+    pub async fn api_key(&self) -> Result<String> {
+        let name = format!("bbws/product-api/key-{ENVIRONMENT}");
+        let headers =
+            [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "secretsmanager.GetSecretValue")];
+        let question = json!({ "SecretId": name }).to_string();
+        let answer = self.call("secretsmanager", Method::POST, "/", &headers, &question).await?;
+        let answer = expect_success(answer).await.with_context(|| format!("failed to read the secret {name}"))?;
+        let secret: Value = serde_json::from_str(&answer).with_context(|| format!("the secret {name} is no JSON"))?;
+        match secret["SecretString"].as_str() {
+            Some(value) if !value.is_empty() => Ok(value.to_owned()),
+            _ => bail!("the secret {name} is empty"),
+        }
+    }
+
+    /// Whether the emulator still holds what was applied to it. It writes its state when it stops, and a crash can undo what
+    /// Terraform's state, written at once, still describes.
+    pub async fn holds_stack(&self, rest_api_id: &str, functions: impl Iterator<Item = &str>) -> bool {
+        let stage = format!("/restapis/{rest_api_id}/stages/{ENVIRONMENT}");
+        let stage = self.call("apigateway", Method::GET, &stage, &[], "").await;
+        if !stage.is_ok_and(|answer| answer.status().is_success()) || self.api_key().await.is_err() {
+            return false;
+        }
+        for function in functions {
+            // Where the emulator keeps the functions' packages.
+            let url = format!("{}/_ministack/lambda-code/{ACCOUNT_ID}/{REGION}/{function}", self.endpoint);
+            if !self.http.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A signed request, with Signature Version 4.
+    async fn call(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Response> {
+        let url = format!("{}{path}", self.endpoint);
+        let identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack").into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(REGION)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .context("a request cannot be signed")?;
+        let body_bytes = SignableBody::Bytes(body.as_bytes());
+        let request = SignableRequest::new(method.as_str(), &url, headers.iter().copied(), body_bytes)
+            .context("a request cannot be signed")?;
+        let (instructions, _) = sign(request, &parameters.into()).context("a request cannot be signed")?.into_parts();
+        let mut request = self.http.request(method, &url).body(body.to_owned());
+        for (name, value) in headers.iter().copied().chain(instructions.headers()) {
+            request = request.header(name, value);
+        }
+        request.send().await.with_context(|| format!("{url} does not answer"))
+    }
+}
+
+async fn expect_success(answer: Response) -> Result<String> {
+    let status: StatusCode = answer.status();
+    let body = answer.text().await.context("the response was truncated")?;
+    if !status.is_success() {
+        bail!("HTTP {status}: {body}");
+    }
+    Ok(body)
+}
+
+/// The AWS CLI on a local stack, answering in JSON.
+pub fn cli(workspace: &Workspace, endpoint: &str, log: &Path) -> External {
+    External::new(Environment::aws_cli(workspace).program("aws"), log)
+        .append()
+        .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
+        .env("AWS_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("NO_PROXY", "*")
+        // Not AWS_ENDPOINT_URL, which version 1 of the CLI does not honour for SQS.
+        .args(["--output", "json", "--endpoint-url", endpoint])
+}
+
+/// Deletes every version of every object, those under a governance lock too; a bucket that is not there is empty.
+pub async fn empty_bucket(workspace: &Workspace, endpoint: &str, bucket: &str, log: &Path) -> Result<()> {
+    let aws = |arguments: &[&str]| cli(workspace, endpoint, log).arg("s3api").args(arguments);
+    if aws(&["head-bucket", "--bucket", bucket]).finish().await?.code != Some(0) {
+        return Ok(());
+    }
+    loop {
+        let listed = aws(&["list-object-versions", "--bucket", bucket, "--max-items", "500"])
+            .run(&format!("listing the bucket {bucket}"))
+            .await?;
+        let doomed = versions(&listed.stdout)?;
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        let doomed = json!({ "Objects": doomed, "Quiet": true }).to_string();
+        aws(&["delete-objects", "--bucket", bucket, "--bypass-governance-retention", "--delete", &doomed])
+            .run(&format!("emptying the bucket {bucket}"))
+            .await?;
+    }
+}
+
+/// Versions and delete markers, as `delete-objects` takes them. The CLI prints nothing for an empty bucket.
+fn versions(listed: &str) -> Result<Vec<Value>> {
+    if listed.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed: Value = serde_json::from_str(listed).context("the list of a bucket is no JSON")?;
+    let all = ["Versions", "DeleteMarkers"].into_iter().filter_map(|kind| listed[kind].as_array()).flatten();
+    Ok(all.map(|one| json!({ "Key": one["Key"], "VersionId": one["VersionId"] })).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_versions_and_delete_markers() {
+        let listed = r#"{"Versions": [{"Key": "a", "VersionId": "1", "Size": 2}], "DeleteMarkers": [{"Key": "a", "VersionId": "2"}]}"#;
+        assert_eq!(
+            versions(listed).unwrap(),
+            [json!({"Key": "a", "VersionId": "1"}), json!({"Key": "a", "VersionId": "2"})]
+        );
+        assert!(versions("\n").unwrap().is_empty() && versions("{}").unwrap().is_empty());
+        assert!(versions("An error occurred").is_err());
+    }
+
+    #[tokio::test]
+    async fn signs_requests_and_reports_refusals() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let aws = LocalAws::at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4_096];
+            let length = stream.read(&mut request).await.unwrap();
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied").await.unwrap();
+            String::from_utf8_lossy(&request[..length]).to_lowercase()
+        });
+        let error = format!("{:#}", aws.deploy_api("abc").await.unwrap_err());
+        let request = server.await.unwrap();
+        assert!(error.contains("403") && error.contains("denied"), "{error}");
+        assert!(request.starts_with("post /restapis/abc/deployments "), "{request}");
+        for header in
+            ["authorization: aws4-hmac-sha256 credential=test/", "/eu-west-1/apigateway/", "x-amz-content-sha256: "]
+        {
+            assert!(request.contains(header), "{header}: {request}");
+        }
+    }
+}

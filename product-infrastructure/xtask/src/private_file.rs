@@ -1,0 +1,74 @@
+//! A file for a secret: complete or not there, and readable by its owner only from the first byte on.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// Writes one line to a file that nobody else can read, in place of what was there.
+///
+/// It is written beside its place and then renamed, so whoever reads it finds the old line or the new one. A rename does
+/// not follow a link, so a link could not lead the secret elsewhere; it is refused all the same, because whoever made it
+/// expects another file to change.
+pub fn write(path: &Path, line: &str) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        bail!("{} is not an ordinary file but a link or a folder; it stays as it is", path.display());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".xtask-")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(folder)?;
+        writeln!(file, "{line}")?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_owner_can_read_it_whatever_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "a longer line that was there before\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        // Somebody who has the old file open does not see the secret through it.
+        let open = fs::File::open(&path).unwrap();
+        write(&path, "secret").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(std::io::read_to_string(open).unwrap().starts_with("a longer line"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        for there in [false, true] {
+            if there {
+                fs::write(&target, "untouched").unwrap();
+            }
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(&target, &link).unwrap();
+            assert!(write(&link, "secret").unwrap_err().to_string().contains("a link"), "{there}");
+        }
+        assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
+        assert!(write(folder.path(), "secret").is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("none/key"), "secret").unwrap_err();
+        assert!(format!("{error:#}").contains("none/key cannot be written"), "{error:#}");
+    }
+}

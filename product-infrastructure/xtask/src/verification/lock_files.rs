@@ -1,0 +1,107 @@
+//! All lock files choose the same version of a crate.
+//!
+//! Each repository locks for itself, so nothing keeps them together but this check. Apart, the same dependency is compiled
+//! several times, and a fix of a flaw reaches some functions and not others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::tally::Tally;
+use crate::workspace::Workspace;
+
+#[derive(Deserialize)]
+struct LockFile {
+    #[serde(default)]
+    package: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+}
+
+/// Versions of one crate that Cargo would treat as interchangeable, and who locks which.
+type Versions = BTreeMap<String, BTreeSet<&'static str>>;
+
+pub fn check(workspace: &Workspace) -> Result<Tally> {
+    let mut files = Vec::new();
+    for repository in Workspace::repositories() {
+        let path = workspace.repository(repository).join("Cargo.lock");
+        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        files.push((repository, text));
+    }
+    let differing = differing(&files)?;
+    if !differing.is_empty() {
+        bail!(
+            "the lock files differ; `cargo update CRATE --precise VERSION` in a repository aligns it:\n{}",
+            differing.join("\n")
+        );
+    }
+    Ok(Tally::default())
+}
+
+fn differing(files: &[(&'static str, String)]) -> Result<Vec<String>> {
+    let mut crates: BTreeMap<(String, String), Versions> = BTreeMap::new();
+    for (repository, text) in files {
+        let lock: LockFile =
+            toml::from_str(text).with_context(|| format!("the lock file of {repository} is not valid"))?;
+        for package in lock.package {
+            let series = series(&package.version);
+            crates.entry((package.name, series)).or_default().entry(package.version).or_default().insert(repository);
+        }
+    }
+    let describe = |(name, versions): (String, Versions)| {
+        let versions = versions.into_iter().map(|(version, repositories)| {
+            format!("{version} in {}", repositories.into_iter().collect::<Vec<_>>().join(", "))
+        });
+        format!("  {name}: {}", versions.collect::<Vec<_>>().join("; "))
+    };
+    let split = crates.into_iter().filter(|(_, versions)| versions.len() > 1);
+    Ok(split.map(|((name, _), versions)| describe((name, versions))).collect())
+}
+
+/// The leading numbers up to the first that is not zero: versions that share them can stand in for each other, and two that
+/// do not may both be needed.
+fn series(version: &str) -> String {
+    let mut taken = Vec::new();
+    for number in version.split('.') {
+        taken.push(number);
+        if number != "0" {
+            break;
+        }
+    }
+    taken.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(packages: &[(&str, &str)]) -> String {
+        packages
+            .iter()
+            .map(|(name, version)| format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n"))
+            .collect()
+    }
+
+    #[test]
+    fn a_crate_locked_twice_is_reported_with_its_repositories() {
+        let files = [
+            ("get-product", lock(&[("tokio", "1.54.1"), ("syn", "1.0.109"), ("syn", "2.0.1")])),
+            ("list-products", lock(&[("tokio", "1.54.0"), ("syn", "2.0.1")])),
+        ];
+        assert_eq!(differing(&files).unwrap(), ["  tokio: 1.54.0 in list-products; 1.54.1 in get-product"]);
+        assert!(differing(&files[..1]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn versions_are_grouped_as_cargo_groups_them() {
+        for (version, expected) in [("1.2.3", "1"), ("0.12.1", "0.12"), ("0.0.7", "0.0.7"), ("0.0.0", "0.0.0")] {
+            assert_eq!(series(version), expected);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Everything that CI runs, in the order from cheap to expensive. A failure does not keep the other checks from running:
+//! one run tells everything that is wrong.
+
+mod alone;
+mod checkov;
+mod contract;
+mod dependencies;
+mod expectations;
+mod layout;
+mod leftovers;
+mod lock_files;
+mod permissions;
+mod scripts;
+mod secrets;
+mod system;
+mod tally;
+mod tools;
+mod workflows;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::{StreamExt, stream};
+
+use crate::cargo;
+use crate::cli;
+use crate::duplicates::Manifest;
+use crate::process::is_interrupted;
+use crate::progress::{Progress, duration};
+use crate::stack::Stack;
+use crate::terraform::root::Root;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
+use alone::Alone;
+use tally::Tally;
+
+/// One of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// Copies that must be equal are.
+    Duplicates,
+    /// The top level holds the eight repositories, and none depends on another.
+    Layout,
+    /// All repositories lock the same versions.
+    LockFiles,
+    /// Every crate is formatted.
+    Format,
+    /// Workflows, other YAML and shell scripts have no finding.
+    Workflows,
+    /// What a repository checks by a script of its own.
+    Scripts,
+    /// A crate's dependencies have licences, versions and sources that are accepted.
+    Dependencies(&'static str),
+    /// A root has no setting that is known to be unsafe, unless the reason stands beside it.
+    Checkov(Root),
+    /// A crate has no lint.
+    Clippy(&'static str),
+    /// A repository, alone in an empty folder, builds, passes its tests and covers its lines.
+    Tests(&'static str),
+    /// A root, alone in an empty folder, is valid, formatted and passes its tests.
+    Terraform(Root),
+    /// A whole stack comes up, works, keeps the HTTP contract, survives a restart and goes down.
+    System,
+    /// This tool's lines, as its own tests and the system test together executed them.
+    Coverage,
+}
+
+impl Check {
+    fn all() -> Vec<Self> {
+        let mut checks =
+            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format, Self::Workflows, Self::Scripts];
+        checks.extend(Workspace::repositories().map(Self::Dependencies));
+        checks.extend(Root::all().map(Self::Checkov));
+        checks.extend(Workspace::repositories().map(Self::Clippy));
+        checks.extend(Root::all().map(Self::Terraform));
+        // This tool comes last: its profiles must still be there when the system test has added its own.
+        checks.extend(crate::workspace::FUNCTIONS.map(Self::Tests));
+        checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
+        checks
+    }
+
+    /// Whether it can run beside another of its kind: one core is all that it makes use of.
+    fn shares_the_machine(self) -> bool {
+        matches!(self, Self::Terraform(_) | Self::Checkov(_))
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicates => formatter.write_str("duplicates"),
+            Self::Layout => formatter.write_str("layout"),
+            Self::LockFiles => formatter.write_str("lock files"),
+            Self::Format => formatter.write_str("format"),
+            Self::Workflows => formatter.write_str("workflows"),
+            Self::Scripts => formatter.write_str("scripts"),
+            Self::Dependencies(repository) => write!(formatter, "dependencies {repository}"),
+            Self::Checkov(root) => write!(formatter, "checkov {}", root.name()),
+            Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
+            Self::Tests(repository) => write!(formatter, "tests {repository}"),
+            Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
+            Self::System => formatter.write_str("system"),
+            Self::Coverage => write!(formatter, "coverage {INFRASTRUCTURE}"),
+        }
+    }
+}
+
+/// How many lines of a scanner's findings are shown. The log has them all.
+const SHOWN: usize = 400;
+
+/// What the checks share.
+struct Context<'a> {
+    workspace: &'a Workspace,
+    /// Its folder holds the logs; the stack that the system test brings up is named after it.
+    stack: Stack,
+    progress: &'a Progress,
+    alone: Alone,
+    /// This program. Asked for at the start: the tests of this tool build it anew, and then the kernel calls the file that
+    /// runs deleted.
+    program: PathBuf,
+    /// Whether faults are tried in their long form.
+    long: bool,
+}
+
+impl Context<'_> {
+    fn log(&self, name: &str) -> PathBuf {
+        self.stack.log(&name.replace([' ', '/'], "-"))
+    }
+}
+
+/// How many of the checks that can share the machine run at once: the cores that a small machine has.
+const AT_ONCE: usize = 2;
+
+/// How a check ended.
+struct Outcome {
+    check: Check,
+    tally: Tally,
+    took: Duration,
+    failure: Option<String>,
+}
+
+/// Runs the checks asked for, prints a table, and succeeds if all of them did.
+pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, progress: &Progress) -> Result<ExitCode> {
+    let checks = select(&arguments.only)?;
+    if arguments.list {
+        checks.iter().for_each(|check| println!("{check}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let _lock = stack.lock()?;
+    let needs = tools::Needs {
+        coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
+        lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
+        system: checks.contains(&Check::System),
+        workflows: checks.contains(&Check::Workflows),
+        checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
+        dependencies: checks.iter().any(|check| matches!(check, Check::Dependencies(_))),
+    };
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    tools::ensure(workspace, &stack, needs, progress).await?;
+    let context = Context { workspace, stack, progress, alone: Alone::new()?, program, long: arguments.long };
+
+    let (mut outcomes, started) = (Vec::new(), Instant::now());
+    for group in checks.chunk_by(|one, next| one.shares_the_machine() && next.shares_the_machine()) {
+        let group: Vec<Outcome> =
+            stream::iter(group).map(|check| perform_visibly(&context, *check)).buffered(AT_ONCE).collect().await;
+        outcomes.extend(group);
+        if is_interrupted() {
+            bail!("interrupted");
+        }
+    }
+    Ok(conclude(&outcomes, started.elapsed(), progress))
+}
+
+async fn perform_visibly(context: &Context<'_>, check: Check) -> Outcome {
+    let started = Instant::now();
+    let step = context.progress.step(check.to_string());
+    let (tally, failure) = match perform(context, check).await {
+        Ok(tally) => (tally.at_least_passed(), None),
+        Err(failed) => (failed.tally.at_least_failed(), Some(format!("{:#}", failed.error))),
+    };
+    match &failure {
+        None => step.done(tally.to_string()),
+        Some(failure) => {
+            drop(step);
+            context.progress.say(failure);
+        }
+    }
+    Outcome { check, tally, took: started.elapsed(), failure }
+}
+
+/// The checks whose names contain one of the texts; all without any.
+fn select(only: &[String]) -> Result<Vec<Check>> {
+    let wanted = |check: &Check| only.is_empty() || only.iter().any(|text| check.to_string().contains(text.as_str()));
+    let checks: Vec<Check> = Check::all().into_iter().filter(wanted).collect();
+    if checks.is_empty() {
+        bail!("no check's name contains {}; `cargo xtask test --list` names them", only.join(" or "));
+    }
+    Ok(checks)
+}
+
+async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Failed> {
+    let name = check.to_string();
+    match check {
+        Check::Duplicates => Ok(duplicates(context.workspace)?),
+        Check::Layout => Ok(layout::check(context.workspace, &context.log(&name)).await?),
+        Check::LockFiles => Ok(lock_files::check(context.workspace)?),
+        Check::Format => Ok(format(context).await?),
+        Check::Workflows => Ok(workflows::check(context).await?),
+        Check::Scripts => Ok(scripts::check(context).await?),
+        Check::Dependencies(repository) => Ok(dependencies::check(context, repository).await?),
+        Check::Checkov(root) => Ok(checkov::check(context, root).await?),
+        Check::Clippy(repository) => Ok(clippy(context, repository).await?),
+        Check::Tests(repository) => context.alone.tests(context, repository).await,
+        Check::Terraform(root) => context.alone.terraform(context, root).await,
+        Check::System => system::check(context).await,
+        Check::Coverage => Ok(context.alone.coverage(context).await?),
+    }
+}
+
+fn duplicates(workspace: &Workspace) -> Result<Tally> {
+    let findings = Manifest::read(&workspace.duplicates_manifest())?.drift(workspace)?;
+    if !findings.is_empty() {
+        let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        bail!("{}\n`cargo xtask sync FILE --from REPO` copies the right one to the others", text.join("\n"));
+    }
+    Ok(Tally::default())
+}
+
+async fn format(context: &Context<'_>) -> Result<Tally> {
+    for repository in Workspace::repositories() {
+        cargo::command(context.log(&format!("format {repository}")))
+            .directory(context.workspace.repository(repository))
+            .args(["fmt", "--check"])
+            .run(&format!("`cargo fmt --check` in {repository}"))
+            .await?;
+    }
+    Ok(Tally::default())
+}
+
+async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
+    cargo::command(context.log(&format!("clippy {repository}")))
+        .directory(context.workspace.repository(repository))
+        .args(["clippy", "--locked", "--all-targets"])
+        // Not among "all" targets, because it is not among those that `cargo test` runs.
+        .args(
+            (repository == INFRASTRUCTURE)
+                .then_some(system::TARGETS)
+                .into_iter()
+                .flatten()
+                .flat_map(|(_, name)| ["--test", name]),
+        )
+        .args(["--", "-D", "warnings"])
+        .run(&format!("`cargo clippy` in {repository}"))
+        .await?;
+    Ok(Tally::default())
+}
+
+/// The table, and in the last line the sum, alone and in a fixed form for programs that read it.
+fn conclude(outcomes: &[Outcome], took: Duration, progress: &Progress) -> ExitCode {
+    let total = outcomes.iter().fold(Tally::default(), |sum, outcome| sum + outcome.tally);
+    let mut table = String::from("\n");
+    for outcome in outcomes {
+        let mark = if outcome.failure.is_none() { "ok    " } else { "FAILED" };
+        table.push_str(&format!(
+            "{mark} {:<44} {:>12}  {}\n",
+            outcome.check.to_string(),
+            duration(outcome.took),
+            outcome.tally
+        ));
+    }
+    table.push_str(&format!("       {:<44} {:>12}", "all", duration(took)));
+    progress.print(&table);
+    progress.print(&format!("{} passed, {} failed", total.passed, total.failed));
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checks_cover_eight_repositories_and_ten_roots() {
+        let checks = Check::all();
+        let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
+        assert_eq!(count(|check| matches!(check, Check::Dependencies(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Checkov(_))), 10);
+        assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Tests(_))), 8);
+        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 10);
+        assert_eq!(checks.last(), Some(&Check::Coverage));
+    }
+
+    #[test]
+    fn checks_are_chosen_by_part_of_their_name() {
+        let chosen = select(&["clippy get".to_owned(), "layout".to_owned()]).unwrap();
+        assert_eq!(chosen, [Check::Layout, Check::Clippy("get-product")]);
+        assert!(select(&["nothing".to_owned()]).unwrap_err().to_string().contains("--list"));
+    }
+
+    #[test]
+    fn one_failure_fails_the_run() {
+        let outcome =
+            |failure: Option<String>, tally| Outcome { check: Check::Layout, tally, took: Duration::ZERO, failure };
+        let passed = outcome(None, Tally { passed: 3, failed: 0 });
+        let failed = outcome(Some("broken".to_owned()), Tally { passed: 1, failed: 1 });
+        assert_eq!(conclude(&[passed], Duration::ZERO, &Progress::new()), ExitCode::SUCCESS);
+        assert_eq!(conclude(&[failed], Duration::ZERO, &Progress::new()), ExitCode::FAILURE);
+    }
+}

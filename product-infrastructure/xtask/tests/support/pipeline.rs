@@ -1,0 +1,337 @@
+//! A runner's checkout of a repository, and a pipeline's job in it: the scripts that the workflows run, under the role that
+//! the workflows have, against a running stack.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::packages::architecture;
+use xtask::stack::{ACCESS_KEY_ID, DEFAULT_STACK, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
+use xtask::status::Running;
+use xtask::terraform::local_override::{self, BACKEND};
+use xtask::terraform::root::Root;
+use xtask::terraform::{foreign_settings, provider_source};
+use xtask::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
+use zip::write::SimpleFileOptions;
+use zip::{DateTime, ZipArchive, ZipWriter};
+
+/// Whom the repositories belong to, in these tests.
+const OWNER: &str = "example-shop";
+
+/// How a script ended, and what it said on both streams.
+#[derive(Debug)]
+pub struct Ended {
+    pub success: bool,
+    pub said: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+        Self { success: output.status.success(), said }
+    }
+
+    #[track_caller]
+    pub fn expect_success(self) -> Self {
+        assert!(self.success, "{}", self.said);
+        self
+    }
+
+    /// Fails unless the script failed, and said this.
+    #[track_caller]
+    pub fn expect_failure(self, said: &str) -> Self {
+        assert!(!self.success && self.said.contains(said), "expected a failure with {said:?}:\n{}", self.said);
+        self
+    }
+}
+
+/// The stack under test.
+pub fn stack() -> Running {
+    let status = std::env::var("CATALOGUE_STATUS").expect("CATALOGUE_STATUS must hold a `cargo xtask status --json`");
+    serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a running stack")
+}
+
+fn workspace() -> Workspace {
+    Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the repositories lie side by side")
+}
+
+/// A checkout of one repository.
+pub struct Checkout {
+    folder: TempDir,
+    repository: &'static str,
+    variables: Vec<(String, String)>,
+}
+
+impl Checkout {
+    /// What git has, or would have, of the repository, made to work on the stack. The account's administrator's.
+    pub fn of(repository: &'static str) -> Self {
+        let (from, folder) = (workspace().repository(repository), tempfile::tempdir().unwrap());
+        let listed = Command::new("git")
+            .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+            .current_dir(&from)
+            .output()
+            .expect("git runs");
+        for path in String::from_utf8(listed.stdout).unwrap().split_terminator('\0') {
+            let target = folder.path().join(path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            // A file that was deleted and not committed yet is still listed.
+            if from.join(path).exists() {
+                fs::copy(from.join(path), target).unwrap();
+            }
+        }
+        let checkout = Self { folder, repository, variables: credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None) };
+        checkout.localise();
+        checkout
+    }
+
+    /// What is generated for every local stack, and this machine's architecture.
+    fn localise(&self) {
+        let roots: &[(Root, &str)] = match FUNCTIONS.iter().find(|function| **function == self.repository) {
+            Some(function) => &[(Root::Function(function), "terraform")],
+            None => &[
+                (Root::Infrastructure, "terraform"),
+                (Root::ApiKeys, "terraform/api-keys"),
+                (Root::DeployRoles, "terraform/deploy-roles"),
+            ],
+        };
+        for (root, folder) in roots {
+            let folder = self.path(folder);
+            fs::write(folder.join(local_override::FILE), local_override::content(*root)).unwrap();
+            let settings: String = BACKEND.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+            for environment in ["dev", "sit"] {
+                append(&folder.join(format!("environments/{environment}.s3.tfbackend")), &settings);
+            }
+        }
+        // A rotation on a local stack is written down there, and not in a committed file.
+        let stack = std::env::var("CATALOGUE_STACK").unwrap_or_else(|_| DEFAULT_STACK.to_owned());
+        let generations = Stack::new(&workspace(), &stack).key_generations();
+        if self.repository == INFRASTRUCTURE && generations.exists() {
+            let variables = fs::read_to_string(generations).unwrap();
+            append(&self.path("terraform/api-keys/environments/dev.tfvars"), &variables);
+        }
+        if self.repository != INFRASTRUCTURE {
+            append(
+                &self.path("terraform/environments/dev.tfvars"),
+                &format!("architecture = \"{}\"\n", architecture()),
+            );
+        }
+    }
+
+    /// The same checkout in a job of that GitHub environment: with the role that AWS gives such a job.
+    pub fn in_github_environment(mut self, environment: &str) -> Self {
+        let subject = format!("repo:{OWNER}/{}:environment:{environment}", self.repository);
+        let action = if environment.ends_with("-plan") { "plan" } else { "apply" };
+        self.variables = assume(&role(self.repository, action), &subject).unwrap_or_else(|said| panic!("{said}"));
+        self
+    }
+
+    /// A file of the checkout.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// Puts a program of that name before the machine's own.
+    pub fn program(&self, name: &str, script: &str) -> PathBuf {
+        let path = self.path("programs").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Runs a script as a step of a job does. Its outputs and its summary begin empty.
+    pub fn run(&self, script: &str, arguments: &[&str]) -> Ended {
+        self.run_with(script, arguments, &[])
+    }
+
+    /// The same with further variables.
+    pub fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        for file in ["outputs", "summary"] {
+            fs::write(self.path(file), "").unwrap();
+        }
+        let mut command = command("bash", &self.variables);
+        command
+            .arg(format!("scripts/{script}"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("PATH", path_with(&workspace(), &[self.path("programs")]))
+            .env("ENVIRONMENT", ENVIRONMENT)
+            .env("API_URL", stack().facts.api_url.trim_end_matches("/v1.0"))
+            .env("SMOKE_TEST_PAUSE_SECONDS", "1")
+            .env("GITHUB_OUTPUT", self.path("outputs"))
+            .env("GITHUB_STEP_SUMMARY", self.path("summary"))
+            .envs(variables.iter().copied());
+        Ended::of(&command.output().expect("bash runs"))
+    }
+
+    /// Runs Terraform in a root of the checkout.
+    pub fn terraform(&self, root: &str, arguments: &[&str]) -> Ended {
+        let output = command("terraform", &self.variables).current_dir(self.path(root)).args(arguments).output();
+        Ended::of(&output.expect("terraform runs"))
+    }
+
+    /// An output of the step before.
+    #[track_caller]
+    pub fn output(&self, name: &str) -> String {
+        let outputs = fs::read_to_string(self.path("outputs")).unwrap();
+        let line = outputs.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no output {name} in {outputs:?}")).to_owned()
+    }
+
+    /// What the step before told whoever approves.
+    pub fn summary(&self) -> String {
+        fs::read_to_string(self.path("summary")).unwrap()
+    }
+
+    /// Puts a package in its place and returns its SHA-256.
+    pub fn package(&self, bootstrap: &[u8]) -> String {
+        let path = self.path("target/package/bootstrap.zip");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, pack(bootstrap)).unwrap();
+        sha256(&path)
+    }
+
+    /// The program that is deployed.
+    pub fn deployed(&self) -> Vec<u8> {
+        self.run("fetch-deployed-package.sh", &[]).expect_success();
+        let package = fs::read(self.path("target/package/bootstrap.zip")).unwrap();
+        let (mut package, mut bootstrap) = (ZipArchive::new(Cursor::new(package)).unwrap(), Vec::new());
+        package.by_name("bootstrap").unwrap().read_to_end(&mut bootstrap).unwrap();
+        bootstrap
+    }
+
+    /// The AWS CLI in the name of the job.
+    pub fn aws(&self, arguments: &[&str]) -> Result<Value, String> {
+        aws(&self.variables, arguments)
+    }
+
+    /// The version that `live` points to.
+    pub fn live(&self) -> String {
+        let name = format!("bbws-{}-{ENVIRONMENT}", self.repository);
+        let alias = self.aws(&["lambda", "get-alias", "--function-name", &name, "--name", "live"]).unwrap();
+        alias["FunctionVersion"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The AWS CLI as the account's administrator.
+pub fn administrator(arguments: &[&str]) -> Result<Value, String> {
+    aws(&credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None), arguments)
+}
+
+fn aws(variables: &[(String, String)], arguments: &[&str]) -> Result<Value, String> {
+    let output = command("aws", variables).args(arguments).args(["--output", "json"]).output().expect("aws runs");
+    let ended = Ended::of(&output);
+    if !ended.success {
+        return Err(ended.said);
+    }
+    Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+/// Changes to the role in exchange for a token of GitHub's with that subject, as aws-actions/configure-aws-credentials does.
+/// The emulator believes the token; what it compares with the role's trust is the issuer, the audience and the subject.
+pub fn assume(role: &str, subject: &str) -> Result<Vec<(String, String)>, String> {
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims =
+        json!({ "iss": "https://token.actions.githubusercontent.com", "aud": "sts.amazonaws.com", "sub": subject });
+    let token = format!("{}.{}.", part(json!({ "alg": "none" })), part(claims));
+    let answer = administrator(&[
+        "sts",
+        "assume-role-with-web-identity",
+        "--role-arn",
+        role,
+        "--role-session-name",
+        "job",
+        "--web-identity-token",
+        &token,
+    ])?;
+    let text = |name: &str| answer["Credentials"][name].as_str().expect("credentials").to_owned();
+    Ok(credentials(&text("AccessKeyId"), &text("SecretAccessKey"), Some(&text("SessionToken"))))
+}
+
+/// The role of a repository's job, from the root that makes them, which is applied once.
+pub fn role(repository: &str, action: &str) -> String {
+    static ROLES: OnceLock<Value> = OnceLock::new();
+    let roles = ROLES.get_or_init(|| {
+        let (checkout, root) = (Checkout::of(INFRASTRUCTURE), "terraform/deploy-roles");
+        let backend = format!("-backend-config=environments/{ENVIRONMENT}.s3.tfbackend");
+        checkout.terraform(root, &["init", "-input=false", &backend]).expect_success();
+        let (variables, owner) =
+            (format!("-var-file=environments/{ENVIRONMENT}.tfvars"), format!("-var=github_owner={OWNER}"));
+        checkout
+            .terraform(root, &["apply", "-input=false", "-auto-approve", "-parallelism=30", &variables, &owner])
+            .expect_success();
+        checkout.terraform(root, &["plan", "-input=false", "-detailed-exitcode", &variables, &owner]).expect_success();
+        let roles = checkout.terraform(root, &["output", "-json", "role_arns"]).expect_success().said;
+        serde_json::from_str(&roles).expect("an output is JSON")
+    });
+    roles[format!("{repository}/{action}")].as_str().expect("each repository has two roles").to_owned()
+}
+
+fn credentials(id: &str, secret: &str, token: Option<&str>) -> Vec<(String, String)> {
+    let mut variables = vec![("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)];
+    variables.extend(token.map(|token| ("AWS_SESSION_TOKEN", token)));
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A program that finds the stack where it would find AWS, and nothing of this machine's own account.
+fn command(program: &str, variables: &[(String, String)]) -> Command {
+    let (workspace, mut command) = (workspace(), Command::new(program));
+    for name in foreign_settings(std::env::vars_os().map(|(name, _)| name)) {
+        command.env_remove(name);
+    }
+    let source = provider_source(&workspace).expect("the provider is to be found");
+    for name in &source.unset {
+        command.env_remove(name);
+    }
+    command
+        .envs(source.set)
+        // The AWS CLI that `catalogctl test` installs, if it did.
+        .env("PATH", path_with(&workspace, &[]))
+        .env("AWS_ENDPOINT_URL", stack().facts.endpoint_url)
+        .env("AWS_REGION", REGION)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_PAGER", "")
+        .env("TF_IN_AUTOMATION", "1")
+        .env("TF_CLI_ARGS", "-no-color")
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("NO_PROXY", "*")
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
+    let installed = [workspace.catalogue().join("venv-aws-cli/bin"), workspace.tools().join("bin")];
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(first.iter().cloned().chain(installed).chain(std::env::split_paths(&own))).expect("a PATH")
+}
+
+/// A package that was never deployed: what tells it from the last one of the same program is its date.
+fn pack(bootstrap: &[u8]) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let part = |unit: u64, of: u64| u8::try_from(now / unit % of).unwrap();
+    // A ZIP file counts seconds in twos; a release takes longer.
+    let date = DateTime::from_date_and_time(2026, 1, 1 + part(86_400, 28), part(3_600, 24), part(60, 60), part(1, 60));
+    let options = SimpleFileOptions::default().last_modified_time(date.unwrap()).unix_permissions(0o755);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("bootstrap", options).unwrap();
+    writer.write_all(bootstrap).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+pub fn sha256(path: &Path) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn append(path: &Path, text: &str) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
