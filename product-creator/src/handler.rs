@@ -1,4 +1,4 @@
-//! A batch of the change queue in, the messages that must come again out (a partial batch response).
+//! Takes a batch of the change queue and returns the messages to redeliver (a partial batch response).
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -7,61 +7,69 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures_util::{FutureExt, StreamExt, stream};
+use tracing::{Instrument, Span};
 
-use crate::batch::{Batch, Unnamed};
+use crate::batch::{Batch, MissingMessageId, with_causes};
 use crate::metrics::{Metric, Unit};
 use crate::models::change_event::{ChangeEvent, ChangeEventDocument, InvalidEvent};
 use crate::models::identifiers::ProductId;
 use crate::models::journal::Outcome;
 use crate::models::timestamp::Timestamp;
 use crate::repositories::change_store::ChangeStore;
-use crate::services::apply_change::{NotRecorded, apply_change};
+use crate::services::apply_change::{NotRecorded, Recorded, apply_change};
 
-/// Products of a batch that are worked on at once. More would only wait: for DynamoDB's connections when the function
-/// starts, and for its throttling when it is busy.
-const AT_ONCE: usize = 32;
+/// Products of a batch that are processed concurrently: as many as a batch has messages.
+const MAX_CONCURRENCY: usize = 10;
 
-/// Why a message comes again, and in the end goes to the DLQ.
+/// Why a message is redelivered and, in the end, moved to the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-enum Unhandled {
-    #[error("the body is not a change event: {0:?} error at line {1}, column {2}")]
-    Unreadable(serde_json::error::Category, usize, usize),
-    #[error("the body is not a change event: {0}")]
+enum FailedMessage {
+    /// The category and the location of serde_json's error. Its message may quote the body.
+    #[error("malformed change event: {0:?} error at line {1}, column {2}")]
+    Malformed(serde_json::error::Category, usize, usize),
+    #[error("invalid change event")]
     Invalid(#[from] InvalidEvent),
-    #[error("the change could not be recorded")]
+    #[error("failed to record the change")]
     NotRecorded(#[from] NotRecorded),
-    #[error("the code panicked")]
+    #[error("failed to record the change: the code panicked")]
     Panicked,
 }
 
-/// What became of a batch.
 #[derive(Debug)]
 pub struct BatchResult {
     pub response: SqsBatchResponse,
     pub metrics: Vec<Metric>,
 }
 
+/// A change of the batch, with the span of its message.
+struct Message {
+    index: usize,
+    event: ChangeEvent,
+    span: Span,
+}
+
 /// Applies the changes of a batch within `time`.
 ///
-/// Different products are worked on at the same time, the changes of one in the order of their event ids. If one of a
-/// product's changes fails, those after it come again with it. What is not done in `time` comes again as well: it is
-/// then known to the queue, not lost with the process.
-pub async fn handle(event: SqsEvent, store: &dyn ChangeStore, time: Duration) -> Result<BatchResult, Unnamed> {
+/// Different products are processed concurrently, the changes of one product in the order of their event IDs. If one of
+/// them fails, the later ones of its product are redelivered with it. So are the messages that are not done within `time`:
+/// the queue then knows about them, and they are not lost with the process.
+pub async fn handle(event: SqsEvent, store: &dyn ChangeStore, time: Duration) -> Result<BatchResult, MissingMessageId> {
     let batch = Batch::new(&event);
     let tally = Mutex::new(Tally::default());
-    let mut products: BTreeMap<ProductId, Vec<(usize, ChangeEvent)>> = BTreeMap::new();
-    for (place, message) in event.records.iter().enumerate() {
-        match read(message.body.as_deref().unwrap_or_default()) {
-            Ok(change) => products.entry(change.product_id).or_default().push((place, change)),
-            Err(error) => batch.failed(place, &error),
+    let mut products: BTreeMap<ProductId, Vec<Message>> = BTreeMap::new();
+    for (index, message) in event.records.iter().enumerate() {
+        let span = message_span(batch.message_id(index));
+        match span.in_scope(|| read(message.body.as_deref().unwrap_or_default(), &span)) {
+            Ok(event) => products.entry(event.product_id).or_default().push(Message { index, event, span }),
+            Err(error) => span.in_scope(|| log_failure(&error)),
         }
     }
-    let work = stream::iter(products.into_values()).for_each_concurrent(AT_ONCE, |mut changes| {
-        changes.sort_by_key(|(_, change)| change.event_id);
-        apply_in_order(store, changes, &batch, &tally)
+    let work = stream::iter(products.into_values()).for_each_concurrent(MAX_CONCURRENCY, |mut messages| {
+        messages.sort_by_key(|message| message.event.event_id);
+        apply_in_order(store, messages, &batch, &tally)
     });
     if tokio::time::timeout(time, work).await.is_err() {
-        tracing::error!("the batch was not done in time");
+        tracing::error!("batch deadline exceeded");
     }
 
     let Tally { lags, outcomes } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +82,7 @@ pub async fn handle(event: SqsEvent, store: &dyn ChangeStore, time: Duration) ->
     Ok(BatchResult { response, metrics })
 }
 
-/// What the metrics of a batch are made of.
+/// The values of a batch's metrics.
 #[derive(Default)]
 struct Tally {
     /// Milliseconds from the acceptance of a change to its record.
@@ -82,52 +90,69 @@ struct Tally {
     outcomes: BTreeMap<&'static str, usize>,
 }
 
-fn read(body: &str) -> Result<ChangeEvent, Unhandled> {
-    // serde_json's own words may quote the body; its category and place do not.
+/// The span of a message. Its fields are on each line that is logged about the message, as far as they are known.
+fn message_span(message_id: Option<&str>) -> Span {
+    // At the level of errors, so that error lines have the fields whatever the log level is.
+    tracing::error_span!(
+        "message",
+        messageId = message_id,
+        eventId = tracing::field::Empty,
+        productId = tracing::field::Empty,
+        requestId = tracing::field::Empty,
+    )
+}
+
+fn log_failure(error: &FailedMessage) {
+    tracing::error!(error = with_causes(error), "message returned for redelivery");
+}
+
+/// Reads a body. The IDs of an invalid event are recorded in the span too.
+fn read(body: &str, span: &Span) -> Result<ChangeEvent, FailedMessage> {
     let document: ChangeEventDocument = serde_json::from_str(body)
-        .map_err(|error| Unhandled::Unreadable(error.classify(), error.line(), error.column()))?;
+        .map_err(|error| FailedMessage::Malformed(error.classify(), error.line(), error.column()))?;
+    span.record("eventId", tracing::field::display(document.event_id));
+    span.record("productId", tracing::field::display(document.product_id));
+    span.record("requestId", &document.request_id);
     Ok(document.try_into()?)
 }
 
-async fn apply_in_order(
-    store: &dyn ChangeStore,
-    changes: Vec<(usize, ChangeEvent)>,
-    batch: &Batch,
-    tally: &Mutex<Tally>,
-) {
-    for (place, event) in changes {
-        // One message must not take the batch with it, not even by a mistake in this code.
-        let applied = AssertUnwindSafe(apply_change(store, &event)).catch_unwind().await;
-        let recorded = match applied.map_err(|_| Unhandled::Panicked).and_then(|applied| Ok(applied?)) {
-            Ok(recorded) => recorded,
-            Err(error) => return batch.failed(place, &error),
-        };
-        let lag = Timestamp::now().unix_millis().saturating_sub(event.occurred_at.unix_millis());
-        let name = recorded.map_or("Redelivered", |recorded| match recorded.outcome {
-            Outcome::Applied => "Applied",
-            Outcome::Duplicate => "Duplicate",
-            Outcome::Rejected => "Rejected",
-            Outcome::Superseded => "Superseded",
-        });
-        batch.done(place);
-        {
-            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.lags.extend(recorded.map(|_| lag));
-            *tally.outcomes.entry(name).or_default() += 1;
+async fn apply_in_order(store: &dyn ChangeStore, messages: Vec<Message>, batch: &Batch, tally: &Mutex<Tally>) {
+    for Message { index, event, span } in messages {
+        // A bug that panics over one message must not fail the whole batch.
+        let applied = AssertUnwindSafe(apply_change(store, &event)).catch_unwind().instrument(span.clone()).await;
+        let _entered = span.enter();
+        match applied.map_err(|_| FailedMessage::Panicked).and_then(|applied| Ok(applied?)) {
+            Ok(recorded) => {
+                batch.set_done(index);
+                count(&event, recorded, tally);
+            }
+            Err(error) => return log_failure(&error),
         }
-        tracing::info!(
-            eventId = %event.event_id,
-            productId = %event.product_id,
-            requestId = event.request_id,
-            messageId = batch.message_id(place),
-            changeType = ?event.change_type(),
-            outcome = name,
-            reason = recorded.and_then(|recorded| recorded.reason).map(tracing::field::debug),
-            version = recorded.and_then(|recorded| recorded.version),
-            lagMs = lag,
-            "change handled"
-        );
     }
+}
+
+/// Counts and logs a change that is done.
+fn count(event: &ChangeEvent, recorded: Option<Recorded>, tally: &Mutex<Tally>) {
+    let lag = Timestamp::now().unix_millis().saturating_sub(event.occurred_at.unix_millis());
+    let outcome = recorded.map_or("Redelivered", |recorded| match recorded.outcome {
+        Outcome::Applied => "Applied",
+        Outcome::Duplicate => "Duplicate",
+        Outcome::Rejected => "Rejected",
+        Outcome::Superseded => "Superseded",
+    });
+    {
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.lags.extend(recorded.map(|_| lag));
+        *tally.outcomes.entry(outcome).or_default() += 1;
+    }
+    tracing::info!(
+        changeType = ?event.change_type(),
+        outcome,
+        reason = recorded.and_then(|recorded| recorded.reason).map(tracing::field::debug),
+        version = recorded.and_then(|recorded| recorded.version),
+        lagMs = lag,
+        "change processed"
+    );
 }
 
 #[cfg(test)]
@@ -135,8 +160,8 @@ mod tests {
     use super::*;
     use crate::models::change_event::{Actor, Change};
     use crate::models::identifiers::EventId;
+    use crate::models::product_state::ProductState;
     use crate::repositories::change_store::{ChangeStoreError, Commit, Committed, MockChangeStore};
-    use crate::services::decide::ProductState;
     use async_trait::async_trait;
     use aws_lambda_events::sqs::SqsMessage;
 
@@ -156,7 +181,7 @@ mod tests {
         message
     }
 
-    /// Panics over one product. (A generated mock could not be used after that.)
+    /// Panics over one product. (A generated mock can't be used after a panic.)
     struct Fragile {
         bad: ProductId,
     }
@@ -164,7 +189,11 @@ mod tests {
     #[async_trait]
     impl ChangeStore for Fragile {
         async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError> {
-            assert_ne!(id, self.bad, "this one is beyond the code");
+            assert_ne!(id, self.bad, "a bug");
+            Ok(None)
+        }
+
+        async fn holder(&self, _: &str) -> Result<Option<ProductId>, ChangeStoreError> {
             Ok(None)
         }
 
@@ -181,21 +210,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_over_one_message_leaves_the_other_products_alone() {
+    async fn processes_other_products_when_one_panics() {
         let (good, bad) = (ProductId::random(), ProductId::random());
         let store = Fragile { bad };
         assert_eq!(failed(vec![message("a", bad, 1), message("b", good, 1)], &store).await, ["a"]);
     }
 
     #[tokio::test]
-    async fn what_follows_a_failed_change_of_its_product_comes_again_with_it() {
+    async fn returns_later_changes_of_product_with_failed_one() {
         let (down, up) = (ProductId::random(), ProductId::random());
         let mut store = MockChangeStore::new();
         store.expect_current().times(2).returning(move |id| {
             if id == down { Err(ChangeStoreError::Unavailable("throttled".into())) } else { Ok(None) }
         });
         store.expect_commit().times(1).returning(|_| Ok(Committed::Done));
-        // Delivered newest first; the older one is tried first, and the newer one not at all.
+        // Delivered newest first. The older one is tried first, and the newer one not at all.
         let messages = vec![message("newer", down, 2), message("older", down, 1), message("other", up, 1)];
         assert_eq!(failed(messages, &store).await, ["newer", "older"]);
     }

@@ -1,9 +1,8 @@
-//! The change queue's consumer: each accepted change is applied to its product once, and journalled.
+//! The change queue's consumer: applies each accepted change to its product once, and records it in the journal.
 //!
-//! The way of a batch: [`handler`] reads its messages into [`models::change_event`]s, product by product;
-//! [`services::apply_change`] reads the product, lets [`services::decide`] say what the event does to it, and commits
-//! product and [`models::journal`] entry in one transaction through [`repositories::dynamodb`].
-//! `main.rs` only puts these together.
+//! [`handler`] reads the messages of a batch into [`models::change_event`]s, product by product. [`services::apply_change`]
+//! reads the product, [`services::decide`] decides what the event does to it, and [`repositories::dynamodb`] commits
+//! product, [`models::journal`] entry and SKU claims in one transaction. `main.rs` wires these together.
 
 pub mod aws;
 pub mod batch;

@@ -1,18 +1,20 @@
-//! The whole function but for the runtime: batches in, the table and the journal out, over a real DynamoDB engine.
+//! The function without its runtime: batches in, table and journal out, on a real DynamoDB engine.
 
 mod support;
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use product_creator::handler::handle;
 use product_creator::models::change_event::{Change, ChangeEvent, ChangeEventDocument};
 use product_creator::models::identifiers::ProductId;
-use product_creator::models::journal::{CHAIN_START, JournalEntry};
+use product_creator::models::journal::{CHAIN_START, JournalEntry, Reason};
+use product_creator::models::product::ProductDetails;
 use product_creator::models::timestamp::Timestamp;
 use product_creator::repositories::dynamodb::DynamoDbChanges;
 use serde_json::{Value, json};
 use support::catalogue::{Catalogue, SHARDS};
-use support::changes::{batch, body, create, delete, details, event, update};
+use support::changes::{batch, body, create, delete, details, details_with_sku, event, patch, update};
 use support::contract::examples;
 use support::products_table::{self, TABLE};
 
@@ -21,7 +23,7 @@ const TIME: Duration = Duration::from_secs(30);
 impl Catalogue {
     /// Delivers bodies as one batch and returns the IDs of the messages to redeliver: `m0`, `m1`, …
     async fn deliver(&self, bodies: &[String]) -> Vec<String> {
-        let result = handle(batch(bodies), &self.store, TIME).await.unwrap();
+        let result = handle(batch(bodies), &*self.store, TIME).await.unwrap();
         result.response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
     }
 
@@ -32,16 +34,16 @@ impl Catalogue {
 
     /// Outcome and reason of a product's entries, in the order of their events.
     async fn outcomes(&self, id: ProductId) -> Vec<String> {
-        let told = |entry: JournalEntry| match entry.reason {
+        let outcome = |entry: JournalEntry| match entry.reason {
             Some(reason) => format!("{:?} {reason:?}", entry.outcome),
             None => format!("{:?}", entry.outcome),
         };
-        self.journal(id).await.into_iter().map(told).collect()
+        self.journal(id).await.into_iter().map(outcome).collect()
     }
 }
 
 #[tokio::test]
-async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
+async fn records_creation_update_and_deletion_in_table_and_journal() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     let (created, updated, deleted) = (create(id, 1), update(id, 2, "24.5"), delete(id, 3));
@@ -63,8 +65,8 @@ async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
     catalogue.deliver_all(&[&deleted]).await;
     let meta = &catalogue.items(id).await["META"];
     assert_eq!((&meta["status"], &meta["version"]), (&json!("DELETED"), &json!(3)));
-    for key in ["GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK"] {
-        assert_eq!(meta.get(key), None, "a tombstone is in no index");
+    for key in ["GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK"] {
+        assert_eq!(meta.get(key), None, "a deleted product isn't listed");
     }
 
     let journal = catalogue.journal(id).await;
@@ -74,12 +76,12 @@ async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
     );
     assert_eq!(journal[0].before, None);
     let mut previous = CHAIN_START;
-    for (place, entry) in journal.iter().enumerate() {
+    for (index, entry) in journal.iter().enumerate() {
         assert_eq!(entry.prev_hash.as_deref(), Some(previous));
         assert_eq!(entry.hash.as_deref(), Some(entry.digest().as_str()));
-        assert_eq!(entry.version, Some(place as u64 + 1));
-        if place > 0 {
-            assert_eq!(entry.before, journal[place - 1].after);
+        assert_eq!(entry.version, Some(index as u64 + 1));
+        if index > 0 {
+            assert_eq!(entry.before, journal[index - 1].after);
         }
         previous = entry.hash.as_deref().unwrap();
     }
@@ -87,7 +89,7 @@ async fn a_life_from_creation_to_deletion_is_in_the_table_and_in_the_journal() {
 }
 
 #[tokio::test]
-async fn a_journal_entry_expires_after_ninety_days() {
+async fn expires_journal_entry_after_90_days() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     catalogue.deliver_all(&[&create(id, 1)]).await;
@@ -97,11 +99,11 @@ async fn a_journal_entry_expires_after_ninety_days() {
 
     let recorded: Timestamp = item["recordedAt"].as_str().unwrap().parse().unwrap();
     assert_eq!(item["expiresAt"], json!(recorded.unix_seconds() + 90 * 86_400));
-    assert_eq!(items["META"].get("expiresAt"), None, "a product does not");
+    assert_eq!(items["META"].get("expiresAt"), None, "a product doesn't expire");
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_journalled_and_done_with() {
+async fn records_rejected_changes() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     let expecting = |second, expected_version| {
@@ -128,7 +130,7 @@ async fn what_cannot_be_done_is_journalled_and_done_with() {
 }
 
 #[tokio::test]
-async fn a_redelivered_event_changes_nothing() {
+async fn changes_nothing_for_redelivered_event() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     let life = [create(id, 1), update(id, 2, "1"), update(id, 3, "2")];
@@ -143,7 +145,7 @@ async fn a_redelivered_event_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_comes_again_and_takes_nobody_with_it() {
+async fn returns_unreadable_messages_only() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     let mut later = serde_json::to_value(ChangeEventDocument::from(&create(ProductId::random(), 1))).unwrap();
@@ -155,7 +157,7 @@ async fn what_cannot_be_read_comes_again_and_takes_nobody_with_it() {
 }
 
 #[tokio::test]
-async fn each_event_that_breaks_the_contract_comes_again() {
+async fn returns_events_that_violate_contract() {
     let catalogue = Catalogue::empty().await;
     for (name, text) in examples("change-event", "invalid") {
         assert_eq!(catalogue.deliver(&[text]).await, ["m0"], "{name}");
@@ -166,7 +168,7 @@ async fn each_event_that_breaks_the_contract_comes_again() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_reached_sends_every_message_back() {
+async fn returns_every_message_when_table_is_unreachable() {
     let store = DynamoDbChanges::new(products_table::unreachable(), TABLE, SHARDS);
     let (one, other) = (ProductId::random(), ProductId::random());
     let bodies = [create(one, 1), update(one, 2, "1"), create(other, 1)].map(|event| body(&event));
@@ -179,27 +181,27 @@ async fn a_table_that_cannot_be_reached_sends_every_message_back() {
 }
 
 #[tokio::test]
-async fn what_is_not_done_in_time_is_sent_back() {
+async fn returns_messages_not_done_within_deadline() {
     let catalogue = Catalogue::empty().await;
     let body = body(&create(ProductId::random(), 1));
 
-    let result = handle(batch(&[body]), &catalogue.store, Duration::ZERO).await.unwrap();
+    let result = handle(batch(&[body]), &*catalogue.store, Duration::ZERO).await.unwrap();
 
     assert_eq!(result.response.batch_item_failures[0].item_identifier, "m0");
 }
 
 #[tokio::test]
-async fn a_failure_that_cannot_be_named_fails_the_batch() {
+async fn fails_batch_when_failed_message_has_no_id() {
     let catalogue = Catalogue::empty().await;
     for id in [None, Some(String::new())] {
         let mut batch = batch(&["not JSON".to_owned()]);
         batch.records[0].message_id = id;
-        assert!(handle(batch, &catalogue.store, TIME).await.is_err());
+        assert!(handle(batch, &*catalogue.store, TIME).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn changes_that_meet_are_all_applied_one_after_another() {
+async fn applies_concurrent_changes_one_after_another() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     catalogue.deliver_all(&[&create(id, 1)]).await;
@@ -217,16 +219,153 @@ async fn changes_that_meet_are_all_applied_one_after_another() {
     let applied = journal.iter().filter(|entry| entry.hash.is_some()).count() as u64;
     let meta = &catalogue.items(id).await["META"];
     assert_eq!(meta["version"], json!(applied));
-    assert_eq!(meta["lastEventId"], updates[7].event_id.to_string(), "the newest has the last word");
+    assert_eq!(meta["lastEventId"], updates[7].event_id.to_string(), "the newest change wins");
+}
+
+fn create_with_sku(id: ProductId, second: u64, sku: &str) -> ChangeEvent {
+    event(id, second, Change::Create(details_with_sku("Oak table", "19.99", sku)))
+}
+
+#[tokio::test]
+async fn writes_keys_of_all_indexes() {
+    let catalogue = Catalogue::empty().await;
+    let id = ProductId::random();
+    let details = ProductDetails {
+        category: Some("Garden  FURNITURE".to_owned()),
+        ..details(&format!("Straße {}", "\u{390}".repeat(190)), "19.99")
+    };
+    catalogue.deliver_all(&[&event(id, 1, Change::Create(details))]).await;
+
+    let meta = &catalogue.items(id).await["META"];
+    let price_sk = format!("EUR#0000000000001999#{id}");
+    assert_eq!(meta["GSI1_SK"], price_sk);
+    assert_eq!(meta["GSI2_PK"], "NAME#st");
+    let name_sk = meta["GSI2_SK"].as_str().unwrap();
+    assert!(name_sk.starts_with("strasse \u{3b9}\u{308}\u{301}") && name_sk.ends_with(&format!("\t{price_sk}")));
+    assert!(name_sk.len() <= 1_024, "{} bytes", name_sk.len());
+    assert_eq!(meta["GSI3_PK"], "CATEGORY#garden furniture");
+    assert!(meta["GSI4_PK"].as_str().unwrap().starts_with("FEED#"));
+    assert_eq!(meta["GSI4_SK"], format!("{}#{id}", meta["recordedAt"].as_str().unwrap()));
+
+    catalogue.deliver_all(&[&delete(id, 2)]).await;
+    let meta = &catalogue.items(id).await["META"];
+    assert_eq!(meta["GSI4_SK"], format!("{}#{id}", meta["recordedAt"].as_str().unwrap()), "the feed lists deletions");
+    assert_eq!((meta.get("GSI1_SK"), meta.get("GSI2_SK"), meta.get("GSI3_PK")), (None, None, None));
+}
+
+#[tokio::test]
+async fn merges_patches_in_order() {
+    let catalogue = Catalogue::empty().await;
+    let id = ProductId::random();
+    let patches = [json!({"price": "24.50", "description": "Solid"}), json!({"description": null, "tags": ["beech"]})];
+    let [first, second] = [(2, &patches[0]), (3, &patches[1])].map(|(at, merge)| patch(id, at, merge.clone()));
+    let creation = create(id, 1);
+    // Both were sent before either was recorded.
+    catalogue.deliver_all(&[&second, &first, &creation]).await;
+
+    let journal = catalogue.check_whole(id, &[&creation, &first, &second]).await;
+    let after = serde_json::to_value(journal[2].after.as_ref().unwrap()).unwrap();
+    assert_eq!((&after["price"], &after["tags"]), (&json!("24.50"), &json!(["beech"])));
+    assert_eq!(after.get("description"), None);
+    let requested = serde_json::to_value(&journal[1].requested).unwrap();
+    assert_eq!(requested, json!({"patch": patches[0]}), "an applied patch is recorded as sent");
+}
+
+#[tokio::test]
+async fn records_requested_change_of_rejected_and_superseded_entries() {
+    let catalogue = Catalogue::empty().await;
+    let id = ProductId::random();
+    let newest = update(id, 9, "1.50");
+    catalogue.deliver_all(&[&create(id, 1), &newest]).await;
+    let (older, yen) = (update(id, 5, "2"), patch(id, 10, json!({"currency": "JPY"})));
+    let another = event(id, 11, Change::Create(details("Another", "5")));
+    let deletion = event(id, 12, Change::Delete { expected_version: Some(7) });
+    let repeated = ChangeEvent { event_id: create(id, 13).event_id, ..create(id, 1) };
+    catalogue.deliver_all(&[&older, &yen, &another, &deletion, &repeated]).await;
+
+    let journal = catalogue.journal(id).await;
+    let requested = |event: &ChangeEvent| {
+        let entry = journal.iter().find(|entry| entry.event_id == event.event_id).unwrap();
+        let json = serde_json::to_value(entry).unwrap();
+        (json["outcome"].as_str().unwrap().to_owned(), json["reason"].clone(), json.get("requested").cloned())
+    };
+    let expected = |event: &ChangeEvent| Some(serde_json::to_value(event.requested()).unwrap());
+    assert_eq!(requested(&older), ("SUPERSEDED".to_owned(), Value::Null, expected(&older)));
+    assert_eq!(requested(&yen), ("REJECTED".to_owned(), json!("INVALID_RESULT"), expected(&yen)));
+    assert_eq!(requested(&another), ("REJECTED".to_owned(), json!("ALREADY_EXISTS"), expected(&another)));
+    assert_eq!(requested(&deletion), ("REJECTED".to_owned(), json!("PRECONDITION_FAILED"), None), "nothing");
+    assert_eq!(requested(&repeated), ("DUPLICATE".to_owned(), Value::Null, None));
+    assert_eq!(requested(&newest), ("APPLIED".to_owned(), Value::Null, None), "after shows it");
+}
+
+#[tokio::test]
+async fn lets_one_of_twelve_concurrent_creations_take_a_sku() {
+    let catalogue = Catalogue::empty().await;
+    let creations: Vec<ChangeEvent> =
+        (1..=12).map(|second| create_with_sku(ProductId::random(), second, "OAK-1")).collect();
+    let deliveries = creations.iter().map(|creation| async {
+        let bodies = [body(creation)];
+        while !catalogue.deliver(&bodies).await.is_empty() {}
+    });
+    futures_util::future::join_all(deliveries).await;
+
+    let mut winners = Vec::new();
+    for creation in &creations {
+        let journal = catalogue.check_whole(creation.product_id, &[creation]).await;
+        match journal[0].reason {
+            None => winners.push((creation.product_id, creation.event_id)),
+            reason => assert_eq!(reason, Some(Reason::SkuTaken)),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(catalogue.claim("OAK-1").await, Some(winners[0]));
+}
+
+#[tokio::test]
+async fn moves_sku_from_product_to_product() {
+    let catalogue = Catalogue::empty().await;
+    let (one, other) = (ProductId::random(), ProductId::random());
+    let first = create_with_sku(one, 1, "A");
+    catalogue.deliver_all(&[&first, &create_with_sku(other, 2, "B")]).await;
+    catalogue.deliver_all(&[&update(one, 3, "2")]).await;
+    assert_eq!(catalogue.claim("A").await, None, "a replacement without SKU releases it");
+    let taking = patch(other, 4, json!({"sku": "A"}));
+    catalogue.deliver_all(&[&taking]).await;
+    assert_eq!(catalogue.claim("A").await, Some((other, taking.event_id)));
+    assert_eq!(catalogue.claim("B").await, None);
+
+    catalogue.deliver_all(&[&patch(one, 5, json!({"sku": "A"}))]).await;
+    assert_eq!(catalogue.outcomes(one).await, ["Applied", "Applied", "Rejected SkuTaken"]);
+    catalogue.deliver_all(&[&patch(other, 6, json!({"price": "3"}))]).await;
+    assert_eq!(catalogue.claim("A").await, Some((other, taking.event_id)), "a kept SKU keeps its claim");
+    catalogue.deliver_all(&[&delete(other, 7)]).await;
+    assert_eq!(catalogue.claim("A").await, None, "a deletion releases it");
+    catalogue.deliver_all(&[&patch(one, 8, json!({"sku": "a"}))]).await;
+    assert!(catalogue.claim("a").await.is_some() && catalogue.claim("A").await.is_none(), "SKUs are case-sensitive");
+}
+
+#[tokio::test]
+async fn applies_changes_of_product_whose_claim_was_removed_by_hand() {
+    let catalogue = Catalogue::empty().await;
+    let id = ProductId::random();
+    catalogue.deliver_all(&[&create_with_sku(id, 1, "A")]).await;
+    let keys =
+        [("PK", "SKU#A"), ("SK", "CLAIM")].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    catalogue.client.delete_item().table_name(TABLE).set_key(Some(keys.into())).send().await.unwrap();
+
+    catalogue.deliver_all(&[&patch(id, 2, json!({"sku": "B"})), &delete(id, 3)]).await;
+
+    assert_eq!(catalogue.outcomes(id).await, ["Applied"; 3]);
+    assert_eq!(catalogue.claim("B").await, None);
 }
 
 #[test]
-fn the_golden_journal_entries_are_read_and_written_as_they_are() {
+fn preserves_golden_journal_entries() {
     for (name, text) in examples("journal-entry", "valid") {
         let entry: JournalEntry = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(serde_json::to_value(&entry).unwrap(), serde_json::from_str::<Value>(&text).unwrap(), "{name}");
         if entry.hash.is_some() {
-            assert_eq!(entry.hash.as_ref(), Some(&entry.digest()), "{name}: the hash that the contract computes");
+            assert_eq!(entry.hash.as_ref(), Some(&entry.digest()), "{name}: the hash of the contract");
         }
     }
 }

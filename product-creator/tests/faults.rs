@@ -1,5 +1,5 @@
-//! The function's own program under faults: killed in the middle of batches, with a DynamoDB that fails, with messages
-//! that cannot be read. Nothing is lost, and nothing is done twice.
+//! The function's program under faults: killed during batches, with a failing DynamoDB, with unreadable messages. Nothing is
+//! lost, and nothing is applied twice.
 
 mod support;
 
@@ -18,8 +18,8 @@ use support::lambda::{Lambda, witness};
 use support::queue::{Queue, event, failed};
 use support::scale::scale;
 
-/// Messages that the event source mapping hands over at once.
-const BATCH: usize = 25;
+/// Batch size of the event source mapping.
+const BATCH: usize = 10;
 /// The function's time-out.
 const TIME: Duration = Duration::from_secs(30);
 
@@ -30,7 +30,7 @@ async fn start(endpoint: SocketAddr) -> Lambda {
     Lambda::start(PROGRAM, endpoint, &VARIABLES).await
 }
 
-/// Products with a life each: created, changed so often, and every fourth deleted.
+/// Products that are created, changed `changes` times, and every fourth deleted.
 fn lives(products: usize, changes: u64) -> Vec<(ProductId, Vec<ChangeEvent>)> {
     let life = |number: usize| {
         let id = ProductId::random();
@@ -42,7 +42,7 @@ fn lives(products: usize, changes: u64) -> Vec<(ProductId, Vec<ChangeEvent>)> {
     (0..products).map(life).collect()
 }
 
-/// All changes as messages, in any order.
+/// All changes as messages, in random order.
 fn shuffled(lives: &[(ProductId, Vec<ChangeEvent>)]) -> Vec<String> {
     let mut bodies: Vec<String> = lives.iter().flat_map(|(_, events)| events).map(body).collect();
     fastrand::shuffle(&mut bodies);
@@ -55,17 +55,17 @@ async fn check(catalogue: &Catalogue, lives: &[(ProductId, Vec<ChangeEvent>)]) {
     }
 }
 
-/// Delivers what waits in the queue, batch after batch, until nothing waits any more.
+/// Delivers batch after batch until the queue is empty.
 async fn deliver_all(function: &Lambda, queue: &mut Queue) {
     while !queue.is_empty() {
         let batch = queue.receive(BATCH);
-        let answer = function.invoke_within(&event(&batch), TIME).await.expect("an answer");
-        queue.settle(batch, &failed(&answer));
+        let response = function.invoke_within(&event(&batch), TIME).await.expect("a response");
+        queue.settle(batch, &failed(&response));
     }
 }
 
 #[tokio::test]
-async fn the_first_call_goes_over_the_connection_that_was_opened_at_the_start() {
+async fn uses_connection_opened_at_start_for_first_call() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(vec![body(&create(ProductId::random(), 1))]).receive(1);
     let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
@@ -78,7 +78,7 @@ async fn the_first_call_goes_over_the_connection_that_was_opened_at_the_start() 
 }
 
 #[tokio::test]
-async fn killed_in_the_middle_of_batches_it_loses_nothing_and_does_nothing_twice() {
+async fn records_each_change_once_when_killed_during_batches() {
     let (wanted, changes_wanted) = scale((40, 1_000), (200, 5_000));
     let (catalogue, engine) = Catalogue::with_engine().await;
     let mut function = start(engine).await;
@@ -86,16 +86,16 @@ async fn killed_in_the_middle_of_batches_it_loses_nothing_and_does_nothing_twice
 
     while kills < wanted || changes < changes_wanted {
         let lives = lives(50, 9);
-        let mut queue = Queue::patient(shuffled(&lives));
+        let mut queue = Queue::without_dead_letters(shuffled(&lives));
         while !queue.is_empty() {
             let batch = queue.receive(BATCH);
-            // Somewhere in the time that a batch takes; one in four is left alone, so that the work gets on.
+            // At a random moment of a batch. One batch in four is left alone, so that there is progress.
             let moment = if fastrand::u32(0..4) > 0 { took.mul_f64(fastrand::f64()) } else { TIME };
             let (sent, started) = (event(&batch), Instant::now());
-            let answer = tokio::time::timeout(moment, function.invoke_within(&sent, TIME)).await;
-            if let Ok(answer) = answer {
+            let response = tokio::time::timeout(moment, function.invoke_within(&sent, TIME)).await;
+            if let Ok(response) = response {
                 took = started.elapsed();
-                queue.settle(batch, &failed(&answer.expect("an answer")));
+                queue.settle(batch, &failed(&response.expect("a response")));
             } else {
                 function.kill().await;
                 kills += 1;
@@ -106,11 +106,11 @@ async fn killed_in_the_middle_of_batches_it_loses_nothing_and_does_nothing_twice
         check(&catalogue, &lives).await;
         changes += lives.iter().map(|(_, events)| events.len()).sum::<usize>();
     }
-    println!("{changes} changes, killed {kills} times in the middle of a batch");
+    println!("{changes} changes, killed {kills} times during a batch");
 }
 
 #[tokio::test]
-async fn with_a_table_that_fails_every_change_is_recorded_or_in_the_dlq_and_recorded_after_a_redrive() {
+async fn records_each_change_of_failing_table_at_last_after_redrive() {
     let wanted = scale(500, 2_000);
     let (catalogue, engine) = Catalogue::with_engine().await;
     let (faulty, endpoint) = FaultyEngine::start(engine).await;
@@ -123,10 +123,10 @@ async fn with_a_table_that_fails_every_change_is_recorded_or_in_the_dlq_and_reco
         deliver_all(&function, &mut queue).await;
 
         let events = lives.iter().flat_map(|(_, events)| events).count();
-        let put_aside: BTreeSet<&str> = queue.dead.iter().map(|message| message.body.as_str()).collect();
-        assert_eq!(put_aside.len(), queue.dead.len(), "in the DLQ once");
-        assert_eq!(put_aside.len() + queue.done.len(), events, "done, or in the DLQ");
-        dead += put_aside.len();
+        let dead_letters: BTreeSet<&str> = queue.dead.iter().map(|message| message.body.as_str()).collect();
+        assert_eq!(dead_letters.len(), queue.dead.len(), "each in the dead-letter queue once");
+        assert_eq!(dead_letters.len() + queue.done.len(), events, "each done or in the dead-letter queue");
+        dead += dead_letters.len();
         all.push((lives, queue));
     }
 
@@ -134,26 +134,26 @@ async fn with_a_table_that_fails_every_change_is_recorded_or_in_the_dlq_and_reco
     for (lives, mut queue) in all {
         queue.redrive();
         deliver_all(&function, &mut queue).await;
-        assert!(queue.dead.is_empty(), "with a sound table nothing fails");
+        assert!(queue.dead.is_empty(), "nothing fails any more");
         check(&catalogue, &lives).await;
     }
-    println!("calls that failed: {:?}; {dead} messages were in the DLQ", faulty.failed());
-    assert_eq!(faulty.failed().len(), 7, "each kind of fault was met");
+    println!("calls that failed: {:?}; {dead} messages were in the dead-letter queue", faulty.failed());
+    assert_eq!(faulty.failed().len(), 7, "each kind of fault occurred");
 }
 
 #[tokio::test]
-async fn a_hundred_poisonous_messages_among_a_thousand_good_ones_harm_nobody() {
+async fn processes_good_messages_among_invalid_ones() {
     let (catalogue, engine) = Catalogue::with_engine().await;
     let function = start(engine).await;
-    // 250 lives of a creation, two changes and, every fourth, a deletion; the rest are creations alone.
+    // 250 products with a creation, two changes and, every fourth, a deletion. The rest are creations alone.
     let mut lives = lives(250, 2);
     let more = 1_000 - lives.iter().map(|(_, events)| events.len()).sum::<usize>();
     lives.extend((0..more).map(|_| ProductId::random()).map(|id| (id, vec![create(id, 1)])));
 
     let kinds = examples("change-event", "invalid");
     assert!(kinds.len() >= 10, "{} kinds", kinds.len());
-    let poison: Vec<String> = kinds.iter().map(|(_, text)| text.clone()).cycle().take(100).collect();
-    let mut bodies: Vec<String> = shuffled(&lives).into_iter().chain(poison.iter().cloned()).collect();
+    let invalid: Vec<String> = kinds.iter().map(|(_, text)| text.clone()).cycle().take(100).collect();
+    let mut bodies: Vec<String> = shuffled(&lives).into_iter().chain(invalid.iter().cloned()).collect();
     fastrand::shuffle(&mut bodies);
     let mut queue = Queue::new(bodies);
     deliver_all(&function, &mut queue).await;
@@ -165,17 +165,17 @@ async fn a_hundred_poisonous_messages_among_a_thousand_good_ones_harm_nobody() {
         })
     };
     let dead: Vec<&String> = queue.dead.iter().map(|message| &message.body).collect();
-    assert_eq!(tally(dead), tally(poison.iter().collect()), "the poison is in the DLQ, each message once");
+    assert_eq!(tally(dead), tally(invalid.iter().collect()), "each invalid message is in the dead-letter queue once");
     assert!(queue.dead.iter().all(|message| message.receives == 5));
     assert_eq!(queue.done.len(), 1_000);
-    assert!(queue.done.iter().all(|message| message.receives == 1), "no good one waited for another batch");
+    assert!(queue.done.iter().all(|message| message.receives == 1), "no valid message was redelivered");
     check(&catalogue, &lives).await;
 
-    // One line for each failure and each outcome, JSON all, and no word of a product.
+    // One line of JSON for each failure and each outcome, without a product's content.
     let log = function.log(1_500).await;
     for line in &log {
         serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         assert!(!line.contains("Oak"), "{line}");
     }
-    println!("{} kinds of poison, {} log lines", kinds.len(), log.len());
+    println!("{} kinds of invalid messages, {} log lines", kinds.len(), log.len());
 }

@@ -1,5 +1,5 @@
-//! The largest product that the contract admits, before and after a change, fits the message that carries it to the audit
-//! log.
+//! The largest product that the contract admits, before and after the largest patch, fits the message that carries it to the
+//! audit log.
 
 mod support;
 
@@ -10,15 +10,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use product_creator::handler::handle;
 use product_creator::models::change_event::{Change, ChangeEvent};
 use product_creator::models::identifiers::ProductId;
+use product_creator::models::journal::{Outcome, Reason};
 use product_creator::models::product_content::ProductContent;
 use serde_json::{Map, Value, json};
 use support::catalogue::Catalogue;
 use support::changes::{batch, body, event};
 
-/// Bytes of the largest body that create-product and update-product take.
-const LARGEST_BODY: usize = 64 * 1024;
+/// Bytes of the largest request body of create-product and update-product.
+const MAX_BODY: usize = 64 * 1024;
 /// Bytes of the largest message of Amazon SNS, of Amazon SQS and of EventBridge Pipes alike.
-const LARGEST_MESSAGE: usize = 256 * 1024;
+const MAX_MESSAGE: usize = 256 * 1024;
 
 /// A product whose JSON is exactly as large as a body may be, every field at its limit but for the URLs.
 fn largest(letter: char) -> ProductContent {
@@ -37,12 +38,12 @@ fn largest(letter: char) -> ProductContent {
     while content.image_urls.len() < 10 {
         content.image_urls.push("https://x.example/".to_owned());
     }
-    for place in 0..10 {
-        let missing = LARGEST_BODY - serde_json::to_vec(&content).unwrap().len();
-        let url = &mut content.image_urls[place];
+    for index in 0..10 {
+        let missing = MAX_BODY - serde_json::to_vec(&content).unwrap().len();
+        let url = &mut content.image_urls[index];
         url.push_str(&"u".repeat(missing.min(2_048 - url.len())));
     }
-    assert_eq!(serde_json::to_vec(&content).unwrap().len(), LARGEST_BODY);
+    assert_eq!(serde_json::to_vec(&content).unwrap().len(), MAX_BODY);
     content
 }
 
@@ -55,7 +56,7 @@ fn dynamodb_json(value: &AttributeValue) -> Value {
         AttributeValue::L(list) => json!({"L": list.iter().map(dynamodb_json).collect::<Vec<_>>()}),
         AttributeValue::M(map) => json!({"M": image(map)}),
         AttributeValue::Null(_) => json!({"NULL": true}),
-        other => panic!("no attribute of this table is {other:?}"),
+        other => panic!("unexpected attribute {other:?}"),
     }
 }
 
@@ -80,30 +81,83 @@ fn record(old: Option<&HashMap<String, AttributeValue>>, new: &HashMap<String, A
     .to_string()
 }
 
-#[tokio::test]
-async fn before_and_after_fit_one_message() {
-    let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
-    let details = |letter| largest(letter).check().unwrap();
-    let deliver = async |change: &ChangeEvent| {
-        let message = body(change);
-        assert!(message.len() < LARGEST_MESSAGE, "a change event of {} bytes", message.len());
-        let result = handle(batch(&[message]), &catalogue.store, Duration::from_secs(30)).await.unwrap();
-        assert!(result.response.batch_item_failures.is_empty());
-    };
-    let items = async || -> HashMap<String, HashMap<String, AttributeValue>> {
-        let answer = catalogue.client.scan().table_name("products").send().await.unwrap();
-        answer.items.unwrap().into_iter().map(|item| (item["SK"].as_s().unwrap().clone(), item)).collect()
-    };
+/// Delivers a change, which must be applied.
+async fn apply(catalogue: &Catalogue, change: &ChangeEvent) {
+    let message = body(change);
+    assert!(message.len() < MAX_MESSAGE, "a change event of {} bytes", message.len());
+    let result = handle(batch(&[message]), &*catalogue.store, Duration::from_secs(30)).await.unwrap();
+    assert!(result.response.batch_item_failures.is_empty());
+    let journal = catalogue.journal(change.product_id).await;
+    let entry = journal.iter().find(|entry| entry.event_id == change.event_id).unwrap();
+    assert_eq!((entry.outcome, entry.reason), (Outcome::Applied, None));
+}
 
-    deliver(&event(id, 1, Change::Create(details('ü')))).await;
-    let before = items().await;
-    let change = event(id, 2, Change::Update { details: details('é'), expected_version: None });
-    deliver(&change).await;
-    let after = items().await;
+/// The product's items by sort key.
+async fn items(catalogue: &Catalogue) -> HashMap<String, HashMap<String, AttributeValue>> {
+    let answer = catalogue.client.scan().table_name("products").send().await.unwrap();
+    let items = answer.items.unwrap().into_iter();
+    items.map(|item| (item["SK"].as_s().unwrap().clone(), item)).collect()
+}
 
+/// The sizes of the stream's records of a change: of the journal entry and of the product.
+async fn record_sizes(catalogue: &Catalogue, change: &ChangeEvent) -> (usize, usize) {
+    let before = items(catalogue).await;
+    apply(catalogue, change).await;
+    let after = items(catalogue).await;
     let entry = record(None, &after[&format!("EVENT#{}", change.event_id)]);
     let product = record(Some(&before["META"]), &after["META"]);
-    println!("largest records: journal entry {} bytes, product {} bytes", entry.len(), product.len());
-    assert!(entry.len() > 2 * LARGEST_BODY && product.len() > 2 * LARGEST_BODY, "both hold the product twice");
-    assert!(entry.len() < LARGEST_MESSAGE && product.len() < LARGEST_MESSAGE);
+    (entry.len(), product.len())
+}
+
+#[tokio::test]
+async fn fits_largest_product_before_and_after_replacement_into_message() {
+    let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
+    let details = |letter| largest(letter).check().unwrap();
+    apply(&catalogue, &event(id, 1, Change::Create(details('ü')))).await;
+
+    let change = event(id, 2, Change::Update { details: details('é'), expected_version: None });
+    let (entry, product) = record_sizes(&catalogue, &change).await;
+
+    println!("largest records of a replacement: journal entry {entry} bytes, product {product} bytes");
+    assert!(entry > 2 * MAX_BODY && product > 2 * MAX_BODY, "both hold the product twice");
+    assert!(entry < MAX_MESSAGE && product < MAX_MESSAGE);
+}
+
+#[tokio::test]
+async fn fits_largest_product_before_and_after_largest_patch_into_message() {
+    let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
+    apply(&catalogue, &event(id, 1, Change::Create(largest('ü').check().unwrap()))).await;
+
+    // Each field anew, and each attribute of the former content removed: the largest patch that makes a valid product.
+    let mut patch = serde_json::to_value(largest('é')).unwrap();
+    let attributes = patch["attributes"].as_object_mut().unwrap();
+    for name in largest('ü').attributes.into_keys() {
+        attributes.insert(name, Value::Null);
+    }
+    // A body has at most 64 KiB.
+    let excess = serde_json::to_vec(&patch).unwrap().len() - MAX_BODY;
+    let url = patch["imageUrls"][0].as_str().unwrap().to_owned();
+    patch["imageUrls"][0] = json!(url[..url.len() - excess]);
+    assert_eq!(serde_json::to_vec(&patch).unwrap().len(), MAX_BODY);
+    let change = event(id, 2, Change::Patch { patch: serde_json::from_value(patch).unwrap(), expected_version: None });
+    let (entry, product) = record_sizes(&catalogue, &change).await;
+
+    println!("largest records of a patch: journal entry {entry} bytes, product {product} bytes");
+    assert!(entry > 3 * MAX_BODY - 2_048, "the entry holds the product twice, and the patch");
+    assert!(entry < MAX_MESSAGE && product < MAX_MESSAGE);
+}
+
+#[tokio::test]
+async fn rejects_patch_that_makes_product_larger_than_request_body() {
+    let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
+    apply(&catalogue, &event(id, 1, Change::Create(largest('ü').check().unwrap()))).await;
+    let longer = json!({"attributes": {"00üüüüüü": "ü".repeat(500)}});
+    let patch = event(id, 2, Change::Patch { patch: serde_json::from_value(longer).unwrap(), expected_version: None });
+
+    handle(batch(&[body(&patch)]), &*catalogue.store, Duration::from_secs(30)).await.unwrap();
+
+    let journal = catalogue.journal(id).await;
+    let rejected = (Outcome::Applied, Outcome::Rejected);
+    assert_eq!((journal[0].outcome, journal[1].outcome), rejected);
+    assert_eq!(journal[1].reason, Some(Reason::InvalidResult));
 }

@@ -13,7 +13,7 @@ use crate::models::timestamp::Timestamp;
 /// An item of the table, attribute by attribute.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The `META` item without its keys, which follow from the product (see `table_keys`).
+/// The `META` item without its keys, which follow from the product, and without what only some functions read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductItem {
@@ -39,26 +39,21 @@ pub struct ProductItem {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub last_event_id: EventId,
-    /// `hash` of the product's newest applied journal entry.
-    pub chain_hash: String,
-    /// The event that created the product, and what it requested: they distinguish a repeated request from another one.
-    pub create_event_id: EventId,
-    pub create_fingerprint: String,
 }
 
-/// An item that no version of the functions can have written: edited by hand, or damaged.
+/// An item that no version of the functions writes: edited by hand, or damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableItem {
-    #[error("the item does not hold a product")]
+    #[error("the item has missing or invalid attributes")]
     Shape(#[from] serde_dynamo::Error),
-    #[error("{0} is not a currency that has a minor unit, or the amount is out of range")]
+    #[error("the currency {0:?} has no minor unit, or the amount is out of range")]
     Price(String),
     #[error("the item lacks the key {0}")]
     Key(&'static str),
 }
 
 impl ProductItem {
-    /// Reads a `META` item; its keys and attributes of later versions are passed over.
+    /// Reads a `META` item. Its keys, and attributes of later versions, are ignored.
     pub fn read(item: Item) -> Result<Self, UnreadableItem> {
         Ok(serde_dynamo::from_item(item)?)
     }
@@ -110,14 +105,11 @@ mod tests {
             ("createdAt".to_owned(), text("2026-01-31T12:00:00.000Z")),
             ("updatedAt".to_owned(), text("2026-01-31T12:00:00.000Z")),
             ("lastEventId".to_owned(), text("019c141b-9a00-7d2e-9f10-2b3c4d5e6f70")),
-            ("chainHash".to_owned(), text(&"0".repeat(64))),
-            ("createEventId".to_owned(), text("019c141b-9a00-7d2e-9f10-2b3c4d5e6f70")),
-            ("createFingerprint".to_owned(), text(&"0".repeat(64))),
         ])
     }
 
     #[test]
-    fn an_item_becomes_a_product() {
+    fn reads_product_from_item() {
         let product = ProductItem::read(item()).unwrap().into_product().unwrap();
         assert_eq!(product.details.price.to_string(), "19.99");
         assert_eq!(product.details.tags, ["oak"]);
@@ -127,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_without_an_attribute_or_with_a_wrong_one_is_an_error_and_no_product() {
+    fn rejects_item_with_missing_or_invalid_attribute() {
         for attribute in ["productId", "name", "priceMinor", "currency", "status", "version", "lastEventId"] {
             let mut without = item();
             without.remove(attribute);

@@ -1,27 +1,33 @@
 //! A change to a product, as it travels through the queue: the message body, schema version 1.
 //!
-//! [`ChangeEvent`] cannot hold a change that makes no sense (a deletion with content, a creation that expects a
-//! version); [`ChangeEventDocument`] is its JSON, which can.
+//! [`ChangeEvent`] cannot represent an invalid change (a deletion with content, a creation with an expected version);
+//! [`ChangeEventDocument`] is its JSON, which can.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::canonical_json::canonical_digest;
 use super::identifiers::{EventId, ProductId};
 use super::product::ProductDetails;
 use super::product_content::ProductContent;
+use super::product_patch::ProductPatch;
 use super::timestamp::Timestamp;
 use super::violation::Violation;
 
-/// The form of message body that this code writes and reads.
+/// The schema version that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What is to be done.
+/// The change that a caller requests. An update or a deletion with `expected_version` applies only to that version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Create(ProductDetails),
-    /// A full replacement; with `expected_version` only if the product still has it.
+    /// A full replacement of the content (PUT).
     Update {
         details: ProductDetails,
+        expected_version: Option<u64>,
+    },
+    /// A partial change of the content (PATCH), merged into the product as it is when the change is applied.
+    Patch {
+        patch: ProductPatch,
         expected_version: Option<u64>,
     },
     Delete {
@@ -29,6 +35,7 @@ pub enum Change {
     },
 }
 
+/// The change types of the contract. A replacement and a patch are both an UPDATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ChangeType {
@@ -37,7 +44,7 @@ pub enum ChangeType {
     Delete,
 }
 
-/// Who asked for a change. The key's id, never the key.
+/// The caller. The ID of the API key, never the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Actor {
@@ -55,7 +62,7 @@ pub struct ChangeEvent {
     /// When the edge accepted it.
     pub occurred_at: Timestamp,
     pub actor: Actor,
-    /// API Gateway's id of the request that asked for it.
+    /// API Gateway's ID of the request.
     pub request_id: String,
     pub change: Change,
 }
@@ -64,7 +71,7 @@ impl ChangeEvent {
     pub fn change_type(&self) -> ChangeType {
         match self.change {
             Change::Create(_) => ChangeType::Create,
-            Change::Update { .. } => ChangeType::Update,
+            Change::Update { .. } | Change::Patch { .. } => ChangeType::Update,
             Change::Delete { .. } => ChangeType::Delete,
         }
     }
@@ -72,40 +79,49 @@ impl ChangeEvent {
     pub fn expected_version(&self) -> Option<u64> {
         match self.change {
             Change::Create(_) => None,
-            Change::Update { expected_version, .. } | Change::Delete { expected_version } => expected_version,
+            Change::Update { expected_version, .. }
+            | Change::Patch { expected_version, .. }
+            | Change::Delete { expected_version } => expected_version,
         }
     }
 
-    /// Digest of what was asked for; two requests for the same thing have the same.
-    pub fn fingerprint(&self) -> String {
+    /// The content or the patch; `None` for a deletion.
+    pub fn requested(&self) -> Option<Requested> {
         match &self.change {
-            Change::Create(details) | Change::Update { details, .. } => fingerprint(Some(details)),
-            Change::Delete { .. } => fingerprint(None),
+            Change::Create(details) | Change::Update { details, .. } => Some(Requested::from(details)),
+            Change::Patch { patch, .. } => Some(Requested::Patch(patch.clone())),
+            Change::Delete { .. } => None,
         }
     }
-}
 
-/// SHA-256, in hexadecimal, of the canonical JSON (RFC 8785) of `{"product": …}`, or of `{}` for a deletion.
-pub fn fingerprint(details: Option<&ProductDetails>) -> String {
-    #[derive(Serialize)]
-    struct Asked {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        product: Option<ProductContent>,
+    /// Digest of the requested change. Requests for the same content have the same fingerprint.
+    pub fn fingerprint(&self) -> String {
+        fingerprint_of(self.requested().as_ref())
     }
-    let asked = Asked { product: details.cloned().map(ProductContent::from) };
-    // Texts, lists and maps with text keys: there is nothing in it that JSON cannot hold.
-    let canonical = serde_json_canonicalizer::to_vec(&asked).unwrap_or_default();
-    hex(&Sha256::digest(canonical))
 }
 
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// The object that a fingerprint is the digest of: `{"product": …}` or `{"patch": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Requested {
+    Product(ProductContent),
+    Patch(ProductPatch),
+}
+
+impl From<&ProductDetails> for Requested {
+    fn from(details: &ProductDetails) -> Self {
+        Self::Product(details.clone().into())
+    }
+}
+
+/// The fingerprint of a request for this content, or of a deletion.
+pub fn fingerprint(details: Option<&ProductDetails>) -> String {
+    fingerprint_of(details.map(Requested::from).as_ref())
+}
+
+/// SHA-256, in hexadecimal, of the canonical JSON (RFC 8785) of the requested object; of `{}` for a deletion.
+fn fingerprint_of(requested: Option<&Requested>) -> String {
+    requested.map_or_else(|| canonical_digest(&serde_json::Map::new()), canonical_digest)
 }
 
 /// The message body.
@@ -125,22 +141,24 @@ pub struct ChangeEventDocument {
     pub fingerprint: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<ProductContent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<ProductPatch>,
 }
 
-/// Why a message body is no change event.
+/// Why a message body isn't a change event.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
-    #[error("schema version {0} is not known")]
+    #[error("unsupported schemaVersion {0} (supported: {SCHEMA_VERSION})")]
     SchemaVersion(u32),
-    #[error("the fields do not fit the type of change: {0}")]
+    #[error("{0}")]
     Shape(&'static str),
-    #[error("the product breaks a rule: {}", paths(.0))]
+    #[error("the product is invalid: {}", paths(.0))]
     Product(Vec<Violation>),
-    #[error("the fingerprint is not that of the content")]
+    #[error("the fingerprint doesn't match the content")]
     Fingerprint,
 }
 
-/// Fields and codes only: a product's texts do not belong in a log.
+/// Fields and codes only: a product's content doesn't belong in a log.
 fn paths(violations: &[Violation]) -> String {
     let paths: Vec<String> = violations.iter().map(|found| format!("{} {}", found.field, found.code.name())).collect();
     paths.join(", ")
@@ -148,9 +166,10 @@ fn paths(violations: &[Violation]) -> String {
 
 impl From<&ChangeEvent> for ChangeEventDocument {
     fn from(event: &ChangeEvent) -> Self {
-        let product = match &event.change {
-            Change::Create(details) | Change::Update { details, .. } => Some(details.clone().into()),
-            Change::Delete { .. } => None,
+        let (product, patch) = match event.requested() {
+            Some(Requested::Product(product)) => (Some(product), None),
+            Some(Requested::Patch(patch)) => (None, Some(patch)),
+            None => (None, None),
         };
         Self {
             schema_version: SCHEMA_VERSION,
@@ -163,6 +182,7 @@ impl From<&ChangeEvent> for ChangeEventDocument {
             expected_version: event.expected_version(),
             fingerprint: event.fingerprint(),
             product,
+            patch,
         }
     }
 }
@@ -175,20 +195,27 @@ impl TryFrom<ChangeEventDocument> for ChangeEvent {
             return Err(InvalidEvent::SchemaVersion(document.schema_version));
         }
         if document.request_id.is_empty() {
-            return Err(InvalidEvent::Shape("requestId is empty"));
+            return Err(InvalidEvent::Shape("requestId must not be empty"));
         }
         if document.expected_version == Some(0) {
-            return Err(InvalidEvent::Shape("expectedVersion is 0, and versions begin with 1"));
+            return Err(InvalidEvent::Shape("expectedVersion must be at least 1"));
         }
         let details = document.product.map(|content| content.check().map_err(InvalidEvent::Product)).transpose()?;
         let expected_version = document.expected_version;
-        let change = match (document.change_type, details) {
-            (ChangeType::Create, Some(details)) if expected_version.is_none() => Change::Create(details),
-            (ChangeType::Update, Some(details)) => Change::Update { details, expected_version },
-            (ChangeType::Delete, None) => Change::Delete { expected_version },
-            (ChangeType::Create, Some(_)) => return Err(InvalidEvent::Shape("a CREATE expects no version")),
-            (ChangeType::Create | ChangeType::Update, None) => return Err(InvalidEvent::Shape("product is missing")),
-            (ChangeType::Delete, Some(_)) => return Err(InvalidEvent::Shape("a DELETE has no product")),
+        let change = match (document.change_type, details, document.patch) {
+            (ChangeType::Create, Some(details), None) if expected_version.is_none() => Change::Create(details),
+            (ChangeType::Update, Some(details), None) => Change::Update { details, expected_version },
+            (ChangeType::Update, None, Some(patch)) => Change::Patch { patch, expected_version },
+            (ChangeType::Delete, None, None) => Change::Delete { expected_version },
+            (ChangeType::Create, _, _) => {
+                return Err(InvalidEvent::Shape("a CREATE must have product, and neither patch nor expectedVersion"));
+            }
+            (ChangeType::Update, _, _) => {
+                return Err(InvalidEvent::Shape("an UPDATE must have exactly one of product and patch"));
+            }
+            (ChangeType::Delete, _, _) => {
+                return Err(InvalidEvent::Shape("a DELETE must have neither product nor patch"));
+            }
         };
         let event = Self {
             event_id: document.event_id,
@@ -198,7 +225,7 @@ impl TryFrom<ChangeEventDocument> for ChangeEvent {
             request_id: document.request_id,
             change,
         };
-        // It also finds a price that is not written as prices are: the digest is over the canonical form.
+        // This also refuses a price in another than its canonical form, because the digest is of that form.
         if event.fingerprint() == document.fingerprint { Ok(event) } else { Err(InvalidEvent::Fingerprint) }
     }
 }
@@ -232,21 +259,39 @@ mod tests {
     }
 
     #[test]
-    fn a_document_and_its_event_say_the_same() {
+    fn converts_document_to_event_and_back() {
         let event = ChangeEvent::try_from(document()).unwrap();
         assert_eq!(event.change, Change::Delete { expected_version: Some(3) });
         assert_eq!(ChangeEventDocument::from(&event), document());
     }
 
+    fn patch() -> ProductPatch {
+        serde_json::from_value(serde_json::json!({"price": "24.50", "sku": null})).unwrap()
+    }
+
     #[test]
-    fn a_fingerprint_depends_on_the_content_and_on_nothing_else() {
+    fn carries_patch_in_place_of_product() {
+        let event = ChangeEvent {
+            change: Change::Patch { patch: patch(), expected_version: None },
+            ..ChangeEvent::try_from(document()).unwrap()
+        };
+        let document = ChangeEventDocument::from(&event);
+        assert_eq!((document.change_type, &document.product), (ChangeType::Update, &None));
+        assert_eq!(document.patch, Some(patch()));
+        let requested = serde_json::json!({"patch": {"price": "24.50", "sku": null}});
+        assert_eq!(document.fingerprint, canonical_digest(&requested));
+        assert_eq!(ChangeEvent::try_from(document), Ok(event));
+    }
+
+    #[test]
+    fn computes_fingerprint_from_content_alone() {
         let details = |price: &str| ProductContent { price: price.to_owned(), ..content() }.check().unwrap();
         assert_eq!(fingerprint(Some(&details("19.990"))), fingerprint(Some(&details("19.99"))));
         assert_ne!(fingerprint(Some(&details("19.98"))), fingerprint(Some(&details("19.99"))));
     }
 
     #[test]
-    fn what_makes_no_sense_is_no_event() {
+    fn rejects_invalid_documents() {
         let refused = |change: &dyn Fn(&mut ChangeEventDocument)| {
             let mut changed = document();
             change(&mut changed);
@@ -255,6 +300,13 @@ mod tests {
         assert_eq!(refused(&|d| d.schema_version = 2), InvalidEvent::SchemaVersion(2));
         assert!(matches!(refused(&|d| d.product = Some(content())), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.change_type = ChangeType::Create), InvalidEvent::Shape(_)));
+        assert!(matches!(refused(&|d| d.change_type = ChangeType::Update), InvalidEvent::Shape(_)));
+        assert!(matches!(refused(&|d| d.patch = Some(patch())), InvalidEvent::Shape(_)));
+        let both = refused(&|d| {
+            d.change_type = ChangeType::Update;
+            (d.product, d.patch) = (Some(content()), Some(patch()));
+        });
+        assert_eq!(both.to_string(), "an UPDATE must have exactly one of product and patch");
         assert!(matches!(refused(&|d| d.expected_version = Some(0)), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.request_id = String::new()), InvalidEvent::Shape(_)));
         assert_eq!(refused(&|d| d.fingerprint = "0".repeat(64)), InvalidEvent::Fingerprint);
@@ -262,6 +314,6 @@ mod tests {
             d.change_type = ChangeType::Update;
             d.product = Some(ProductContent { name: " secret".to_owned(), ..content() });
         });
-        assert_eq!(unreadable.to_string(), "the product breaks a rule: name INVALID_FORMAT");
+        assert_eq!(unreadable.to_string(), "the product is invalid: name INVALID_FORMAT");
     }
 }

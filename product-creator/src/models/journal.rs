@@ -1,15 +1,15 @@
-//! The journal: what became of each change, for ever. An entry is written in the table beside the product, in the same
-//! transaction, and ends as an object of the audit log, field for field.
+//! The journal: one entry for each change, with its outcome. An entry is written to the table in the same transaction as
+//! the product, and becomes an object of the audit log, field for field.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::change_event::{Actor, ChangeEvent, ChangeType, hex};
+use super::canonical_json::canonical_digest;
+use super::change_event::{Actor, Change, ChangeEvent, ChangeType, Requested};
 use super::identifiers::{EventId, ProductId};
 use super::product::ProductDocument;
 use super::timestamp::Timestamp;
 
-/// The form of entry that this code writes.
+/// The schema version that this code writes.
 pub const SCHEMA_VERSION: u32 = 1;
 /// `prevHash` of a product's first applied entry.
 pub const CHAIN_START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -17,13 +17,13 @@ pub const CHAIN_START: &str = "0000000000000000000000000000000000000000000000000
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Outcome {
-    /// The product changed.
+    /// The product was changed.
     Applied,
-    /// What was asked for was so already.
+    /// The product was already as requested.
     Duplicate,
-    /// It cannot be done, for a reason.
+    /// The change was refused, for a reason.
     Rejected,
-    /// A newer change had been applied before this one arrived.
+    /// A newer change was applied before this one was processed.
     Superseded,
 }
 
@@ -33,9 +33,13 @@ pub enum Reason {
     AlreadyExists,
     NotFound,
     PreconditionFailed,
+    /// Another active product has the SKU.
+    SkuTaken,
+    /// The patch makes the product invalid.
+    InvalidResult,
 }
 
-/// Marks the kind of audit record; other kinds are written by audit-logger.
+/// The kind of audit record. audit-logger writes other kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RecordType {
@@ -54,13 +58,17 @@ pub struct JournalEntry {
     pub product_id: ProductId,
     /// When the edge accepted the change.
     pub occurred_at: Timestamp,
-    /// When it was decided.
+    /// When the outcome was decided.
     pub recorded_at: Timestamp,
     pub actor: Actor,
     pub request_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<u64>,
     pub fingerprint: String,
+    /// The object that the fingerprint is of, where no `after` shows it: in a rejected or superseded entry, and in the
+    /// applied entry of a patch. A deletion has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Requested>,
     pub outcome: Outcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -79,7 +87,7 @@ pub struct JournalEntry {
 }
 
 impl JournalEntry {
-    /// An entry for a change that left everything as it was.
+    /// An entry for a change that was not applied. `version` is the product's, if there is a product.
     pub fn unapplied(
         event: &ChangeEvent,
         recorded_at: Timestamp,
@@ -87,6 +95,38 @@ impl JournalEntry {
         reason: Option<Reason>,
         version: Option<u64>,
     ) -> Self {
+        let requested = match outcome {
+            Outcome::Rejected | Outcome::Superseded => event.requested(),
+            Outcome::Applied | Outcome::Duplicate => None,
+        };
+        Self { reason, requested, ..Self::new(event, recorded_at, outcome, version) }
+    }
+
+    /// An entry for an applied change, linked to the product's hash chain, and its `hash`.
+    pub fn applied(
+        event: &ChangeEvent,
+        recorded_at: Timestamp,
+        before: Option<ProductDocument>,
+        after: ProductDocument,
+        prev_hash: &str,
+    ) -> (Self, String) {
+        let requested = match event.change {
+            Change::Patch { .. } => event.requested(),
+            Change::Create(_) | Change::Update { .. } | Change::Delete { .. } => None,
+        };
+        let mut entry = Self {
+            requested,
+            before,
+            prev_hash: Some(prev_hash.to_owned()),
+            ..Self::new(event, recorded_at, Outcome::Applied, Some(after.version))
+        };
+        entry.after = Some(after);
+        let hash = entry.digest();
+        entry.hash = Some(hash.clone());
+        (entry, hash)
+    }
+
+    fn new(event: &ChangeEvent, recorded_at: Timestamp, outcome: Outcome, version: Option<u64>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             record_type: RecordType::Change,
@@ -99,8 +139,9 @@ impl JournalEntry {
             request_id: event.request_id.clone(),
             expected_version: event.expected_version(),
             fingerprint: event.fingerprint(),
+            requested: None,
             outcome,
-            reason,
+            reason: None,
             version,
             before: None,
             after: None,
@@ -109,29 +150,8 @@ impl JournalEntry {
         }
     }
 
-    /// An entry for an applied change, linked to the product's chain and sealed with its hash.
-    pub fn applied(
-        event: &ChangeEvent,
-        recorded_at: Timestamp,
-        before: Option<ProductDocument>,
-        after: ProductDocument,
-        prev_hash: &str,
-    ) -> Self {
-        let mut entry = Self {
-            before,
-            prev_hash: Some(prev_hash.to_owned()),
-            ..Self::unapplied(event, recorded_at, Outcome::Applied, None, Some(after.version))
-        };
-        entry.after = Some(after);
-        entry.hash = Some(entry.digest());
-        entry
-    }
-
     /// SHA-256, in hexadecimal, of the canonical JSON (RFC 8785) of the entry without its `hash`.
     pub fn digest(&self) -> String {
-        let unsealed = Self { hash: None, ..self.clone() };
-        // Texts, whole numbers, lists and maps with text keys: there is nothing in it that JSON cannot hold.
-        let canonical = serde_json_canonicalizer::to_vec(&unsealed).unwrap_or_default();
-        hex(&Sha256::digest(canonical))
+        canonical_digest(&Self { hash: None, ..self.clone() })
     }
 }

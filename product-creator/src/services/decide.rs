@@ -1,72 +1,104 @@
-//! What a change does to a product: a pure function of the product as it is and the event, and the whole rule.
+//! What a change does to a product: a pure function of the product, the event and what is known of SKU claims. See the table
+//! in `contracts/README.md` of product-infrastructure.
 //!
-//! Events come at least once and in any order. An event's id orders it: what is older than the last applied event of
-//! its product is superseded. See the table in `contracts/README.md` of product-infrastructure.
+//! Events are delivered at least once and in any order. The event ID orders them: an event older than the last applied one
+//! of its product is superseded.
 
 use crate::models::change_event::{Change, ChangeEvent};
-use crate::models::identifiers::EventId;
+use crate::models::identifiers::ProductId;
 use crate::models::journal::Reason;
+use crate::models::merge::{InvalidResult, merge};
 use crate::models::product::{Product, ProductDetails, Status};
+use crate::models::product_state::{KnownClaims, ProductState};
 
-/// A product with what only its writer needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProductState {
-    pub product: Product,
-    /// `hash` of the newest applied journal entry.
-    pub chain_hash: String,
-    pub create_event_id: EventId,
-    pub create_fingerprint: String,
-}
-
-/// What is to be done about an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The product becomes this.
     Apply(Box<Product>),
-    /// Nothing: it is so already.
+    /// The product is already as requested.
     Duplicate,
     Reject(Reason),
+    /// Another product holds the SKU.
+    RejectSku {
+        sku: String,
+        holder: ProductId,
+    },
     Supersede,
-    /// Nothing, not even a journal entry: this very event made the product what it is.
+    /// This event made the product what it is, so it was recorded before.
     Redelivered,
 }
 
-/// Decides about `event`, given its product as it is (`None`: there never was one).
-pub fn decide(current: Option<&ProductState>, event: &ChangeEvent) -> Decision {
-    let Some(state) = current else {
-        return match &event.change {
-            Change::Create(details) => Decision::Apply(Box::new(created(event, details))),
-            Change::Update { .. } | Change::Delete { .. } => Decision::Reject(Reason::NotFound),
-        };
-    };
-    let product = &state.product;
-    if event.event_id == product.last_event_id {
+/// Decides about `event`, given the current state of its product (`None`: never created).
+pub fn decide(current: Option<&ProductState>, event: &ChangeEvent, claims: &KnownClaims) -> Decision {
+    if current.is_some_and(|state| state.product.last_event_id == event.event_id) {
         return Decision::Redelivered;
     }
-    if let Change::Create(_) = event.change {
-        // A creation is never superseded: newer or older, the id is taken. A repetition of the one that was applied is
-        // told from another one by its content.
-        let repeated = product.status == Status::Active && event.fingerprint() == state.create_fingerprint;
-        return if repeated { Decision::Duplicate } else { Decision::Reject(Reason::AlreadyExists) };
+    let decision = match &event.change {
+        Change::Create(details) => decide_create(current, event, details),
+        Change::Update { details, .. } => decide_update(current, event, |_| Ok(details.clone())),
+        Change::Patch { patch, .. } => decide_update(current, event, |content| merge(content, patch)),
+        Change::Delete { .. } => decide_delete(current, event),
+    };
+    match decision {
+        Decision::Apply(product) => check_sku(product, claims),
+        other => other,
     }
+}
+
+/// A creation is never superseded: whether newer or older, the ID is taken. The fingerprint distinguishes a repeated request
+/// from another one with the same ID.
+fn decide_create(current: Option<&ProductState>, event: &ChangeEvent, details: &ProductDetails) -> Decision {
+    match current {
+        None => Decision::Apply(Box::new(created(event, details))),
+        Some(state) if state.product.status == Status::Active && state.create_fingerprint == event.fingerprint() => {
+            Decision::Duplicate
+        }
+        Some(_) => Decision::Reject(Reason::AlreadyExists),
+    }
+}
+
+fn decide_update(
+    current: Option<&ProductState>,
+    event: &ChangeEvent,
+    next_details: impl FnOnce(&ProductDetails) -> Result<ProductDetails, InvalidResult>,
+) -> Decision {
+    let Some(ProductState { product, .. }) = current else { return Decision::Reject(Reason::NotFound) };
     if event.event_id < product.last_event_id {
         return Decision::Supersede;
     }
-    match (&event.change, product.status) {
-        (Change::Delete { .. }, Status::Deleted) => Decision::Duplicate,
-        (_, Status::Deleted) => Decision::Reject(Reason::NotFound),
-        (_, Status::Active) if event.expected_version().is_some_and(|expected| expected != product.version) => {
-            Decision::Reject(Reason::PreconditionFailed)
-        }
-        (Change::Update { details, .. }, Status::Active) => {
-            let next = Product { details: details.clone(), ..changed(product, event) };
-            Decision::Apply(Box::new(next))
-        }
-        (Change::Delete { .. } | Change::Create(_), Status::Active) => {
-            let next = Product { status: Status::Deleted, ..changed(product, event) };
-            Decision::Apply(Box::new(next))
-        }
+    match product.status {
+        Status::Deleted => Decision::Reject(Reason::NotFound),
+        Status::Active if !expects(event, product.version) => Decision::Reject(Reason::PreconditionFailed),
+        Status::Active => match next_details(&product.details) {
+            Ok(details) => Decision::Apply(Box::new(Product { details, ..changed(product, event) })),
+            Err(_) => Decision::Reject(Reason::InvalidResult),
+        },
     }
+}
+
+fn decide_delete(current: Option<&ProductState>, event: &ChangeEvent) -> Decision {
+    let Some(ProductState { product, .. }) = current else { return Decision::Reject(Reason::NotFound) };
+    if event.event_id < product.last_event_id {
+        return Decision::Supersede;
+    }
+    match product.status {
+        Status::Deleted => Decision::Duplicate,
+        Status::Active if !expects(event, product.version) => Decision::Reject(Reason::PreconditionFailed),
+        Status::Active => Decision::Apply(Box::new(Product { status: Status::Deleted, ..changed(product, event) })),
+    }
+}
+
+fn check_sku(product: Box<Product>, claims: &KnownClaims) -> Decision {
+    let other = product.claimed_sku().and_then(|sku| Some((sku.to_owned(), claims.other_holder(sku, product.id)?)));
+    match other {
+        Some((sku, holder)) => Decision::RejectSku { sku, holder },
+        None => Decision::Apply(product),
+    }
+}
+
+/// Whether the event expects this version, or any.
+fn expects(event: &ChangeEvent, version: u64) -> bool {
+    event.expected_version().is_none_or(|expected| expected == version)
 }
 
 fn created(event: &ChangeEvent, details: &ProductDetails) -> Product {
@@ -81,7 +113,7 @@ fn created(event: &ChangeEvent, details: &ProductDetails) -> Product {
     }
 }
 
-/// The product's next version, its content not yet changed.
+/// The product's next version, with unchanged content.
 fn changed(product: &Product, event: &ChangeEvent) -> Product {
     Product {
         version: product.version + 1,
@@ -95,7 +127,7 @@ fn changed(product: &Product, event: &ChangeEvent) -> Product {
 mod tests {
     use super::*;
     use crate::models::change_event::{Actor, fingerprint};
-    use crate::models::identifiers::ProductId;
+    use crate::models::identifiers::EventId;
     use crate::models::journal::CHAIN_START;
     use crate::models::money::{Currency, Money};
     use crate::models::timestamp::Timestamp;
@@ -104,7 +136,7 @@ mod tests {
         ProductDetails {
             name: name.to_owned(),
             price: Money::parse("19.99", Currency::EUR).unwrap(),
-            sku: None,
+            sku: Some("SKU-1".to_owned()),
             description: None,
             category: None,
             tags: vec![],
@@ -138,6 +170,7 @@ mod tests {
                 last_event_id: EventId::after(None, at(20)),
                 ..created(&create, &details("now"))
             },
+            recorded_at: at(21),
             chain_hash: CHAIN_START.to_owned(),
             create_event_id: create.event_id,
             create_fingerprint: fingerprint(Some(&details("first"))),
@@ -148,96 +181,164 @@ mod tests {
         Change::Update { details: details("next"), expected_version }
     }
 
+    fn patch(patch: serde_json::Value, expected_version: Option<u64>) -> Change {
+        Change::Patch { patch: serde_json::from_value(patch).unwrap(), expected_version }
+    }
+
     fn delete(expected_version: Option<u64>) -> Change {
         Change::Delete { expected_version }
     }
 
-    /// What is decided, without the product that it makes.
-    fn decided(current: Option<Status>, second: u64, change: Change) -> &'static str {
-        match decide(current.map(state).as_ref(), &event(second, change)) {
+    /// The claim of `details`' SKU by another product.
+    fn taken() -> KnownClaims {
+        let mut claims = KnownClaims::default();
+        claims.insert("SKU-1".to_owned(), Some(other_product()));
+        claims
+    }
+
+    fn other_product() -> ProductId {
+        "0d7f1f0e-5a53-4a07-8a5b-6a2f3c1d4e5f".parse().unwrap()
+    }
+
+    fn name(decision: &Decision) -> &'static str {
+        match decision {
             Decision::Apply(_) => "applied",
             Decision::Duplicate => "duplicate",
             Decision::Reject(Reason::AlreadyExists) => "already exists",
             Decision::Reject(Reason::NotFound) => "not found",
             Decision::Reject(Reason::PreconditionFailed) => "precondition failed",
+            Decision::Reject(Reason::InvalidResult) => "invalid result",
+            Decision::Reject(Reason::SkuTaken) | Decision::RejectSku { .. } => "SKU taken",
             Decision::Supersede => "superseded",
             Decision::Redelivered => "redelivered",
         }
     }
 
     #[test]
-    fn the_whole_table() {
+    fn decides_as_contract_table_specifies() {
         const OLDER: u64 = 15;
         const NEWER: u64 = 25;
         let (active, deleted) = (Some(Status::Active), Some(Status::Deleted));
         let same = || Change::Create(details("first"));
         let other = || Change::Create(details("other"));
-        for (current, second, change, expected) in [
-            (None, NEWER, same(), "applied"),
-            (None, NEWER, update(None), "not found"),
-            (None, NEWER, update(Some(1)), "not found"),
-            (None, NEWER, delete(None), "not found"),
-            (active, NEWER, same(), "duplicate"),
-            (active, OLDER, same(), "duplicate"),
-            (active, NEWER, other(), "already exists"),
-            (active, OLDER, other(), "already exists"),
-            (active, NEWER, update(None), "applied"),
-            (active, NEWER, update(Some(4)), "applied"),
-            (active, NEWER, update(Some(3)), "precondition failed"),
-            (active, NEWER, update(Some(5)), "precondition failed"),
-            (active, OLDER, update(None), "superseded"),
-            (active, OLDER, update(Some(3)), "superseded"),
-            (active, NEWER, delete(None), "applied"),
-            (active, NEWER, delete(Some(4)), "applied"),
-            (active, NEWER, delete(Some(3)), "precondition failed"),
-            (active, OLDER, delete(None), "superseded"),
-            (deleted, NEWER, same(), "already exists"),
-            (deleted, OLDER, same(), "already exists"),
-            (deleted, NEWER, other(), "already exists"),
-            (deleted, NEWER, update(None), "not found"),
-            (deleted, OLDER, update(None), "superseded"),
-            (deleted, NEWER, delete(None), "duplicate"),
-            (deleted, OLDER, delete(None), "superseded"),
+        let patched = |expected_version| patch(serde_json::json!({"description": "new"}), expected_version);
+        let invalid = |expected_version| patch(serde_json::json!({"currency": "JPY"}), expected_version);
+        // The outcome while the SKU is free, and while another product holds it.
+        for (current, second, change, expected, expected_while_taken) in [
+            (None, NEWER, same(), "applied", "SKU taken"),
+            (None, NEWER, update(None), "not found", "not found"),
+            (None, NEWER, update(Some(1)), "not found", "not found"),
+            (None, NEWER, patched(None), "not found", "not found"),
+            (None, NEWER, invalid(None), "not found", "not found"),
+            (None, NEWER, delete(None), "not found", "not found"),
+            (active, NEWER, same(), "duplicate", "duplicate"),
+            (active, OLDER, same(), "duplicate", "duplicate"),
+            (active, NEWER, other(), "already exists", "already exists"),
+            (active, OLDER, other(), "already exists", "already exists"),
+            (active, NEWER, update(None), "applied", "SKU taken"),
+            (active, NEWER, update(Some(4)), "applied", "SKU taken"),
+            (active, NEWER, update(Some(3)), "precondition failed", "precondition failed"),
+            (active, NEWER, update(Some(5)), "precondition failed", "precondition failed"),
+            (active, OLDER, update(None), "superseded", "superseded"),
+            (active, OLDER, update(Some(3)), "superseded", "superseded"),
+            (active, NEWER, patched(None), "applied", "SKU taken"),
+            (active, NEWER, patched(Some(4)), "applied", "SKU taken"),
+            (active, NEWER, patched(Some(3)), "precondition failed", "precondition failed"),
+            (active, OLDER, patched(None), "superseded", "superseded"),
+            (active, NEWER, invalid(None), "invalid result", "invalid result"),
+            (active, NEWER, invalid(Some(3)), "precondition failed", "precondition failed"),
+            (active, OLDER, invalid(None), "superseded", "superseded"),
+            (active, NEWER, delete(None), "applied", "applied"),
+            (active, NEWER, delete(Some(4)), "applied", "applied"),
+            (active, NEWER, delete(Some(3)), "precondition failed", "precondition failed"),
+            (active, OLDER, delete(None), "superseded", "superseded"),
+            (deleted, NEWER, same(), "already exists", "already exists"),
+            (deleted, OLDER, same(), "already exists", "already exists"),
+            (deleted, NEWER, other(), "already exists", "already exists"),
+            (deleted, NEWER, update(None), "not found", "not found"),
+            (deleted, OLDER, update(None), "superseded", "superseded"),
+            (deleted, NEWER, patched(None), "not found", "not found"),
+            (deleted, OLDER, invalid(None), "superseded", "superseded"),
+            (deleted, NEWER, delete(None), "duplicate", "duplicate"),
+            (deleted, OLDER, delete(None), "superseded", "superseded"),
         ] {
             let label = format!("{current:?} {second} {change:?}");
-            assert_eq!(decided(current, second, change), expected, "{label}");
+            let (current, event) = (current.map(state), event(second, change));
+            let decided = |claims: &KnownClaims| name(&decide(current.as_ref(), &event, claims));
+            assert_eq!(decided(&KnownClaims::default()), expected, "{label}");
+            assert_eq!(decided(&taken()), expected_while_taken, "{label}, SKU taken");
         }
     }
 
     #[test]
-    fn the_event_that_made_the_product_what_it_is_is_known_again() {
+    fn names_holder_of_taken_sku() {
+        let decision = decide(None, &event(1, Change::Create(details("first"))), &taken());
+        assert_eq!(decision, Decision::RejectSku { sku: "SKU-1".to_owned(), holder: other_product() });
+    }
+
+    #[test]
+    fn applies_change_whose_sku_is_free_or_its_own() {
+        let create = event(1, Change::Create(details("first")));
+        for holder in [None, Some(create.product_id)] {
+            let mut claims = KnownClaims::default();
+            claims.insert("SKU-1".to_owned(), holder);
+            assert_eq!(name(&decide(None, &create, &claims)), "applied");
+        }
+    }
+
+    #[test]
+    fn recognizes_last_applied_event() {
         for status in [Status::Active, Status::Deleted] {
             let state = state(status);
             for change in [Change::Create(details("first")), update(None), delete(None)] {
                 let again = ChangeEvent { event_id: state.product.last_event_id, ..event(20, change) };
-                assert_eq!(decide(Some(&state), &again), Decision::Redelivered);
+                assert_eq!(decide(Some(&state), &again, &taken()), Decision::Redelivered);
             }
         }
     }
 
+    fn applied(current: Option<&ProductState>, event: &ChangeEvent) -> Product {
+        match decide(current, event, &KnownClaims::default()) {
+            Decision::Apply(product) => *product,
+            other => panic!("not applied: {other:?}"),
+        }
+    }
+
     #[test]
-    fn a_new_product_takes_its_times_and_id_from_the_event() {
+    fn takes_times_and_id_of_new_product_from_event() {
         let create = event(10, Change::Create(details("first")));
-        let Decision::Apply(product) = decide(None, &create) else { panic!("not applied") };
+        let product = applied(None, &create);
         assert_eq!((product.version, product.status, product.id), (1, Status::Active, create.product_id));
         assert_eq!((product.created_at, product.updated_at, product.last_event_id), (at(10), at(10), create.event_id));
     }
 
     #[test]
-    fn a_replacement_replaces_everything_that_the_caller_says() {
+    fn replaces_whole_content_for_update() {
         let mut before = state(Status::Active);
-        before.product.details.sku = Some("OLD".to_owned());
+        before.product.details.description = Some("old".to_owned());
         let change = event(30, update(None));
-        let Decision::Apply(product) = decide(Some(&before), &change) else { panic!("not applied") };
+        let product = applied(Some(&before), &change);
         assert_eq!(product.details, details("next"));
         assert_eq!((product.version, product.updated_at, product.last_event_id), (5, at(30), change.event_id));
         assert_eq!((product.created_at, product.id), (before.product.created_at, before.product.id));
     }
 
     #[test]
-    fn a_tombstone_keeps_the_content() {
+    fn merges_patch_into_current_content() {
+        let mut before = state(Status::Active);
+        before.product.details.description = Some("old".to_owned());
+        let change = event(30, patch(serde_json::json!({"name": "patched", "sku": null}), None));
+        let product = applied(Some(&before), &change);
+        let expected = ProductDetails { name: "patched".to_owned(), sku: None, ..before.product.details.clone() };
+        assert_eq!(product.details, expected);
+        assert_eq!((product.version, product.updated_at, product.last_event_id), (5, at(30), change.event_id));
+    }
+
+    #[test]
+    fn keeps_content_of_deleted_product_and_releases_its_sku() {
         let before = state(Status::Active);
-        let Decision::Apply(product) = decide(Some(&before), &event(30, delete(None))) else { panic!("not applied") };
-        assert_eq!((product.status, product.version, product.details), (Status::Deleted, 5, before.product.details));
+        let product = applied(Some(&before), &event(30, delete(None)));
+        assert_eq!((product.claimed_sku(), product.status, product.version), (None, Status::Deleted, 5));
+        assert_eq!(product.details, before.product.details);
     }
 }

@@ -1,4 +1,4 @@
-//! Change events, made for tests.
+//! Change events for tests.
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use product_creator::models::change_event::{Actor, Change, ChangeEvent, ChangeEventDocument};
@@ -6,6 +6,7 @@ use product_creator::models::identifiers::{EventId, ProductId};
 use product_creator::models::product::ProductDetails;
 use product_creator::models::product_content::ProductContent;
 use product_creator::models::timestamp::Timestamp;
+use serde_json::Value;
 
 use super::contract::assert_keeps;
 
@@ -18,6 +19,11 @@ pub fn details(name: &str, price: &str) -> ProductDetails {
         ..ProductContent::default()
     };
     content.check().unwrap()
+}
+
+/// The same with a SKU.
+pub fn details_with_sku(name: &str, price: &str, sku: &str) -> ProductDetails {
+    ProductDetails { sku: Some(sku.to_owned()), ..details(name, price) }
 }
 
 /// An event made `second` seconds after a fixed moment.
@@ -41,11 +47,15 @@ pub fn update(id: ProductId, second: u64, price: &str) -> ChangeEvent {
     event(id, second, Change::Update { details: details("Oak Table", price), expected_version: None })
 }
 
+pub fn patch(id: ProductId, second: u64, patch: Value) -> ChangeEvent {
+    event(id, second, Change::Patch { patch: serde_json::from_value(patch).unwrap(), expected_version: None })
+}
+
 pub fn delete(id: ProductId, second: u64) -> ChangeEvent {
     event(id, second, Change::Delete { expected_version: None })
 }
 
-/// A message's body; it keeps the contract.
+/// A message's body. It conforms to the contract.
 pub fn body(event: &ChangeEvent) -> String {
     let document = serde_json::to_value(ChangeEventDocument::from(event)).unwrap();
     assert_keeps("change-event", &document);
@@ -54,9 +64,9 @@ pub fn body(event: &ChangeEvent) -> String {
 
 /// Bodies as a batch of the messages `m0`, `m1`, …
 pub fn batch(bodies: &[String]) -> SqsEvent {
-    let message = |(place, body): (usize, &String)| {
+    let message = |(index, body): (usize, &String)| {
         let mut message = SqsMessage::default();
-        message.message_id = Some(format!("m{place}"));
+        message.message_id = Some(format!("m{index}"));
         message.body = Some(body.clone());
         message
     };
