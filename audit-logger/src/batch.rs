@@ -1,19 +1,21 @@
-//! Partial batch responses: which messages of a batch are done with, and which must come again.
+//! Partial batch responses: which messages of a batch are done, and which are to be redelivered.
 //!
-//! Every message that is not reported as done is reported as failed. So what is cut short by a time-out, or dropped by a
-//! mistake, comes again instead of being lost.
+//! Each message that is not marked as done is reported as failed. So a message whose processing was cut short, by a deadline
+//! or by a bug, is redelivered instead of lost.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 
-/// A failure that cannot be named: an empty name would mean that the whole batch succeeded, so the whole batch fails.
+/// A failed message without an ID. An empty ID in the response would mean that the whole batch succeeded, so the whole batch
+/// fails.
 #[derive(Debug, thiserror::Error)]
-#[error("a message without an id failed")]
-pub struct Unnamed;
+#[error("a message without an ID failed")]
+pub struct MissingMessageId;
 
-/// The messages of a batch by their place in it.
+/// The messages of a batch by their index.
 pub struct Batch {
     ids: Vec<Option<String>>,
     done: Mutex<HashSet<usize>>,
@@ -25,39 +27,42 @@ impl Batch {
         Self { ids: event.records.iter().map(id).collect(), done: Mutex::default() }
     }
 
-    /// The id under which SQS knows the message, for the log.
-    pub fn message_id(&self, place: usize) -> Option<&str> {
-        self.ids.get(place)?.as_deref()
+    /// The message's ID in SQS, for the log.
+    pub fn message_id(&self, index: usize) -> Option<&str> {
+        self.ids.get(index)?.as_deref()
     }
 
-    /// The message need not come again.
-    pub fn done(&self, place: usize) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+    /// Marks the message as done: it is not to be redelivered.
+    pub fn set_done(&self, index: usize) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
     }
 
-    /// Logs why a message will come again, with all causes.
-    pub fn failed(&self, place: usize, error: &dyn std::error::Error) {
-        let mut causes = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            causes.push_str(": ");
-            causes.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        tracing::error!(messageId = self.message_id(place), error = causes, "message will come again");
-    }
-
-    /// What SQS is told. Everything that is not done has failed.
-    pub fn into_response(self) -> Result<SqsBatchResponse, Unnamed> {
+    /// The response to SQS. Each message that is not done has failed.
+    pub fn into_response(self) -> Result<SqsBatchResponse, MissingMessageId> {
         let done = self.done.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut response = SqsBatchResponse::default();
-        for (_, id) in self.ids.into_iter().enumerate().filter(|(place, _)| !done.contains(place)) {
+        for (_, id) in self.ids.into_iter().enumerate().filter(|(index, _)| !done.contains(index)) {
             let mut failure = BatchItemFailure::default();
-            failure.item_identifier = id.ok_or(Unnamed)?;
+            failure.item_identifier = id.ok_or(MissingMessageId)?;
             response.batch_item_failures.push(failure);
         }
         Ok(response)
     }
+}
+
+/// An error with its causes, each once: some errors of the SDK repeat their cause's message in their own.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut causes = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if !causes.contains(&message) {
+            causes.push_str(": ");
+            causes.push_str(&message);
+        }
+        next = cause.source();
+    }
+    causes
 }
 
 #[cfg(test)]
@@ -77,20 +82,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_has_failed() {
+    fn reports_messages_that_are_not_done_as_failed() {
         let batch = batch(&[Some("a"), Some("b"), Some("c")]);
-        batch.done(1);
+        batch.set_done(1);
         let failures = batch.into_response().unwrap().batch_item_failures;
         assert_eq!(failures.into_iter().map(|failure| failure.item_identifier).collect::<Vec<_>>(), ["a", "c"]);
     }
 
     #[test]
-    fn a_failure_that_cannot_be_named_fails_the_batch() {
+    fn fails_batch_when_failed_message_has_no_id() {
         for id in [None, Some("")] {
             assert!(batch(&[Some("a"), id]).into_response().is_err());
             let done = batch(&[id]);
-            done.done(0);
+            done.set_done(0);
             assert!(done.into_response().is_ok(), "nothing failed");
         }
+    }
+
+    #[test]
+    fn names_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Level(&'static str, #[source] Option<Box<Level>>);
+        let level = |message, source: Option<Level>| Level(message, source.map(Box::new));
+        let repeated = level("write failed: throttled", Some(level("throttled", None)));
+        assert_eq!(
+            with_causes(&level("change not recorded", Some(repeated))),
+            "change not recorded: write failed: throttled"
+        );
     }
 }

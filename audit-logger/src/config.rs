@@ -9,7 +9,7 @@ pub struct Config {
     pub log_level: String,
 }
 
-/// A variable that is missing or empty.
+/// A missing or empty variable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {0} is not set")]
 pub struct MissingVariable(&'static str);
@@ -20,7 +20,7 @@ impl Config {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// `lookup` stands in for the environment, which tests cannot change without disturbing one another.
+    /// `lookup` takes the place of the environment, which tests running in parallel can't change.
     fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MissingVariable> {
         let required = |name| lookup(name).filter(|value| !value.is_empty()).ok_or(MissingVariable(name));
         Ok(Self {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_variable_names_itself() {
+    fn names_missing_or_empty_variable() {
         for value in [None, Some(String::new())] {
             let error = Config::read(|_| value.clone()).unwrap_err();
             assert_eq!(error.to_string(), "the environment variable AUDIT_BUCKET is not set");

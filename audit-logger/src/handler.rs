@@ -1,86 +1,122 @@
 //! Takes a batch of the audit queue and returns the messages to redeliver (a partial batch response).
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lambda_events::dynamodb::EventRecord;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures_util::{FutureExt, StreamExt, stream};
+use tracing::{Instrument, Span};
 
-use crate::batch::{Batch, Unnamed};
+use crate::batch::{Batch, MissingMessageId, with_causes};
 use crate::metrics::Metric;
+use crate::models::stream_record::RecordIds;
 use crate::repositories::audit_log::AuditLog;
-use crate::services::audit_records::{Audited, NotAudited, audit_records};
+use crate::services::audit_record::{Audited, NotAudited, audit_record};
 
-/// Messages of a batch that are worked on at once; more would only wait for connections.
-const AT_ONCE: usize = 32;
+/// Messages of a batch that are processed concurrently: all of a batch.
+const MAX_CONCURRENCY: usize = 10;
 
-/// Why a message is redelivered and, after its last attempt, moved to the DLQ.
+/// Why a message is redelivered and, in the end, moved to the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-enum Unhandled {
-    #[error("the body is not a record of a DynamoDB stream: {0:?} error at line {1}, column {2}")]
-    Unreadable(serde_json::error::Category, usize, usize),
-    #[error("the record could not be written to the audit log")]
+enum FailedMessage {
+    /// The category and the location of serde_json's error. Its message may quote the body.
+    #[error("malformed stream record: {0:?} error at line {1}, column {2}")]
+    Malformed(serde_json::error::Category, usize, usize),
+    #[error("failed to write the audit record")]
     NotAudited(#[from] NotAudited),
-    #[error("the code panicked")]
+    #[error("failed to write the audit record: the code panicked")]
     Panicked,
 }
 
-/// What became of a batch.
 #[derive(Debug)]
 pub struct BatchResult {
     pub response: SqsBatchResponse,
     pub metrics: Vec<Metric>,
 }
 
-/// Writes the records of a batch to the audit log within `time`. Records that aren't written by then are redelivered.
-pub async fn handle(event: SqsEvent, log: &dyn AuditLog, time: Duration) -> Result<BatchResult, Unnamed> {
+/// Counts of the results of a batch's records.
+type Tally = Mutex<BTreeMap<Audited, usize>>;
+
+/// Writes the records of a batch to the audit log within `time`. Messages not done by then are redelivered.
+pub async fn handle(event: SqsEvent, log: &dyn AuditLog, time: Duration) -> Result<BatchResult, MissingMessageId> {
     let batch = Batch::new(&event);
-    let total = Mutex::new(Audited::default());
-    let work = stream::iter(event.records.iter().enumerate()).for_each_concurrent(AT_ONCE, |(place, message)| {
-        let (batch, total) = (&batch, &total);
-        async move {
-            // One message must not take the batch with it, not even by a mistake in this code.
+    let tally = Tally::default();
+    let work =
+        stream::iter(event.records.iter().enumerate()).for_each_concurrent(MAX_CONCURRENCY, |(index, message)| {
+            let (batch, tally) = (&batch, &tally);
+            // At the level of errors, so that error lines have the field whatever the log level is.
+            let span = tracing::error_span!("message", messageId = batch.message_id(index));
             let body = message.body.as_deref().unwrap_or_default();
-            let audited = AssertUnwindSafe(audit(log, body)).catch_unwind().await;
-            match audited.unwrap_or(Err(Unhandled::Panicked)) {
-                Ok(audited) => {
-                    batch.done(place);
-                    if let Ok(mut total) = total.lock() {
-                        total.written += audited.written;
-                        total.repeated += audited.repeated;
-                        total.ignored += audited.ignored;
-                    }
+            async move {
+                // A bug that panics over one message must not fail the whole batch.
+                match AssertUnwindSafe(audit(log, body, tally)).catch_unwind().await {
+                    Ok(true) => batch.set_done(index),
+                    Ok(false) => {}
+                    Err(_) => log_failure(&FailedMessage::Panicked),
                 }
-                Err(error) => batch.failed(place, &error),
             }
-        }
-    });
+            .instrument(span)
+        });
     if tokio::time::timeout(time, work).await.is_err() {
-        tracing::error!("the batch was not done in time");
+        tracing::error!("batch deadline exceeded");
     }
 
     let response = batch.into_response()?;
-    let total = total.into_inner().unwrap_or_default();
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let count = |audited| tally.get(&audited).copied().unwrap_or_default();
     let metrics = vec![
         Metric::count("BatchItemFailures", response.batch_item_failures.len()),
-        Metric::count("AuditObjectsWritten", total.written),
-        Metric::count("AuditObjectsRepeated", total.repeated),
+        Metric::count("AuditObjectsWritten", count(Audited::Written)),
+        Metric::count("AuditObjectsRepeated", count(Audited::Repeated)),
+        Metric::count("JournalEntriesExpired", count(Audited::Expired)),
     ];
     Ok(BatchResult { response, metrics })
 }
 
-/// The body is a stream record. EventBridge Pipes sends each on its own; a list of them is taken as well, since that is
-/// the form in which a pipe hands a batch to other kinds of target.
-async fn audit(log: &dyn AuditLog, body: &str) -> Result<Audited, Unhandled> {
-    let read = |error: serde_json::Error| Unhandled::Unreadable(error.classify(), error.line(), error.column());
-    let records: Vec<EventRecord> = if body.trim_start().starts_with('[') {
-        serde_json::from_str(body).map_err(read)?
-    } else {
-        vec![serde_json::from_str(body).map_err(read)?]
+/// Audits the records of one message. Returns whether all are done; a failure is logged with the IDs of its record.
+async fn audit(log: &dyn AuditLog, body: &str, tally: &Tally) -> bool {
+    let records = match read(body) {
+        Ok(records) => records,
+        Err(error) => {
+            log_failure(&error);
+            return false;
+        }
     };
-    Ok(audit_records(log, &records).await?)
+    for record in &records {
+        let span = record_span(record);
+        match audit_record(log, record).instrument(span.clone()).await {
+            Ok(audited) => *tally.lock().unwrap_or_else(PoisonError::into_inner).entry(audited).or_default() += 1,
+            Err(error) => {
+                span.in_scope(|| log_failure(&FailedMessage::NotAudited(error)));
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The span of a record. Its fields are on each line that is logged about the record.
+fn record_span(record: &EventRecord) -> Span {
+    let RecordIds { event_id, product_id, request_id } = RecordIds::of(record);
+    tracing::error_span!("record", eventId = event_id, productId = product_id, requestId = request_id)
+}
+
+fn log_failure(error: &FailedMessage) {
+    tracing::error!(error = with_causes(error), "message returned for redelivery");
+}
+
+/// The body is a stream record. EventBridge Pipes sends each record on its own. An array of records is accepted as well,
+/// since a pipe sends a batch to other kinds of targets in that form.
+fn read(body: &str) -> Result<Vec<EventRecord>, FailedMessage> {
+    let malformed = |error: serde_json::Error| FailedMessage::Malformed(error.classify(), error.line(), error.column());
+    if body.trim_start().starts_with('[') {
+        serde_json::from_str(body).map_err(malformed)
+    } else {
+        Ok(vec![serde_json::from_str(body).map_err(malformed)?])
+    }
 }
 
 #[cfg(test)]
@@ -91,18 +127,18 @@ mod tests {
     use async_trait::async_trait;
     use aws_lambda_events::sqs::SqsMessage;
 
-    /// Panics over one object. (A generated mock could not be used after that.)
+    /// Panics over one object. (A generated mock can't be used after a panic.)
     struct Fragile;
 
     #[async_trait]
     impl AuditLog for Fragile {
         async fn write(&self, object: &AuditObject) -> Result<Written, AuditLogError> {
-            assert!(!object.key.contains("bad"), "this one is beyond the code");
-            Ok(if object.key.contains("again") { Written::Before } else { Written::Now })
+            assert!(!object.key.contains("bad"), "a bug");
+            Ok(if object.key.contains("again") { Written::Existed } else { Written::Created })
         }
     }
 
-    /// A record of a product's removal by hand, with this id of its own.
+    /// A stream record with this ID, of a product that was removed by hand.
     fn message(id: &str) -> SqsMessage {
         let mut message = SqsMessage::default();
         message.message_id = Some(id.to_owned());
@@ -115,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_over_one_message_leaves_the_others_alone() {
+    async fn processes_other_messages_when_one_panics() {
         let mut event = SqsEvent::default();
         event.records = ["good", "bad", "again"].map(message).to_vec();
 
@@ -124,6 +160,14 @@ mod tests {
         let failed: Vec<_> = result.response.batch_item_failures.iter().map(|item| &item.item_identifier).collect();
         assert_eq!(failed, ["bad"]);
         let counts: Vec<_> = result.metrics.iter().map(|metric| (metric.name, metric.values[0])).collect();
-        assert_eq!(counts, [("BatchItemFailures", 1), ("AuditObjectsWritten", 1), ("AuditObjectsRepeated", 1)]);
+        assert_eq!(
+            counts,
+            [
+                ("BatchItemFailures", 1),
+                ("AuditObjectsWritten", 1),
+                ("AuditObjectsRepeated", 1),
+                ("JournalEntriesExpired", 0),
+            ]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The audit queue's consumer: each change of the products table becomes an object of the audit bucket, once.
 //!
-//! The way of a batch: [`handler`] reads each message's stream record, [`models::stream_record`] tells what the audit
-//! log makes of it, [`models::audit_object`] gives the object its key and bytes, and [`repositories::s3`] writes it
-//! unless it is there. `main.rs` only puts these together.
+//! [`handler`] reads the stream record of each message, [`models::stream_record`] decides what the audit log does with it,
+//! [`models::audit_object`] makes the object's key and bytes, and [`repositories::s3`] writes it unless it exists. `main.rs`
+//! wires these together.
 
 pub mod aws;
 pub mod batch;

@@ -10,10 +10,10 @@ use audit_logger::{handler, metrics, telemetry};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
-/// Kept of the function's time for the answer: what is cut off by Lambda itself is not reported to anyone.
+/// Time reserved for the response: when Lambda itself ends an invocation, the whole batch is redelivered.
 const RESERVE: Duration = Duration::from_millis(500);
 
-// One batch at a time comes to a Lambda instance: further threads would only cost memory and start-up time.
+// A Lambda instance processes one batch at a time: more threads would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::from_env().map_err(|error| error.to_string())?;

@@ -1,13 +1,13 @@
-//! Metrics in CloudWatch's embedded metric format: a log line from which CloudWatch makes metrics, with no call to make.
+//! Metrics in CloudWatch's embedded metric format: CloudWatch reads them from log lines, without a call.
 //!
-//! Lambda's own `Errors` does not count what is returned as a failed item of a batch; these do.
+//! Lambda's own `Errors` doesn't count failed items of a batch; `BatchItemFailures` does.
 
 use serde_json::{Map, Value, json};
 
-/// Namespace of the catalogue's own metrics; the alarms name it.
+/// Namespace of the catalogue's own metrics. The alarms refer to it.
 const NAMESPACE: &str = "ProductCatalogue";
-/// The format takes at most as many values of a metric in one line.
-const MOST_VALUES: usize = 100;
+/// The format's limit of values of one metric in one line.
+const MAX_VALUES: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -15,7 +15,7 @@ pub enum Unit {
     Milliseconds,
 }
 
-/// A metric with the values that one invocation saw of it.
+/// A metric with its values in one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
     pub name: &'static str,
@@ -37,12 +37,12 @@ pub fn write(function_name: &str, unix_millis: u64, metrics: &[Metric]) {
 }
 
 fn lines(function_name: &str, unix_millis: u64, metrics: &[Metric]) -> Vec<String> {
-    let most = metrics.iter().map(|metric| metric.values.len()).max().unwrap_or_default();
+    let max = metrics.iter().map(|metric| metric.values.len()).max().unwrap_or_default();
     let line = |start: usize| {
         let mut fields = Map::new();
         let mut definitions = Vec::new();
         for metric in metrics {
-            let values: Vec<u64> = metric.values.iter().skip(start).take(MOST_VALUES).copied().collect();
+            let values: Vec<u64> = metric.values.iter().skip(start).take(MAX_VALUES).copied().collect();
             if !values.is_empty() {
                 definitions.push(json!({"Name": metric.name, "Unit": format!("{:?}", metric.unit)}));
                 fields.insert(metric.name.to_owned(), json!(values));
@@ -53,7 +53,7 @@ fn lines(function_name: &str, unix_millis: u64, metrics: &[Metric]) -> Vec<Strin
         fields.insert("_aws".to_owned(), json!({"Timestamp": unix_millis, "CloudWatchMetrics": [directive]}));
         Value::Object(fields).to_string()
     };
-    (0..most).step_by(MOST_VALUES).map(line).collect()
+    (0..max).step_by(MAX_VALUES).map(line).collect()
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_in_the_embedded_metric_format() {
+    fn writes_embedded_metric_format() {
         let lag = Metric { name: "ChangeLagMs", unit: Unit::Milliseconds, values: vec![5, 7] };
         let lines = lines("creator", 1_800_000_000_000, &[lag, Metric::count("Applied", 2)]);
         assert_eq!(lines.len(), 1);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn more_values_than_a_line_takes_make_more_lines_and_none_makes_none() {
+    fn writes_one_line_for_each_100_values_and_none_for_no_value() {
         let lag = Metric { name: "ChangeLagMs", unit: Unit::Milliseconds, values: vec![1; 101] };
         assert_eq!(lines("creator", 0, &[lag, Metric::count("Applied", 1)]).len(), 2);
         assert_eq!(lines("creator", 0, &[]), [""; 0]);

@@ -1,4 +1,4 @@
-//! The whole function but for the runtime: batches of stream records in, objects out.
+//! The function without its runtime: batches of stream records in, objects out.
 
 mod support;
 
@@ -61,7 +61,7 @@ const ONE: &str = "019c141b-9a00-7d2e-9f10-2b3c4d5e6f70";
 const NEXT: &str = "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70";
 
 #[tokio::test]
-async fn each_journal_entry_is_one_object_that_holds_it_field_for_field() {
+async fn writes_each_journal_entry_field_for_field() {
     for (name, entry) in entries() {
         let audit = Audit::empty().await;
 
@@ -78,7 +78,7 @@ async fn each_journal_entry_is_one_object_that_holds_it_field_for_field() {
 }
 
 #[tokio::test]
-async fn a_repeated_delivery_writes_nothing_new_and_is_done_with() {
+async fn writes_nothing_for_redelivered_record() {
     let audit = Audit::empty().await;
     let record = journalled(&entries()[0].1);
     for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn a_repeated_delivery_writes_nothing_new_and_is_done_with() {
 }
 
 #[tokio::test]
-async fn a_different_object_under_the_key_stays_and_the_message_comes_again() {
+async fn keeps_different_object_and_returns_message() {
     let audit = Audit::empty().await;
     let (first, second) = (&entries()[0].1, &entries()[1].1);
     assert_eq!(audit.deliver(&[journalled(first)]).await, [""; 0]);
@@ -102,7 +102,7 @@ async fn a_different_object_under_the_key_stays_and_the_message_comes_again() {
 }
 
 #[tokio::test]
-async fn a_product_that_changed_by_an_event_is_told_of_by_the_events_entry() {
+async fn ignores_products_changed_by_event() {
     let audit = Audit::empty().await;
     let records = [
         record("INSERT", "META", None, Some(product(ONE, 1))),
@@ -113,10 +113,10 @@ async fn a_product_that_changed_by_an_event_is_told_of_by_the_events_entry() {
 }
 
 #[tokio::test]
-async fn a_change_that_no_event_announced_is_written_as_such() {
+async fn records_changes_without_change_event_as_out_of_band() {
     let entry = &entries()[0].1;
     let event_key = format!("EVENT#{}", entry["eventId"].as_str().unwrap());
-    let mut by_ttl = record("REMOVE", &event_key, Some(entry.clone()), None);
+    let mut by_ttl = record("REMOVE", "NOTE", Some(json!({"n": 1})), None);
     by_ttl["userIdentity"] = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
     let without_event = json!({"productId": ID});
     for (what, record, cause) in [
@@ -127,7 +127,19 @@ async fn a_change_that_no_event_announced_is_written_as_such() {
         ("a removed entry", record("REMOVE", &event_key, Some(entry.clone()), None), "MANUAL"),
         ("an entry under another key", record("INSERT", &format!("EVENT#{NEXT}"), None, Some(entry.clone())), "MANUAL"),
         ("something else of a product", record("INSERT", "NOTE", None, Some(json!({"n": 0.5}))), "MANUAL"),
-        ("an expired entry", by_ttl, "TTL"),
+        ("an expired note", by_ttl, "TTL"),
+        ("a claim without event", claim_record("INSERT", None, Some(json!({"productId": ID}))), "MANUAL"),
+        (
+            "a claim with a note",
+            claim_record("INSERT", None, Some(json!({"productId": ID, "eventId": ONE, "n": 1}))),
+            "MANUAL",
+        ),
+        ("a claim of another product", claim_record("MODIFY", claim(ID, ONE), claim(OTHER_ID, NEXT)), "MANUAL"),
+        (
+            "an edited claim",
+            claim_record("MODIFY", claim(ID, ONE), Some(json!({"productId": "x", "eventId": ONE}))),
+            "MANUAL",
+        ),
     ] {
         let audit = Audit::empty().await;
         assert_eq!(audit.deliver(std::slice::from_ref(&record)).await, [""; 0], "{what}");
@@ -140,8 +152,67 @@ async fn a_change_that_no_event_announced_is_written_as_such() {
     }
 }
 
+const OTHER_ID: &str = "0d7f1f0e-5a53-4a07-8a5b-6a2f3c1d4e5f";
+
+fn claim(product_id: &str, event_id: &str) -> Option<Value> {
+    Some(json!({"productId": product_id, "eventId": event_id}))
+}
+
+/// A record of the claim of a SKU.
+fn claim_record(name: &str, before: Option<Value>, after: Option<Value>) -> Value {
+    let mut record = record(name, "CLAIM", before, after);
+    for image in ["Keys", "OldImage", "NewImage"] {
+        if let Some(image) = record["dynamodb"].get_mut(image) {
+            image["PK"] = json!({"S": "SKU#OAK-1"});
+        }
+    }
+    record
+}
+
 #[tokio::test]
-async fn an_image_keeps_its_values() {
+async fn ignores_claims_changed_by_event() {
+    let audit = Audit::empty().await;
+    let records = [
+        claim_record("INSERT", None, claim(ID, ONE)),
+        claim_record("MODIFY", claim(ID, ONE), claim(ID, NEXT)),
+        claim_record("REMOVE", claim(ID, ONE), None),
+    ];
+    assert_eq!(audit.deliver(&records).await, [""; 0]);
+    assert_eq!(audit.bucket.all().len(), 0);
+}
+
+#[tokio::test]
+async fn counts_expired_journal_entries_and_writes_nothing() {
+    let entry = &entries()[0].1;
+    let event_key = format!("EVENT#{}", entry["eventId"].as_str().unwrap());
+    let mut by_ttl = record("REMOVE", &event_key, Some(entry.clone()), None);
+    by_ttl["userIdentity"] = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
+    // The stream's own API spells the members of userIdentity with capitals.
+    let mut expired = entry.clone();
+    expired["expiresAt"] = json!(1_769_860_800);
+    let mut spelled_otherwise = record("REMOVE", &event_key, Some(expired), None);
+    spelled_otherwise["userIdentity"] = json!({"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"});
+    let audit = Audit::empty().await;
+
+    let bodies = [by_ttl, spelled_otherwise].map(|record| record.to_string());
+    let result = handle(batch(&bodies), &audit.log, TIME).await.unwrap();
+
+    let expired = result.metrics.iter().find(|metric| metric.name == "JournalEntriesExpired").unwrap();
+    assert_eq!((expired.values[0], result.response.batch_item_failures.len()), (2, 0));
+    assert_eq!(audit.bucket.all().len(), 0);
+}
+
+#[tokio::test]
+async fn preserves_patch_with_null_byte_for_byte() {
+    let mut entry = entries()[0].1.clone();
+    entry["requested"] = json!({"patch": {"sku": null, "tags": [], "attributes": {"width": null, "ä": "1.0"}}});
+    let audit = Audit::empty().await;
+    assert_eq!(audit.deliver(&[journalled(&entry)]).await, [""; 0]);
+    assert_eq!(audit.bucket.all().into_values().next().unwrap(), entry);
+}
+
+#[tokio::test]
+async fn preserves_values_of_image() {
     let audit = Audit::empty().await;
     let before =
         json!({"text": "ä\n", "number": -7, "flag": true, "nothing": null, "list": [1, "x"], "map": {"a": {}}});
@@ -155,7 +226,7 @@ async fn an_image_keeps_its_values() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_catalogues_is_ignored() {
+async fn ignores_foreign_items() {
     let audit = Audit::empty().await;
     let mut foreign = record("INSERT", "META", None, Some(json!({})));
     foreign["dynamodb"]["Keys"]["PK"] = json!({"S": "SOMETHING#1"});
@@ -164,7 +235,7 @@ async fn what_is_not_the_catalogues_is_ignored() {
 }
 
 #[tokio::test]
-async fn several_records_in_one_message_are_all_written() {
+async fn writes_all_records_of_message() {
     let audit = Audit::empty().await;
     let records: Vec<Value> = entries().iter().take(3).map(|(_, entry)| journalled(entry)).collect();
     assert_eq!(audit.deliver(&[Value::Array(records)]).await, [""; 0]);
@@ -172,7 +243,7 @@ async fn several_records_in_one_message_are_all_written() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_comes_again_and_takes_nobody_with_it() {
+async fn returns_unreadable_messages_only() {
     let audit = Audit::empty().await;
     let good = journalled(&entries()[0].1);
     let mut without_keys = good.clone();
@@ -192,7 +263,7 @@ async fn what_cannot_be_read_comes_again_and_takes_nobody_with_it() {
 }
 
 #[tokio::test]
-async fn while_the_bucket_refuses_nothing_is_lost() {
+async fn returns_messages_while_bucket_refuses() {
     let audit = Audit::empty().await;
     let records: Vec<Value> = entries().iter().take(2).map(|(_, entry)| journalled(entry)).collect();
     for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::CONFLICT, StatusCode::FORBIDDEN] {
@@ -209,7 +280,7 @@ async fn while_the_bucket_refuses_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_not_done_in_time_comes_again() {
+async fn returns_messages_not_done_within_deadline() {
     let audit = Audit::empty().await;
     let body = journalled(&entries()[0].1).to_string();
     let result = handle(batch(&[body]), &audit.log, Duration::ZERO).await.unwrap();

@@ -1,5 +1,5 @@
-//! The function's own program under faults: a bucket that refuses, a process that is killed, messages that cannot be read.
-//! In the end there is exactly one object for each journal entry.
+//! The function's program under faults: a refusing bucket, a killed process, unreadable messages. In the end there is exactly
+//! one object for each journal entry.
 
 mod support;
 
@@ -15,10 +15,10 @@ use support::audit_bucket::{BUCKET, Bucket, serve_bucket};
 use support::lambda::{Lambda, witness};
 use support::queue::{Queue, event, failed};
 use support::scale::scale;
-use support::stream::{entries, journalled};
+use support::stream::{ID, entries, journalled};
 
-/// Messages that the event source mapping hands over at once.
-const BATCH: usize = 25;
+/// Batch size of the event source mapping.
+const BATCH: usize = 10;
 /// The function's time-out.
 const TIME: Duration = Duration::from_secs(30);
 
@@ -42,7 +42,7 @@ fn journal(size: usize) -> BTreeMap<String, Value> {
     (0..size).map(entry).collect()
 }
 
-/// The entries as messages, each three times, in any order.
+/// The entries as messages, each three times, in random order.
 fn messages(journal: &BTreeMap<String, Value>) -> Vec<String> {
     let mut messages: Vec<String> =
         journal.values().map(|entry| journalled(entry).to_string()).flat_map(|message| vec![message; 3]).collect();
@@ -58,8 +58,8 @@ async fn deliver_all(function: &Lambda, queue: &mut Queue) {
 
 async fn deliver(function: &Lambda, queue: &mut Queue) {
     let batch = queue.receive(BATCH);
-    let answer = function.invoke_within(&event(&batch), TIME).await.expect("an answer");
-    queue.settle(batch, &failed(&answer));
+    let response = function.invoke_within(&event(&batch), TIME).await.expect("a response");
+    queue.settle(batch, &failed(&response));
 }
 
 /// Fails unless the bucket holds exactly one object for each entry, and nothing else.
@@ -75,7 +75,7 @@ fn check(bucket: &Bucket, journal: &BTreeMap<String, Value>) {
 }
 
 #[tokio::test]
-async fn the_first_write_goes_over_the_connection_that_was_opened_at_the_start() {
+async fn uses_connection_opened_at_start_for_first_write() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(messages(&journal(1))).receive(1);
     let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
@@ -86,13 +86,13 @@ async fn the_first_write_goes_over_the_connection_that_was_opened_at_the_start()
 }
 
 #[tokio::test]
-async fn while_the_bucket_refuses_nothing_is_lost_and_afterwards_all_is_there() {
+async fn writes_each_entry_once_after_outage_of_bucket() {
     let journal = journal(scale(200, 2_000));
     let (address, bucket) = serve_bucket().await;
     let function = start(address).await;
     let mut queue = Queue::new(messages(&journal));
 
-    // Good for a while, then an outage that outlasts the receives of many, of each kind that S3 knows.
+    // Good at first, then an outage that outlasts the receives of many messages, with each kind of error of S3.
     for _ in 0..5 {
         deliver(&function, &mut queue).await;
     }
@@ -111,26 +111,26 @@ async fn while_the_bucket_refuses_nothing_is_lost_and_afterwards_all_is_there() 
 
     assert!(queue.dead.is_empty());
     check(&bucket, &journal);
-    println!("{} entries, {dead} messages were in the DLQ", journal.len());
+    println!("{} entries, {dead} messages were in the dead-letter queue", journal.len());
 }
 
 #[tokio::test]
-async fn killed_in_the_middle_of_batches_it_writes_each_entry_once() {
+async fn writes_each_entry_once_when_killed_during_batches() {
     let wanted = scale(20, 200);
     let (address, bucket) = serve_bucket().await;
     let mut function = start(address).await;
     let (mut kills, mut all, mut took) = (0, BTreeMap::new(), Duration::from_millis(50));
     while kills < wanted {
         let journal = journal(100);
-        let mut queue = Queue::patient(messages(&journal));
+        let mut queue = Queue::without_dead_letters(messages(&journal));
         while !queue.is_empty() {
             let batch = queue.receive(BATCH);
             let moment = if fastrand::bool() { took.mul_f64(fastrand::f64()) } else { TIME };
             let (sent, started) = (event(&batch), Instant::now());
-            let answer = tokio::time::timeout(moment, function.invoke_within(&sent, TIME)).await;
-            if let Ok(answer) = answer {
+            let response = tokio::time::timeout(moment, function.invoke_within(&sent, TIME)).await;
+            if let Ok(response) = response {
                 took = started.elapsed();
-                queue.settle(batch, &failed(&answer.expect("an answer")));
+                queue.settle(batch, &failed(&response.expect("a response")));
             } else {
                 function.kill().await;
                 kills += 1;
@@ -141,11 +141,11 @@ async fn killed_in_the_middle_of_batches_it_writes_each_entry_once() {
         all.extend(journal);
         check(&bucket, &all);
     }
-    println!("{} entries, killed {kills} times in the middle of a batch", all.len());
+    println!("{} entries, killed {kills} times during a batch", all.len());
 }
 
 #[tokio::test]
-async fn a_log_is_json_line_by_line_and_says_nothing_of_a_product() {
+async fn logs_json_lines_without_product_content() {
     let (address, bucket) = serve_bucket().await;
     let function = start(address).await;
     let good: Vec<String> = entries().iter().map(|(_, entry)| journalled(entry).to_string()).collect();
@@ -153,12 +153,12 @@ async fn a_log_is_json_line_by_line_and_says_nothing_of_a_product() {
     let mut queue = Queue::new(bad.map(str::to_owned).into_iter().chain(good.iter().cloned()));
     deliver_all(&function, &mut queue).await;
     assert_eq!(queue.dead.len(), bad.len());
-    // Another object under a key: an error, which must not quote either.
+    // A different object with the key is an error, and its content isn't logged either.
     let key = bucket.all().into_keys().next().unwrap();
     bucket.store(&key, b"{\"name\":\"Oak table\"}");
     let mut queue = Queue::new(good);
     deliver_all(&function, &mut queue).await;
-    assert_eq!(queue.dead.len(), 1, "the different object is seen");
+    assert_eq!(queue.dead.len(), 1, "the different object is found");
 
     let names: BTreeSet<String> = entries()
         .iter()
@@ -166,7 +166,14 @@ async fn a_log_is_json_line_by_line_and_says_nothing_of_a_product() {
         .flatten()
         .chain(["Oak table".to_owned()])
         .collect();
-    for line in function.log(bad.len()).await {
+    let log = function.log(bad.len()).await;
+    let different = log.iter().find(|line| line.contains("different object")).expect("a line about the object");
+    let event_id = key.rsplit('/').next().unwrap().replace(".json", "");
+    let entry = &entries().into_iter().find(|(_, entry)| entry["eventId"] == event_id.as_str()).unwrap().1;
+    for id in [event_id.as_str(), ID, entry["requestId"].as_str().unwrap()] {
+        assert!(different.contains(id), "{id} in {different}");
+    }
+    for line in log {
         serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         assert!(!names.iter().any(|name| line.contains(name)), "{line}");
     }

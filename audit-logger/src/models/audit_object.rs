@@ -1,4 +1,4 @@
-//! An object of the audit log: where it lies and what it holds.
+//! An object of the audit log: its key and its content.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -6,32 +6,31 @@ use serde_json::{Map, Value};
 use super::identifiers::EventId;
 use super::timestamp::Timestamp;
 
-/// The form of record that this code writes.
+/// The schema version that this code writes.
 const SCHEMA_VERSION: u32 = 1;
 
-/// An object that is written once and never again. Key and bytes follow from the record alone, so that a repetition
-/// writes the same object.
+/// An object that is written once. Key and bytes follow from the record alone, so that a redelivery makes the same object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditObject {
     pub key: String,
     pub bytes: Vec<u8>,
 }
 
-/// Why a change happened that no event announced.
+/// What made a change without a change event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Cause {
-    /// Somebody, or something, wrote to the table past the functions.
+    /// A write outside the API, such as in the console.
     Manual,
-    /// DynamoDB's time to live removed an expired item.
+    /// DynamoDB's time to live removed an expired item that is not a journal entry.
     Ttl,
 }
 
-/// A change that no event announced.
+/// A change without a change event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutOfBandChange {
     pub cause: Cause,
-    /// The stream record's own id; it names the object.
+    /// The stream record's ID. It names the object.
     pub stream_event_id: String,
     /// `INSERT`, `MODIFY` or `REMOVE`.
     pub change_type: String,
@@ -46,7 +45,7 @@ pub fn change_object(event_id: EventId, entry: &Map<String, Value>) -> AuditObje
     AuditObject { key: key("events", event_id.timestamp(), &event_id.to_string()), bytes: bytes(entry) }
 }
 
-/// The object of a change that no event announced.
+/// The object of a change without a change event.
 pub fn out_of_band_object(change: &OutOfBandChange) -> AuditObject {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -84,8 +83,7 @@ fn key(prefix: &str, moment: Timestamp, name: &str) -> String {
 }
 
 fn bytes(document: &impl Serialize) -> Vec<u8> {
-    // Maps with text keys: there is nothing in it that JSON cannot hold.
-    serde_json::to_vec(document).unwrap_or_default()
+    serde_json::to_vec(document).expect("audit records are JSON documents with string keys")
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_lies_under_the_day_of_its_event() {
+    fn stores_object_under_day_of_its_event() {
         let id = EventId::after(None, Timestamp::from_unix_millis(1_767_225_599_999));
         let object = change_object(id, &Map::new());
         assert_eq!(object.key, format!("events/year=2025/month=12/day=31/{id}.json"));

@@ -4,26 +4,26 @@ use async_trait::async_trait;
 
 use crate::models::audit_object::AuditObject;
 
-type CauseOf = Box<dyn std::error::Error + Send + Sync>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// How an object came to be there.
+/// How an object came to exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    Now,
-    /// The very same object, by an earlier delivery.
-    Before,
+    Created,
+    /// An earlier delivery wrote the same object.
+    Existed,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum AuditLogError {
-    /// Not reached, throttled or failing, after the client's own retries. The same call may succeed later.
-    #[error("the audit bucket cannot be reached")]
-    Unavailable(#[source] CauseOf),
-    /// Refused in a way that a repetition cannot change: a missing permission or bucket.
+    /// The bucket was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
+    #[error("the audit bucket is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The bucket refused the call, and will refuse it again: a missing permission or bucket.
     #[error("the audit bucket refused the call")]
-    Refused(#[source] CauseOf),
-    /// Something else lies under the key. It must be looked at: two histories of one event cannot both be true.
-    #[error("another object lies under {0}")]
+    Refused(#[source] Cause),
+    /// The key has another object. Somebody must look at it: two records of one event can't both be true.
+    #[error("the audit bucket has a different object with key {0}")]
     Different(String),
 }
 
@@ -31,6 +31,6 @@ pub enum AuditLogError {
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// Writes the object unless it is there; what is there is never overwritten.
+    /// Writes the object unless it exists. An existing object is never overwritten.
     async fn write(&self, object: &AuditObject) -> Result<Written, AuditLogError>;
 }

@@ -1,4 +1,4 @@
-//! The audit bucket, as S3 holds it.
+//! The port's adapter for Amazon S3.
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -9,9 +9,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use super::audit_log::{AuditLog, AuditLogError, Written};
 use crate::models::audit_object::AuditObject;
 
-/// Statuses with which S3 says "later" rather than "no", besides 5xx: a write to the same key under way, a slow request,
-/// too many of them.
-const LATER: [u16; 3] = [408, 409, 429];
+/// Client errors (4xx) that may succeed later: a concurrent write of the same key, a slow request, too many requests.
+const RETRYABLE_STATUSES: [u16; 3] = [408, 409, 429];
 
 pub struct S3AuditLog {
     client: Client,
@@ -19,8 +18,7 @@ pub struct S3AuditLog {
 }
 
 impl S3AuditLog {
-    /// A client that names the bucket in the path: a host name for each bucket is of no use here, and needs a name
-    /// server that knows it.
+    /// The client names the bucket in the path: a host name for each bucket would need DNS for it, also locally.
     pub fn new(sdk: &aws_config::SdkConfig, bucket: impl Into<String>) -> Self {
         let config = Builder::from(sdk).force_path_style(true).build();
         Self { client: Client::from_conf(config), bucket: bucket.into() }
@@ -30,7 +28,7 @@ impl S3AuditLog {
         let there = self.client.get_object().bucket(&self.bucket).key(&object.key).send().await.map_err(classify)?;
         let bytes = there.body.collect().await.map_err(|error| AuditLogError::Unavailable(error.into()))?;
         if bytes.into_bytes() == object.bytes {
-            Ok(Written::Before)
+            Ok(Written::Existed)
         } else {
             Err(AuditLogError::Different(object.key.clone()))
         }
@@ -51,7 +49,7 @@ impl AuditLog for S3AuditLog {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Written::Now),
+            Ok(_) => Ok(Written::Created),
             Err(SdkError::ServiceError(answer)) if answer.raw().status().as_u16() == 412 => self.compare(object).await,
             Err(error) => Err(classify(error)),
         }
@@ -62,7 +60,7 @@ fn classify<E: std::error::Error + Send + Sync + 'static>(error: SdkError<E>) ->
     let refused = match &error {
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status();
-            status.is_client_error() && !LATER.contains(&status.as_u16())
+            status.is_client_error() && !RETRYABLE_STATUSES.contains(&status.as_u16())
         }
         SdkError::ConstructionFailure(_) => true,
         _ => false,

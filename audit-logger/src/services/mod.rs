@@ -1,3 +1,3 @@
-//! The rule of this function; it knows ports and models, no AWS client.
+//! The rule of this function. It knows ports and models, no AWS client.
 
-pub mod audit_records;
+pub mod audit_record;

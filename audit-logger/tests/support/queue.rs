@@ -1,5 +1,5 @@
-//! A queue with a dead-letter queue, as Amazon SQS delivers to a function that reports the failed items of a batch:
-//! at least once, in no order, and what was received five times in vain is put aside.
+//! A queue with a dead-letter queue, as Amazon SQS delivers to a function that reports failed items of a batch: at least
+//! once, in any order, and after five failed receives to the dead-letter queue.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,13 +14,13 @@ pub struct Message {
     pub receives: u32,
 }
 
-/// Messages that wait, and messages that were given up.
+/// Waiting messages, dead letters, and messages that are done.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: VecDeque<Message>,
     pub dead: Vec<Message>,
     pub done: Vec<Message>,
-    /// Number of receives after which a message is moved to the dead-letter queue; `None` for never.
+    /// Receives after which a message is moved to the dead-letter queue; `None` for never.
     max_receives: Option<u32>,
 }
 
@@ -31,7 +31,7 @@ impl Queue {
     }
 
     /// The same without a dead-letter queue.
-    pub fn patient(bodies: impl IntoIterator<Item = String>) -> Self {
+    pub fn without_dead_letters(bodies: impl IntoIterator<Item = String>) -> Self {
         Self { max_receives: None, ..Self::new(bodies) }
     }
 
@@ -39,17 +39,17 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Takes the next messages, at most `limit`.
-    pub fn receive(&mut self, limit: usize) -> Vec<Message> {
-        let mut batch: Vec<Message> = self.waiting.drain(..limit.min(self.waiting.len())).collect();
+    /// Receives the next messages, at most `max`.
+    pub fn receive(&mut self, max: usize) -> Vec<Message> {
+        let mut batch: Vec<Message> = self.waiting.drain(..max.min(self.waiting.len())).collect();
         batch.iter_mut().for_each(|message| message.receives += 1);
         batch
     }
 
-    /// Ends the delivery of a batch: what is in `failed`, by its place, becomes visible again behind the others.
+    /// Ends the delivery of a batch. Messages whose index is in `failed` become visible again, behind the others.
     pub fn settle(&mut self, batch: Vec<Message>, failed: &BTreeSet<usize>) {
-        for (place, message) in batch.into_iter().enumerate() {
-            if !failed.contains(&place) {
+        for (index, message) in batch.into_iter().enumerate() {
+            if !failed.contains(&index) {
                 self.done.push(message);
             } else if self.max_receives.is_some_and(|max| message.receives >= max) {
                 self.dead.push(message);
@@ -59,23 +59,23 @@ impl Queue {
         }
     }
 
-    /// The whole batch is redelivered: its visibility timeout ended without a response.
+    /// Redelivers the whole batch: its visibility timeout ended without a response.
     pub fn abandon(&mut self, batch: Vec<Message>) {
         let all = (0..batch.len()).collect();
         self.settle(batch, &all);
     }
 
-    /// Sends what was put aside again, as new messages.
+    /// Sends the dead letters again, as new messages.
     pub fn redrive(&mut self) {
         self.waiting.extend(self.dead.drain(..).map(|message| Message { receives: 0, ..message }));
     }
 }
 
-/// A batch as the function is given it; a message's id is its place.
+/// A batch as the function gets it. A message's ID is its index.
 pub fn event(batch: &[Message]) -> Value {
-    let record = |(place, message): (usize, &Message)| {
+    let record = |(index, message): (usize, &Message)| {
         json!({
-            "messageId": place.to_string(), "receiptHandle": "r", "body": message.body, "md5OfBody": "",
+            "messageId": index.to_string(), "receiptHandle": "r", "body": message.body, "md5OfBody": "",
             "attributes": {"ApproximateReceiveCount": message.receives.to_string()}, "messageAttributes": {},
             "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:q", "awsRegion": "eu-west-1",
         })
@@ -83,8 +83,8 @@ pub fn event(batch: &[Message]) -> Value {
     json!({"Records": batch.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
-/// The places of the messages that an answer reports as failed.
-pub fn failed(answer: &Value) -> BTreeSet<usize> {
-    let failures = answer["batchItemFailures"].as_array().unwrap();
+/// The indexes of the messages that a response reports as failed.
+pub fn failed(response: &Value) -> BTreeSet<usize> {
+    let failures = response["batchItemFailures"].as_array().unwrap();
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect()
 }
