@@ -42,9 +42,9 @@ async fn failures(log: &S3AuditLog, bodies: &[String]) -> Vec<String> {
 }
 
 fn batch(bodies: &[String]) -> SqsEvent {
-    let message = |(place, body): (usize, &String)| {
+    let message = |(index, body): (usize, &String)| {
         let mut message = SqsMessage::default();
-        message.message_id = Some(format!("m{place}"));
+        message.message_id = Some(format!("m{index}"));
         message.body = Some(body.clone());
         message
     };
@@ -274,9 +274,9 @@ async fn returns_messages_while_bucket_refuses() {
     assert_eq!(audit.deliver(&records).await, [""; 0]);
     assert_eq!(audit.bucket.all().len(), 2);
 
-    let nobody = S3AuditLog::new(&audit_bucket::unreachable(), BUCKET);
+    let unreachable = S3AuditLog::new(&audit_bucket::unreachable(), BUCKET);
     let bodies: Vec<String> = records.iter().map(Value::to_string).collect();
-    assert_eq!(failures(&nobody, &bodies).await, ["m0", "m1"]);
+    assert_eq!(failures(&unreachable, &bodies).await, ["m0", "m1"]);
 }
 
 #[tokio::test]

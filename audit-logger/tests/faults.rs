@@ -78,7 +78,7 @@ fn check(bucket: &Bucket, journal: &BTreeMap<String, Value>) {
 async fn uses_connection_opened_at_start_for_first_write() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(messages(&journal(1))).receive(1);
-    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    let function = Lambda::start_profiled(PROGRAM, endpoint, &VARIABLES).await;
     function.invoke_within(&event(&batch), TIME).await.unwrap();
     function.stop().await;
 

@@ -58,7 +58,7 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
 #[tokio::test]
 async fn the_first_request_goes_over_the_connection_that_was_opened_at_the_start() {
     let (endpoint, seen) = witness().await;
-    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    let function = Lambda::start_profiled(PROGRAM, endpoint, &VARIABLES).await;
     function.invoke(call().event()).await.unwrap();
     function.stop().await;
 

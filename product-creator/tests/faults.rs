@@ -68,7 +68,7 @@ async fn deliver_all(function: &Lambda, queue: &mut Queue) {
 async fn uses_connection_opened_at_start_for_first_call() {
     let (endpoint, seen) = witness().await;
     let batch = Queue::new(vec![body(&create(ProductId::random(), 1))]).receive(1);
-    let function = Lambda::start_recorded(PROGRAM, endpoint, &VARIABLES).await;
+    let function = Lambda::start_profiled(PROGRAM, endpoint, &VARIABLES).await;
     function.invoke_within(&event(&batch), TIME).await.unwrap();
     function.stop().await;
 

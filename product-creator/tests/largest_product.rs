@@ -94,8 +94,8 @@ async fn apply(catalogue: &Catalogue, change: &ChangeEvent) {
 
 /// The product's items by sort key.
 async fn items(catalogue: &Catalogue) -> HashMap<String, HashMap<String, AttributeValue>> {
-    let answer = catalogue.client.scan().table_name("products").send().await.unwrap();
-    let items = answer.items.unwrap().into_iter();
+    let response = catalogue.client.scan().table_name("products").send().await.unwrap();
+    let items = response.items.unwrap().into_iter();
     items.map(|item| (item["SK"].as_s().unwrap().clone(), item)).collect()
 }
 

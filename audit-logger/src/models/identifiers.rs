@@ -1,4 +1,4 @@
-//! The two identifiers of the catalogue: of a product and of a change to it.
+//! The two identifiers of the catalogue: of a product, and of a change to it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +13,8 @@ use super::timestamp::Timestamp;
 #[error("not a UUID in its canonical form (RFC 9562)")]
 pub struct InvalidIdentifier;
 
-/// Only the hyphenated form is taken: `Uuid` itself would also take braces, a URN and no hyphens, and one product
-/// would answer at four addresses.
+/// Accepts the hyphenated form only. `Uuid` itself also accepts braces, a URN and no hyphens, which would give each product
+/// four addresses.
 fn parse_canonical(text: &str) -> Result<Uuid, InvalidIdentifier> {
     if text.len() != uuid::fmt::Hyphenated::LENGTH {
         return Err(InvalidIdentifier);
@@ -22,13 +22,13 @@ fn parse_canonical(text: &str) -> Result<Uuid, InvalidIdentifier> {
     Uuid::try_parse(text).map_err(|_| InvalidIdentifier)
 }
 
-/// Names one product for ever: a deleted product's id is not used again.
+/// Identifies a product. The ID of a deleted product isn't used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProductId(Uuid);
 
 impl ProductId {
-    /// An id that nobody can guess and that tells nothing of when it was made (UUIDv4).
+    /// A random ID, which reveals nothing about the product (UUIDv4).
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
@@ -38,16 +38,16 @@ impl ProductId {
     }
 }
 
-/// Names one change and orders the changes of a product: a UUIDv7, so its text sorts by the time it was made.
+/// Identifies a change, and orders the changes of a product: a UUIDv7, whose text sorts by the time it was made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// A new id made at `now`, greater than `last_seen` whatever the clock says.
+    /// A new ID made at `now`, and greater than `last_seen` even if the clock is behind.
     ///
-    /// A change is ordered after the state it was based on even when the clock of the machine that accepted it runs
-    /// behind the clock that made `last_seen`: the id is then put one millisecond after it.
+    /// A change comes after the state it was based on, even when the clock of the machine that accepted it is behind the
+    /// clock that made `last_seen`: the ID's time is then one millisecond after that of `last_seen`.
     pub fn after(last_seen: Option<EventId>, now: Timestamp) -> Self {
         let fresh = Self::at(now.unix_millis());
         match last_seen {
@@ -62,13 +62,13 @@ impl EventId {
         Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
     }
 
-    /// Milliseconds since the Unix epoch, from the id's first 48 bits (RFC 9562 §5.7).
+    /// Milliseconds since the Unix epoch, from the ID's first 48 bits (RFC 9562 §5.7).
     pub fn unix_millis(self) -> u64 {
         let (high, low, ..) = self.0.as_fields();
         (u64::from(high) << 16) | u64::from(low)
     }
 
-    /// When the id was made, to the millisecond.
+    /// When the ID was made, to the millisecond.
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_unix_millis(self.unix_millis())
     }
@@ -85,7 +85,7 @@ impl FromStr for ProductId {
 impl FromStr for EventId {
     type Err = InvalidIdentifier;
 
-    /// Refuses any UUID but version 7: no other carries the time that orders changes.
+    /// Refuses UUIDs of another version than 7: they don't hold the time that orders changes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uuid = parse_canonical(text)?;
         if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(InvalidIdentifier) }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_canonical_form_is_an_identifier() {
+    fn accepts_canonical_form_only() {
         let canonical = "0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70";
         assert_eq!(canonical.parse::<ProductId>().unwrap().to_string(), canonical);
         assert_eq!(canonical.to_uppercase().parse::<ProductId>().unwrap().to_string(), canonical);
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_is_a_version_7_uuid() {
+    fn accepts_event_id_of_version_7_only() {
         assert!(Uuid::new_v4().to_string().parse::<EventId>().is_err());
         assert!(Uuid::now_v7().to_string().parse::<EventId>().is_ok());
     }
 
     #[test]
-    fn a_new_event_follows_what_it_has_seen_even_when_the_clock_runs_behind() {
+    fn makes_event_id_after_last_seen_when_clock_is_behind() {
         let now = Timestamp::from_unix_millis(1_800_000_000_000);
         let from_a_fast_clock = EventId::after(None, Timestamp::from_unix_millis(1_800_000_090_000));
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_tells_when_it_was_made() {
+    fn returns_time_of_event_id() {
         let now = Timestamp::from_unix_millis(1_767_225_600_123);
         assert_eq!(EventId::after(None, now).timestamp(), now);
     }

@@ -1,4 +1,4 @@
-//! A moment, to the millisecond, in the one text form the catalogue writes: `2026-01-31T12:00:00.000Z`.
+//! A moment, to the millisecond, in the only format that the catalogue writes: `2026-01-31T12:00:00.000Z`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-/// RFC 3339 in UTC, always with three fractional digits: of one length, so strings sort as moments do.
+/// RFC 3339 in UTC, always with three fractional digits, so that strings sort as moments do.
 const FORMAT: &[time::format_description::BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// A moment in UTC, cut to the millisecond.
+/// A moment in UTC, truncated to the millisecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(OffsetDateTime);
@@ -23,12 +23,12 @@ pub struct Timestamp(OffsetDateTime);
 pub struct InvalidTimestamp;
 
 impl Timestamp {
-    /// The system clock's reading.
+    /// The system clock's time.
     pub fn now() -> Self {
-        Self::cut(OffsetDateTime::now_utc())
+        Self::truncated(OffsetDateTime::now_utc())
     }
 
-    /// `millis` since the Unix epoch; past the year 9999 (which 48 bits can name) it is the end of 9999.
+    /// `millis` since the Unix epoch. A time after the year 9999, which 48 bits can hold, becomes the end of 9999.
     pub fn from_unix_millis(millis: u64) -> Self {
         let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
             .unwrap_or(time::macros::datetime!(9999-12-31 23:59:59.999 UTC));
@@ -40,7 +40,7 @@ impl Timestamp {
         u64::try_from(self.0.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
     }
 
-    /// Seconds since the Unix epoch, as DynamoDB's time to live reads them.
+    /// Seconds since the Unix epoch, the unit of DynamoDB's time to live.
     pub fn unix_seconds(self) -> i64 {
         self.0.unix_timestamp()
     }
@@ -51,7 +51,7 @@ impl Timestamp {
         (year, u8::from(month), day)
     }
 
-    fn cut(moment: OffsetDateTime) -> Self {
+    fn truncated(moment: OffsetDateTime) -> Self {
         let millis = moment.millisecond();
         Self(moment.replace_millisecond(millis).unwrap_or(moment))
     }
@@ -75,7 +75,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
         let utc = moment.checked_to_offset(UtcOffset::UTC).ok_or(InvalidTimestamp)?;
-        Ok(Self::cut(utc))
+        Ok(Self::truncated(utc))
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_written_in_utc_with_three_fractional_digits() {
+    fn writes_utc_with_three_fractional_digits() {
         for (given, written) in [
             ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000Z"),
             ("2026-01-31T12:00:00.5+02:00", "2026-01-31T10:00:00.500Z"),
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_moment() {
+    fn rejects_invalid_date_and_time() {
         for given in ["", "2026-01-31", "2026-02-30T00:00:00Z", "yesterday"] {
             assert_eq!(given.parse::<Timestamp>(), Err(InvalidTimestamp), "{given}");
         }
     }
 
     #[test]
-    fn counts_from_the_epoch() {
+    fn converts_from_and_to_unix_time() {
         let moment = Timestamp::from_unix_millis(1_767_225_600_123);
         assert_eq!(moment.to_string(), "2026-01-01T00:00:00.123Z");
         assert_eq!(moment.unix_millis(), 1_767_225_600_123);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn now_survives_its_text_form() {
+    fn reads_what_it_writes() {
         let now = Timestamp::now();
         assert_eq!(now.to_string().parse(), Ok(now));
     }

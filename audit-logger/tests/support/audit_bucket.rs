@@ -1,5 +1,5 @@
-//! A bucket: an HTTP server in this process that speaks as much of S3 as the function needs, conditional writes
-//! included, behind the real SDK client.
+//! A bucket: an HTTP server in this process with the part of S3 that the function uses, conditional writes included, for the
+//! real SDK client.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use axum::routing::put;
 /// Name of the bucket in tests.
 pub const BUCKET: &str = "bbws-product-audit-logs-dev";
 
-/// What a bucket holds, and whether it answers.
+/// The bucket's objects, and the status with which it refuses requests.
 #[derive(Clone, Default)]
 pub struct Bucket {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
@@ -35,19 +35,19 @@ impl Bucket {
         self.objects.lock().unwrap().insert(key.to_owned(), bytes.to_vec());
     }
 
-    /// From now on every request is answered with `status`, or with what it asks for.
+    /// From now on each request is refused with `status`, or served.
     pub fn refuse(&self, status: Option<StatusCode>) {
         *self.refusal.lock().unwrap() = status;
     }
 }
 
-/// An empty bucket and the configuration of a client of it.
+/// An empty bucket and a client's configuration for it.
 pub async fn start() -> (SdkConfig, Bucket) {
     let (address, bucket) = serve_bucket().await;
     (configuration(&format!("http://{address}")), bucket)
 }
 
-/// An empty bucket, and the address where it is.
+/// An empty bucket and its address.
 pub async fn serve_bucket() -> (SocketAddr, Bucket) {
     let bucket = Bucket::default();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -58,7 +58,7 @@ pub async fn serve_bucket() -> (SocketAddr, Bucket) {
     (address, bucket)
 }
 
-/// The configuration of a client that finds nobody at the other end.
+/// The configuration of a client whose endpoint refuses connections.
 pub fn unreachable() -> SdkConfig {
     // Port 1 of the loopback interface refuses connections at once.
     configuration("http://127.0.0.1:1")
@@ -84,7 +84,7 @@ async fn put_object(
     if let Some(status) = *bucket.refusal.lock().unwrap() {
         return status;
     }
-    // The bucket's policy refuses a write that could overwrite.
+    // The bucket's policy refuses writes that could overwrite an object.
     assert_eq!(headers["if-none-match"], "*");
     assert_eq!(headers["content-type"], "application/json");
     let mut objects = bucket.objects.lock().unwrap();

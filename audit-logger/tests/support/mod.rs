@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! Shared parts of the tests.
 #![allow(dead_code, reason = "each of the test programs uses some of it")]
 
 pub mod audit_bucket;

@@ -7,7 +7,7 @@ use super::contract::examples;
 /// The product that the records are of.
 pub const ID: &str = "3f0c1a52-8d4e-4b6a-9f37-0c5d2e1b7a84";
 
-/// A record of the stream, as a pipe hands it on.
+/// A record of the stream, as a pipe sends it.
 pub fn record(name: &str, sk: &str, before: Option<Value>, after: Option<Value>) -> Value {
     let pk = format!("PRODUCT#{ID}");
     let image = |item: Value| {

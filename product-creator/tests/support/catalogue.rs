@@ -38,7 +38,7 @@ impl Catalogue {
 
     /// All items of a product as plain JSON: `META` and the journal.
     pub async fn items(&self, id: ProductId) -> BTreeMap<String, Value> {
-        let answer = self
+        let response = self
             .client
             .query()
             .table_name(TABLE)
@@ -48,7 +48,7 @@ impl Catalogue {
             .send()
             .await
             .unwrap();
-        let items = serde_dynamo::from_items::<_, Value>(answer.items.unwrap()).unwrap();
+        let items = serde_dynamo::from_items::<_, Value>(response.items.unwrap()).unwrap();
         items.into_iter().map(|item| (item["SK"].as_str().unwrap().to_owned(), item)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! A DynamoDB that fails: it stands between the function and the real engine, and answers some calls itself.
+//! A failing DynamoDB: a proxy between the function and the real engine that responds to some calls itself.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,19 +17,19 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The ways in which it fails.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     Throttled,
     ThroughputExceeded,
-    /// Another transaction is at work on the item. Of a read: throttled.
+    /// A concurrent transaction writes the item. A read is throttled.
     Conflict,
     InternalError,
-    /// No answer, and nothing done.
+    /// No response, and nothing was written.
     Silence,
-    /// It is done, and then there is no answer.
+    /// No response, although everything was written.
     SilenceAfter,
-    /// It is done, and the answer is an error.
+    /// An error response, although everything was written.
     ErrorAfter,
 }
 
@@ -43,7 +43,7 @@ const FAULTS: [Fault; 7] = [
     Fault::SilenceAfter,
 ];
 
-/// Longer than the function waits for one attempt.
+/// Longer than the function's time-out of one attempt.
 const SILENCE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
@@ -55,14 +55,14 @@ pub struct FaultyEngine {
 }
 
 impl FaultyEngine {
-    /// Stands in front of `engine`; seven calls in ten fail. Returns the address to call.
+    /// Starts a proxy of `engine` in which seven calls in ten fail. Returns its address.
     pub async fn start(engine: SocketAddr) -> (Self, SocketAddr) {
         let faulty =
             Self { engine, failing: Arc::new(AtomicBool::new(true)), calls: Arc::default(), failed: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        // What opens a connection is not one of the calls that fail.
-        let router = Router::new().route("/", get("healthy").post(answer)).with_state(faulty.clone());
+        // The request that only opens a connection doesn't fail.
+        let router = Router::new().route("/", get("healthy").post(respond)).with_state(faulty.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (faulty, address)
     }
@@ -72,7 +72,7 @@ impl FaultyEngine {
         self.failing.store(false, Ordering::Relaxed);
     }
 
-    /// How many calls failed, and how.
+    /// Number of failed calls by fault.
     pub fn failed(&self) -> BTreeMap<Fault, u32> {
         self.failed.lock().unwrap().clone()
     }
@@ -82,7 +82,7 @@ impl FaultyEngine {
         if !self.failing.load(Ordering::Relaxed) || fastrand::u32(0..10) >= 7 {
             return None;
         }
-        // Silence costs a second each: every tenth.
+        // Each silence takes a second, so only every tenth call is silent.
         let kinds = if call.is_multiple_of(10) { &FAULTS[5..] } else { &FAULTS[..5] };
         let fault = kinds[fastrand::usize(0..kinds.len())];
         *self.failed.lock().unwrap().entry(fault).or_default() += 1;
@@ -101,7 +101,7 @@ impl FaultyEngine {
     }
 }
 
-async fn answer(State(faulty): State<FaultyEngine>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn respond(State(faulty): State<FaultyEngine>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let transaction = headers["x-amz-target"].to_str().unwrap().ends_with("TransactWriteItems");
     match faulty.next_fault() {
         None => faulty.forward(headers, body).await,
@@ -126,7 +126,7 @@ async fn answer(State(faulty): State<FaultyEngine>, headers: HeaderMap, body: By
     }
 }
 
-/// What a caller that has given up does not hear any more.
+/// A response after the caller's time-out.
 async fn silence() -> Response<Body> {
     tokio::time::sleep(SILENCE).await;
     StatusCode::SERVICE_UNAVAILABLE.into_response()

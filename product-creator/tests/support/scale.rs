@@ -1,7 +1,7 @@
-//! How much of a fault test is run.
+//! The size of a fault test.
 
-/// `short` as a rule, so that a run of all tests stays bounded; `long` when the variable `FAULTS` says so, as
-/// `cargo catalogctl test --long` of product-infrastructure does.
+/// `short`, or `long` if the environment variable `FAULTS` is `long`, as in `cargo xtask test --long` of
+/// product-infrastructure.
 pub fn scale<T>(short: T, long: T) -> T {
     if std::env::var_os("FAULTS").is_some_and(|faults| faults == "long") { long } else { short }
 }

@@ -1,6 +1,5 @@
-//! The function as Lambda runs it: its own program, which asks a Runtime API for events.
-//!
-//! The API is the one that AWS describes (Lambda developer guide, "Using the Lambda runtime API"), in this process.
+//! The function as Lambda runs it: a program that gets its events from the Runtime API (Lambda developer guide, "Using the
+//! Lambda runtime API"), which this process serves.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,8 +19,8 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Where a program that was built to record which lines run writes that down when it ends.
-const RECORD: &str = "LLVM_PROFILE_FILE";
+/// Where a program that was built for measuring coverage writes its profile when it ends.
+const PROFILE: &str = "LLVM_PROFILE_FILE";
 
 /// A running function. It ends when this is dropped.
 pub struct Lambda {
@@ -30,13 +29,13 @@ pub struct Lambda {
     log: watch::Receiver<Vec<String>>,
 }
 
-/// What a function makes of an event: its answer, or the error that it failed with.
+/// The result of an invocation: the response, or the error of the handler.
 type Outcome = Result<Value, Value>;
 
 struct Invocation {
     event: String,
     time: Duration,
-    answer: oneshot::Sender<Outcome>,
+    response: oneshot::Sender<Outcome>,
 }
 
 #[derive(Clone)]
@@ -48,13 +47,12 @@ struct RuntimeApi {
 impl Lambda {
     /// Starts `program` with the variables that Lambda sets, and its own. It calls AWS at `endpoint`.
     pub async fn start(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
-        // Built to record which lines run, it would be killed in the middle of writing that down, and a damaged record
-        // ends the whole measurement.
-        Self::start_recorded(program, endpoint, &[variables, &[(RECORD, "/dev/null")]].concat()).await
+        // A program that is killed while it writes its profile leaves a damaged one, which ends the whole measurement.
+        Self::start_profiled(program, endpoint, &[variables, &[(PROFILE, "/dev/null")]].concat()).await
     }
 
-    /// The same; if it was built to record which lines run, it does. To be ended by `stop`.
-    pub async fn start_recorded(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
+    /// The same, with a coverage profile if it was built for one. To be ended by `stop`.
+    pub async fn start_profiled(program: &str, endpoint: SocketAddr, variables: &[(&str, &str)]) -> Self {
         let (events, waiting) = mpsc::unbounded_channel();
         let api = RuntimeApi { events: Arc::new(tokio::sync::Mutex::new(waiting)), running: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -68,7 +66,7 @@ impl Lambda {
         let mut command = Command::new(program);
         command
             .env_clear()
-            .envs(std::env::var_os(RECORD).map(|file| (RECORD, file)))
+            .envs(std::env::var_os(PROFILE).map(|file| (PROFILE, file)))
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", "function-under-test"),
@@ -92,16 +90,16 @@ impl Lambda {
         Self { program, events, log }
     }
 
-    /// What the function makes of an event, `Err` if its handler failed; it has 6 seconds, like the real ones.
+    /// Invokes the function with a deadline of 6 s, the time-out of the API functions.
     pub async fn invoke(&self, event: &Value) -> Outcome {
         self.invoke_within(event, Duration::from_secs(6)).await
     }
 
     /// The same, with the given deadline in its headers.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Outcome {
-        let (answer, answered) = oneshot::channel();
-        self.events.send(Invocation { event: event.to_string(), time, answer }).unwrap();
-        tokio::time::timeout(time, answered).await.expect("an answer before the function's time is up").unwrap()
+        let (response, received) = oneshot::channel();
+        self.events.send(Invocation { event: event.to_string(), time, response }).unwrap();
+        tokio::time::timeout(time, received).await.expect("a response before the deadline").unwrap()
     }
 
     /// Everything logged so far to standard output and standard error, once it has at least this number of lines.
@@ -111,14 +109,14 @@ impl Lambda {
         tokio::time::timeout(Duration::from_secs(10), enough).await.expect("enough lines").unwrap().clone()
     }
 
-    /// Lets the program end by itself: its Runtime API says that there will be no event any more.
+    /// Lets the program end by itself: the Runtime API has no further events.
     pub async fn stop(self) {
         let Self { mut program, events, .. } = self;
         drop(events);
         tokio::time::timeout(Duration::from_secs(10), program.wait()).await.expect("an end").unwrap();
     }
 
-    /// Ends the program at once, wherever it is (SIGKILL).
+    /// Kills the program (SIGKILL).
     pub async fn kill(mut self) {
         self.program.kill().await.unwrap();
     }
@@ -135,12 +133,12 @@ fn keep_lines(output: impl tokio::io::AsyncRead + Send + Unpin + 'static, log: A
 
 async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
     static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-    let Some(Invocation { event, time, answer }) = api.events.lock().await.recv().await else {
+    let Some(Invocation { event, time, response }) = api.events.lock().await.recv().await else {
         return Err(StatusCode::GONE);
     };
     let id = format!("invocation-{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
-    api.running.lock().unwrap().insert(id.clone(), answer);
+    api.running.lock().unwrap().insert(id.clone(), response);
     let headers = AppendHeaders([
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
@@ -157,14 +155,14 @@ async fn finished(
 ) -> StatusCode {
     let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
     let result = if outcome == "response" { Ok(body) } else { Err(body) };
-    if let Some(answer) = api.running.lock().unwrap().remove(&id) {
-        // Nobody listens any more when the caller's time was up.
-        let _ = answer.send(result);
+    if let Some(response) = api.running.lock().unwrap().remove(&id) {
+        // After the deadline the caller no longer waits for the response.
+        let _ = response.send(result);
     }
     StatusCode::ACCEPTED
 }
 
-/// An endpoint that takes connections and never says a word.
+/// An endpoint that accepts connections and never responds.
 pub async fn silence() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -177,12 +175,12 @@ pub async fn silence() -> SocketAddr {
     address
 }
 
-/// An endpoint at which nobody listens.
+/// An endpoint that refuses connections.
 pub fn nobody() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 1))
 }
 
-/// An endpoint that answers everything with this status and AWS error.
+/// An endpoint that responds to each request with this status and AWS error.
 pub async fn refusal(status: StatusCode, error: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -192,7 +190,7 @@ pub async fn refusal(status: StatusCode, error: &'static str) -> SocketAddr {
     address
 }
 
-/// An endpoint that answers everything with `{}`, and what it sees: each connection, and the method of each request.
+/// An endpoint that responds to each request with `{}`, and a list of its connections and of the methods of its requests.
 pub async fn witness() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
