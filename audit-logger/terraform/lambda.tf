@@ -28,9 +28,10 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format = "JSON"
     log_group  = aws_cloudwatch_log_group.function.name
-    # No application_log_level: Lambda would treat a metric line, which has no level, as INFO and drop it at "warn". The
-    # function filters its own log by LOG_LEVEL.
-    system_log_level = "INFO"
+    # The function filters its own log by LOG_LEVEL, and Lambda filters what is left by this. Its default, INFO, would hide
+    # DEBUG; above INFO it would drop metric lines, which have no level and count as INFO.
+    application_log_level = contains(["trace", "debug"], var.log_level) ? upper(var.log_level) : "INFO"
+    system_log_level      = "INFO"
   }
 
   depends_on = [

@@ -11,5 +11,9 @@ locals {
 
   queue_arn = local.infrastructure.audit_queue_arn
 
+  # In alarm descriptions.
+  urgency = "TODAY"
+  impact  = "none for clients; audit records are written late."
+
   further_alarm_names = [aws_cloudwatch_metric_alarm.batch_item_failures.alarm_name]
 }

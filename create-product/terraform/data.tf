@@ -2,7 +2,7 @@ data "terraform_remote_state" "infrastructure" {
   backend = "s3"
 
   config = {
-    bucket = "bbws-terraform-state-${var.environment}"
+    bucket = "bbws-terraform-state-${var.environment}${var.bucket_suffix}"
     key    = "product-infrastructure/terraform.tfstate"
     region = var.aws_region
   }
@@ -17,7 +17,7 @@ data "terraform_remote_state" "infrastructure" {
 
     postcondition {
       condition     = try(self.outputs.environment, var.environment) == var.environment
-      error_message = "The state in bbws-terraform-state-${var.environment} describes environment ${try(self.outputs.environment, "(none)")}, not ${var.environment}."
+      error_message = "The state in bbws-terraform-state-${var.environment}${var.bucket_suffix} describes environment ${try(self.outputs.environment, "(none)")}, not ${var.environment}."
     }
   }
 }
@@ -25,8 +25,8 @@ data "terraform_remote_state" "infrastructure" {
 data "aws_caller_identity" "current" {
   lifecycle {
     postcondition {
-      condition     = var.account_id == null ? true : self.account_id == var.account_id
-      error_message = "These credentials belong to account ${self.account_id}, but environment ${var.environment} lives in account ${coalesce(var.account_id, "?")}. Each environment is an account of its own."
+      condition     = self.account_id == var.account_id
+      error_message = "These credentials belong to account ${self.account_id}, but environment ${var.environment} lives in account ${var.account_id}. Each environment is an account of its own."
     }
   }
 }

@@ -15,5 +15,9 @@ locals {
     create = { http_method = "POST", resource_id = local.infrastructure.products_resource_id, path = "/products" }
   }
 
+  # In alarm descriptions.
+  urgency = "NOW"
+  impact  = "clients can't create products, or wait."
+
   further_alarm_names = []
 }

@@ -15,5 +15,9 @@ locals {
     delete = { http_method = "DELETE", resource_id = local.infrastructure.product_resource_id, path = "/products/*" }
   }
 
+  # In alarm descriptions.
+  urgency = "NOW"
+  impact  = "clients can't delete products, or wait."
+
   further_alarm_names = []
 }

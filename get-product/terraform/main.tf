@@ -17,5 +17,9 @@ locals {
     get-change   = { http_method = "GET", resource_id = local.infrastructure.product_change_resource_id, path = "/products/*/changes/*" }
   }
 
+  # In alarm descriptions.
+  urgency = "NOW"
+  impact  = "clients can't read products, or wait for them."
+
   further_alarm_names = []
 }

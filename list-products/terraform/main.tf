@@ -16,5 +16,9 @@ locals {
     feed = { http_method = "GET", resource_id = local.infrastructure.feed_resource_id, path = "/products/changes" }
   }
 
+  # In alarm descriptions.
+  urgency = "NOW"
+  impact  = "clients can't list products, or wait for lists."
+
   further_alarm_names = []
 }

@@ -12,5 +12,9 @@ locals {
 
   queue_arn = local.infrastructure.sqs_queue_arn
 
+  # In alarm descriptions.
+  urgency = "TODAY"
+  impact  = "accepted changes are applied late."
+
   further_alarm_names = [aws_cloudwatch_metric_alarm.batch_item_failures.alarm_name, aws_cloudwatch_metric_alarm.change_lag.alarm_name]
 }

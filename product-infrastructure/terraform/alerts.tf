@@ -1,5 +1,9 @@
-# Whom an alarm reaches, and the alarms on what the functions share. Each function has its own on errors and duration.
-# An alarm `bbws-product-{what}-{env}` has its page in docs/runbooks/{what}.md.
+# The topic that alarms notify, and the alarms on what the functions share. Each function has its own on errors and duration.
+# An alarm `bbws-product-{what}-{env}` has its page in docs/runbooks/{what}.md. Its description is the e-mail that on-call
+# reads: urgency and symptom, impact on clients, the first command, the runbook.
+#
+# `ok_actions`: on-call learns that it is over. With `notBreaching`, an alarm goes from INSUFFICIENT_DATA to OK only once, when
+# it is created; that one message also shows that the subscription works.
 resource "aws_sns_topic" "alerts" {
   name              = "bbws-product-alerts-${var.environment}"
   kms_master_key_id = aws_kms_key.topics.arn
@@ -57,17 +61,44 @@ resource "aws_sns_topic_subscription" "alert_email" {
 }
 
 locals {
-  runbooks = "Runbook: product-infrastructure/docs/runbooks"
+  console = "https://${var.aws_region}.console.aws.amazon.com/cloudwatch/home?region=${var.aws_region}"
+  # What every description ends with.
+  links = "Dashboard: ${local.console}#dashboards:name=bbws-product-catalogue-${var.environment} Runbook: ${var.runbooks_url}"
 
   dead_letter_queues = {
-    change = { name = aws_sqs_queue.change_dlq.name, meaning = "A product change failed five times and was set aside: it has not been applied." }
-    audit  = { name = aws_sqs_queue.audit_dlq.name, meaning = "An audit record failed five times, or could not be delivered, and was set aside: it is not in the bucket." }
-    events = { name = aws_sqs_queue.events_dlq.name, meaning = "The pipe gave up publishing a table change. The stream keeps the change for 24 hours only." }
+    change = {
+      name    = aws_sqs_queue.change_dlq.name
+      symptom = "NOW: a product change moved to the dead-letter queue after five attempts."
+      impact  = "The API accepted the change, and it isn't applied."
+      command = "catalogctl --env ${var.environment} dlq peek change"
+    }
+    audit = {
+      name    = aws_sqs_queue.audit_dlq.name
+      symptom = "TODAY: an audit record moved to the dead-letter queue."
+      impact  = "None for clients; the record is missing from the audit bucket."
+      command = "catalogctl --env ${var.environment} dlq peek audit"
+    }
+    events = {
+      name    = aws_sqs_queue.events_dlq.name
+      symptom = "NOW: the pipe gave up publishing a table change."
+      impact  = "None for clients; the stream, the only other copy on its way to the audit bucket, keeps the change for 24 hours."
+      command = "catalogctl --env ${var.environment} audit verify"
+    }
   }
 
   queues = {
-    change = { name = aws_sqs_queue.change.name, meaning = "accepted changes are waiting for product-creator" }
-    audit  = { name = aws_sqs_queue.audit.name, meaning = "table changes are waiting for audit-logger" }
+    change = {
+      name    = aws_sqs_queue.change.name
+      symptom = "NOW: the oldest accepted change has been waiting for more than ${var.oldest_message_alarm_seconds} s."
+      impact  = "Clients see products as they were before their changes."
+      command = "aws logs tail /aws/lambda/bbws-product-creator-${var.environment} --since 15m"
+    }
+    audit = {
+      name    = aws_sqs_queue.audit.name
+      symptom = "TODAY: the oldest audit record has been waiting for more than ${var.oldest_message_alarm_seconds} s."
+      impact  = "None for clients; audit records are written late."
+      command = "aws logs tail /aws/lambda/bbws-audit-logger-${var.environment} --since 15m"
+    }
   }
 }
 
@@ -77,7 +108,7 @@ resource "aws_cloudwatch_metric_alarm" "dlq_depth" {
   for_each = local.dead_letter_queues
 
   alarm_name        = "bbws-product-${each.key}-dlq-depth-${var.environment}"
-  alarm_description = "${each.value.meaning} ${local.runbooks}/${each.key}-dlq-depth.md"
+  alarm_description = "${each.value.symptom} Impact: ${each.value.impact} First command: `${each.value.command}`. ${local.links}/${each.key}-dlq-depth.md"
 
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
@@ -97,7 +128,7 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   for_each = local.queues
 
   alarm_name        = "bbws-product-${each.key}-oldest-message-${var.environment}"
-  alarm_description = "For more than ${var.oldest_message_alarm_seconds} s ${each.value.meaning}. ${local.runbooks}/${each.key}-oldest-message.md"
+  alarm_description = "${each.value.symptom} Impact: ${each.value.impact} First command: `${each.value.command}`. ${local.links}/${each.key}-oldest-message.md"
 
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
@@ -117,7 +148,7 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
 # A function that answers 503 has not failed in Lambda's eyes: this alarm sees what the client saw.
 resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   alarm_name        = "bbws-product-api-5xx-${var.environment}"
-  alarm_description = "More than 1 % of requests were answered 5xx. ${local.runbooks}/api-5xx.md"
+  alarm_description = "NOW: more than 1 % of API requests returned 5xx. Impact: clients see errors. First command: `aws logs tail /aws/apigateway/bbws-product-api-${var.environment} --since 15m --filter-pattern '{ $.status = 5* }'`. ${local.links}/api-5xx.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 1
@@ -126,9 +157,10 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   treat_missing_data  = "notBreaching"
 
   metric_query {
-    id          = "rate"
-    label       = "5xx, per cent of requests"
-    expression  = "IF(requests >= 20, 100 * errors / requests, 0)" # Below 20 requests in five minutes one error is no rate.
+    id    = "rate"
+    label = "5xx, per cent of requests"
+    # Below 20 requests in five minutes one error is no rate; five errors are an outage at any traffic.
+    expression  = "IF(requests >= 20 OR errors >= 5, 100 * errors / requests, 0)"
     return_data = true
   }
 
@@ -162,7 +194,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx" {
 
 resource "aws_cloudwatch_metric_alarm" "pipe_failed" {
   alarm_name        = "bbws-product-events-pipe-failed-${var.environment}"
-  alarm_description = "The pipe keeps failing to publish table changes: nothing reaches the audit trail meanwhile. ${local.runbooks}/events-pipe-failed.md"
+  alarm_description = "NOW: the pipe fails to publish table changes. Impact: none for clients; audit records are late, and the stream keeps changes for 24 hours. First command: `aws logs tail /aws/vendedlogs/pipes/bbws-product-events-${var.environment} --since 15m`. ${local.links}/events-pipe-failed.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
@@ -204,7 +236,7 @@ resource "aws_cloudwatch_metric_alarm" "pipe_failed" {
 # The hop after the pipe: the topic could not hand a change to a subscriber.
 resource "aws_cloudwatch_metric_alarm" "events_delivery_failed" {
   alarm_name        = "bbws-product-events-delivery-failed-${var.environment}"
-  alarm_description = "The events topic could not deliver to a subscriber. ${local.runbooks}/events-delivery-failed.md"
+  alarm_description = "TODAY: the events topic failed to deliver table changes to a subscriber. Impact: none for clients; that subscriber misses changes, or they are in the audit dead-letter queue. First command: `catalogctl --env ${var.environment} dlq peek audit`. ${local.links}/events-delivery-failed.md"
 
   namespace           = "AWS/SNS"
   metric_name         = "NumberOfNotificationsFailed"
@@ -224,7 +256,7 @@ resource "aws_cloudwatch_metric_alarm" "events_delivery_failed" {
 # retried, none is lost.
 resource "aws_cloudwatch_metric_alarm" "index_throttled" {
   alarm_name        = "bbws-product-index-throttled-${var.environment}"
-  alarm_description = "DynamoDB throttles writes to the price or the change index. ${local.runbooks}/index-throttled.md"
+  alarm_description = "TODAY: DynamoDB throttles writes to the price or the change index. Impact: changes are applied late; none is lost. First command: `aws cloudwatch describe-alarms --alarm-names bbws-product-index-throttled-${var.environment}`. ${local.links}/index-throttled.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
@@ -252,6 +284,53 @@ resource "aws_cloudwatch_metric_alarm" "index_throttled" {
         period      = 300
         stat        = "Sum"
       }
+    }
+  }
+
+  alarm_actions = [aws_sns_topic.alerts.arn]
+  ok_actions    = [aws_sns_topic.alerts.arn]
+}
+
+# A pipe that stops polling reports no failure: the change side goes on, and the event side is silent. The stream forgets
+# after 24 hours.
+resource "aws_cloudwatch_metric_alarm" "pipe_silent" {
+  alarm_name        = "bbws-product-events-pipe-silent-${var.environment}"
+  alarm_description = "NOW: changes are applied, but for 15 minutes the pipe has read none. Impact: none for clients; nothing reaches the audit bucket, and the stream keeps changes for 24 hours. First command: `aws pipes describe-pipe --name bbws-product-events-${var.environment}`. ${local.links}/events-pipe-silent.md"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 3
+  datapoints_to_alarm = 3
+  treat_missing_data  = "notBreaching"
+
+  metric_query {
+    id          = "silent"
+    label       = "Changes applied while the pipe read none"
+    expression  = "IF(FILL(applied, 0) > 0 AND FILL(events, 0) == 0, 1, 0)"
+    return_data = true
+  }
+
+  metric_query {
+    id = "applied"
+
+    metric {
+      namespace   = "ProductCatalogue"
+      metric_name = "Applied"
+      dimensions  = { FunctionName = "bbws-product-creator-${var.environment}" }
+      period      = 300
+      stat        = "Sum"
+    }
+  }
+
+  metric_query {
+    id = "events"
+
+    metric {
+      namespace   = "AWS/EventBridge/Pipes"
+      metric_name = "EventCount"
+      dimensions  = { PipeName = aws_pipes_pipe.events.name }
+      period      = 300
+      stat        = "Sum"
     }
   }
 

@@ -186,7 +186,7 @@ resource "aws_api_gateway_integration_response" "other" {
     "application/json" = jsonencode({
       error = {
         code      = "METHOD_NOT_ALLOWED"
-        message   = "Method not allowed. Allowed: ${each.value.methods}."
+        message   = "Method not allowed. Allowed: ${each.value.methods}"
         requestId = "$context.requestId"
       }
     })
@@ -216,16 +216,16 @@ locals {
     MISSING_AUTHENTICATION_TOKEN = { status = 404, code = "NOT_FOUND", message = local.messages.not_found }
     RESOURCE_NOT_FOUND           = { status = 404, code = "NOT_FOUND", message = local.messages.not_found }
 
-    INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "Missing or invalid API key. Send a valid key in the x-api-key header." }
+    INVALID_API_KEY   = { status = 403, code = "FORBIDDEN", message = "The x-api-key header is missing or its API key is invalid." }
     ACCESS_DENIED     = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
     UNAUTHORIZED      = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
     EXPIRED_TOKEN     = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
     INVALID_SIGNATURE = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
     WAF_FILTERED      = { status = 403, code = "FORBIDDEN", message = local.messages.forbidden }
 
-    BAD_REQUEST_BODY       = { status = 400, code = "VALIDATION_FAILED", message = "Invalid request body." }
-    BAD_REQUEST_PARAMETERS = { status = 400, code = "INVALID_PARAMETER", message = "A required parameter is missing or invalid." }
-    REQUEST_TOO_LARGE      = { status = 413, code = "PAYLOAD_TOO_LARGE", message = "The request is too large." }
+    BAD_REQUEST_BODY       = { status = 400, code = "INVALID_REQUEST", message = "Malformed request." }
+    BAD_REQUEST_PARAMETERS = { status = 400, code = "INVALID_PARAMETER", message = "One or more query parameters are invalid." }
+    REQUEST_TOO_LARGE      = { status = 413, code = "PAYLOAD_TOO_LARGE", message = "The request body exceeds 64 KiB." }
     UNSUPPORTED_MEDIA_TYPE = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", message = "Unsupported media type or content encoding." }
 
     THROTTLED      = { status = 429, code = "TOO_MANY_REQUESTS", message = "Too many requests. Retry later.", retry_after = 1 }
@@ -239,7 +239,7 @@ locals {
 
     # Whatever has no entry above, such as a malformed Authorization header. The status is fixed so that status and code
     # can't disagree.
-    DEFAULT_4XX = { status = 400, code = "INVALID_PARAMETER", message = "Malformed request." }
+    DEFAULT_4XX = { status = 400, code = "INVALID_REQUEST", message = "Malformed request." }
     DEFAULT_5XX = { status = 500, code = "INTERNAL_ERROR", message = local.messages.internal }
   }
 }
@@ -408,6 +408,8 @@ resource "aws_iam_role" "api_logging" {
   name               = "bbws-product-api-logging-${var.environment}"
   description        = "Assumed by API Gateway to write access and execution logs"
   assume_role_policy = data.aws_iam_policy_document.api_logging_trust.json
+  # The pipeline may create and change this role only with the boundary, which it can't change itself.
+  permissions_boundary = local.service_boundary_arn
 }
 
 data "aws_iam_policy_document" "api_logging_trust" {
@@ -425,5 +427,5 @@ data "aws_iam_policy_document" "api_logging_trust" {
 # AWS's own policy for this purpose: API Gateway tests the role for its exact actions before it accepts it.
 resource "aws_iam_role_policy_attachment" "api_logging" {
   role       = aws_iam_role.api_logging.name
-  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 }

@@ -4,7 +4,7 @@ resource "aws_s3_bucket" "audit_logs" {
   # checkov:skip=CKV_AWS_144:one region, as all of the catalogue: versions under Object Lock survive a mistake, and S3 keeps them in several zones
   # checkov:skip=CKV_AWS_145:keys of S3's own, for the reason given at the encryption below
   # checkov:skip=CKV2_AWS_62:nothing waits for a new record; audit-logger knows what it wrote
-  bucket              = "bbws-product-audit-logs-${var.environment}"
+  bucket              = "bbws-product-audit-logs-${var.environment}${var.bucket_suffix}"
   object_lock_enabled = true
 
   lifecycle {
@@ -74,7 +74,10 @@ resource "aws_s3_bucket_lifecycle_configuration" "audit_logs" {
     id     = "archive-after-one-year"
     status = "Enabled"
 
-    filter {}
+    filter {
+      # Null for 0: S3 has no filter of that size, and an empty filter means every record.
+      object_size_greater_than = var.audit_archive_min_bytes == 0 ? null : var.audit_archive_min_bytes
+    }
 
     transition {
       days          = 365

@@ -7,32 +7,36 @@ resource "aws_glue_catalog_database" "audit" {
 
 locals {
   audit_table_partitions = {
-    year  = "2020,2100"
+    year  = "2026,2045" # Athena lists every projected partition that a query doesn't exclude.
     month = "1,12"
     day   = "1,31"
   }
 
   # Products appear as they were written, in JSON: `json_extract_scalar(after, '$.name')`. Columns for each field would
   # have to follow every change of the product, and fail on old records.
+  # Records are JSON in camelCase, Glue's column names are lower-case: each column says which member it is of. `actor` is a
+  # string like `before` and `after`, because the mapping doesn't reach members of a struct: json_extract_scalar(actor,
+  # '$.apiKeyId').
   audit_table_columns = [
-    { name = "schemaversion", type = "int", comment = "Version of the record's form" },
-    { name = "recordtype", type = "string", comment = "CHANGE" },
-    { name = "eventid", type = "string", comment = "UUIDv7 of the change" },
-    { name = "type", type = "string", comment = "CREATE, UPDATE or DELETE" },
-    { name = "productid", type = "string", comment = "The product changed" },
-    { name = "occurredat", type = "string", comment = "When the API accepted the change" },
-    { name = "recordedat", type = "string", comment = "When the change was decided" },
-    { name = "actor", type = "struct<apikeyid:string,sourceip:string>", comment = "Who asked for it" },
-    { name = "requestid", type = "string", comment = "API Gateway's id of the request" },
-    { name = "expectedversion", type = "bigint", comment = "If-Match of the request, when given" },
-    { name = "fingerprint", type = "string", comment = "SHA-256 of the product as requested" },
-    { name = "outcome", type = "string", comment = "APPLIED, DUPLICATE, REJECTED or SUPERSEDED" },
-    { name = "reason", type = "string", comment = "Why it was rejected" },
-    { name = "version", type = "bigint", comment = "The product's version afterwards" },
-    { name = "before", type = "string", comment = "The product before, JSON" },
-    { name = "after", type = "string", comment = "The product after, JSON" },
-    { name = "prevhash", type = "string", comment = "Hash of the product's previous applied record" },
-    { name = "hash", type = "string", comment = "Hash of this record" },
+    { member = "schemaVersion", type = "int", comment = "Version of the record's form" },
+    { member = "recordType", type = "string", comment = "CHANGE" },
+    { member = "eventId", type = "string", comment = "UUIDv7 of the change" },
+    { member = "type", type = "string", comment = "CREATE, UPDATE or DELETE" },
+    { member = "productId", type = "string", comment = "ID of the changed product" },
+    { member = "occurredAt", type = "string", comment = "Time at which the API accepted the change" },
+    { member = "recordedAt", type = "string", comment = "Time at which the change was recorded" },
+    { member = "actor", type = "string", comment = "API key ID and source address of the request, as JSON" },
+    { member = "requestId", type = "string", comment = "API Gateway's ID of the request" },
+    { member = "expectedVersion", type = "bigint", comment = "Version in the request's If-Match header" },
+    { member = "fingerprint", type = "string", comment = "SHA-256 of the requested product or patch" },
+    { member = "requested", type = "string", comment = "Requested product or patch of a change that wasn't applied as sent, as JSON" },
+    { member = "outcome", type = "string", comment = "APPLIED, DUPLICATE, REJECTED or SUPERSEDED" },
+    { member = "reason", type = "string", comment = "Reason of a rejection" },
+    { member = "version", type = "bigint", comment = "Version of the product after the change" },
+    { member = "before", type = "string", comment = "Product before the change, as JSON" },
+    { member = "after", type = "string", comment = "Product after the change, as JSON" },
+    { member = "prevHash", type = "string", comment = "Hash of the product's previous applied record" },
+    { member = "hash", type = "string", comment = "Hash of this record" },
   ]
 }
 
@@ -44,10 +48,12 @@ resource "aws_glue_catalog_table" "audit_events" {
 
   parameters = merge(
     {
-      EXTERNAL                    = "TRUE"
-      classification              = "json"
-      "projection.enabled"        = "true"
-      "storage.location.template" = "s3://${aws_s3_bucket.audit_logs.bucket}/events/year=$${year}/month=$${month}/day=$${day}/"
+      EXTERNAL             = "TRUE"
+      classification       = "json"
+      "projection.enabled" = "true"
+      # Athena skips archived records without a word; with this it reads those that were restored.
+      "read_restored_glacier_objects" = "true"
+      "storage.location.template"     = "s3://${aws_s3_bucket.audit_logs.bucket}/events/year=$${year}/month=$${month}/day=$${day}/"
     },
     { for name, range in local.audit_table_partitions : "projection.${name}.type" => "integer" },
     { for name, range in local.audit_table_partitions : "projection.${name}.range" => range },
@@ -71,14 +77,18 @@ resource "aws_glue_catalog_table" "audit_events" {
 
     ser_de_info {
       serialization_library = "org.openx.data.jsonserde.JsonSerDe"
-      parameters            = { "case.insensitive" = "true" }
+      # Case-insensitive, one product with the attributes `Color` and `color` fails the whole query.
+      parameters = merge(
+        { "case.insensitive" = "FALSE" },
+        { for column in local.audit_table_columns : "mapping.${lower(column.member)}" => column.member },
+      )
     }
 
     dynamic "columns" {
       for_each = local.audit_table_columns
 
       content {
-        name    = columns.value.name
+        name    = lower(columns.value.member)
         type    = columns.value.type
         comment = columns.value.comment
       }

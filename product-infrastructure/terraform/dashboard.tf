@@ -12,7 +12,7 @@ locals {
       ]
     },
     {
-      title = "Latency of the API, ms", metrics = [
+      title = "API latency, ms", metrics = [
         concat(["AWS/ApiGateway", "Latency"], local.api_dimensions, [{ label = "p50", stat = "p50" }]),
         concat(["AWS/ApiGateway", "Latency"], local.api_dimensions, [{ label = "p95", stat = "p95" }]),
         concat(["AWS/ApiGateway", "Latency"], local.api_dimensions, [{ label = "p99", stat = "p99" }]),
@@ -20,27 +20,27 @@ locals {
     },
     { title = "Function errors", metrics = [[{ expression = "SEARCH('{AWS/Lambda,FunctionName} bbws MetricName=\"Errors\"', 'Sum')", id = "errors" }]] },
     { title = "Function duration, p95 ms", metrics = [[{ expression = "SEARCH('{AWS/Lambda,FunctionName} bbws MetricName=\"Duration\"', 'p95')", id = "duration" }]] },
-    { title = "What became of the changes", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=(\"Applied\" OR \"Duplicate\" OR \"Rejected\" OR \"Superseded\")', 'Sum')", id = "outcomes" }]] },
-    { title = "From accepted to applied, p95 ms", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"ChangeLagMs\"', 'p95')", id = "lag" }]] },
+    { title = "Outcomes of changes", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=(\"Applied\" OR \"Duplicate\" OR \"Rejected\" OR \"Superseded\")', 'Sum')", id = "outcomes" }]] },
+    { title = "Time from acceptance to commit, p95 ms", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"ChangeLagMs\"', 'p95')", id = "lag" }]] },
     {
-      title = "Messages waiting", metrics = [
+      title = "Queues: messages", metrics = [
         for name in [aws_sqs_queue.change.name, aws_sqs_queue.audit.name] :
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }]
       ]
     },
     {
-      title = "Age of the oldest message, s", metrics = [
+      title = "Queues: age of the oldest message, s", metrics = [
         for name in [aws_sqs_queue.change.name, aws_sqs_queue.audit.name] :
         ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, { stat = "Maximum" }]
       ]
     },
     {
-      title = "Set aside", metrics = [
+      title = "Dead-letter queues: messages", metrics = [
         for name in [aws_sqs_queue.change_dlq.name, aws_sqs_queue.audit_dlq.name, aws_sqs_queue.events_dlq.name] :
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { stat = "Maximum" }]
       ]
     },
-    { title = "Given back to the queues", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"BatchItemFailures\"', 'Sum')", id = "failures" }]] },
+    { title = "Messages returned for redelivery", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"BatchItemFailures\"', 'Sum')", id = "failures" }]] },
     {
       title = "Pipe", metrics = [
         ["AWS/EventBridge/Pipes", "EventCount", "PipeName", aws_pipes_pipe.events.name, { stat = "Sum" }],
@@ -48,13 +48,13 @@ locals {
       ]
     },
     {
-      title = "Table: throttled and failing requests", metrics = [
+      title = "Table: throttled and failed requests", metrics = [
         [{ expression = "SEARCH('{AWS/DynamoDB,Operation,TableName} TableName=\"${aws_dynamodb_table.products.name}\" MetricName=\"ThrottledRequests\"', 'Sum')", id = "throttled" }],
         [{ expression = "SEARCH('{AWS/DynamoDB,Operation,TableName} TableName=\"${aws_dynamodb_table.products.name}\" MetricName=\"SystemErrors\"', 'Sum')", id = "failing" }],
       ]
     },
     {
-      title = "Table: capacity consumed", metrics = [
+      title = "Table: consumed capacity units", metrics = [
         ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", aws_dynamodb_table.products.name, { stat = "Sum" }],
         ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", aws_dynamodb_table.products.name, { stat = "Sum" }],
       ]

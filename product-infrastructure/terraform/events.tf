@@ -57,8 +57,12 @@ resource "aws_pipes_pipe" "events" {
   source_parameters {
     dynamodb_stream_parameters {
       # LATEST would lose what is written while the pipe starts up.
-      starting_position                  = "TRIM_HORIZON"
-      batch_size                         = 10
+      starting_position = "TRIM_HORIZON"
+      # One record a request: the pipe publishes a batch with one PublishBatch, which takes 256 KiB in total, and two
+      # records of one large change exceed that together. Ten requests at a time keep the throughput; records of one
+      # product still arrive in order.
+      batch_size                         = 1
+      parallelization_factor             = 10
       maximum_batching_window_in_seconds = 0
       # A record that the topic refuses must hold up neither its batch nor, until the stream forgets it after 24 hours,
       # every later change of its shard: halve the batch, try for an hour, then set the record's address aside.
@@ -72,7 +76,34 @@ resource "aws_pipes_pipe" "events" {
     }
   }
 
-  depends_on = [aws_iam_role_policy.events_pipe]
+  # Errors only: which record failed, and why. Without a log a pipe says nothing but counts.
+  log_configuration {
+    level = "ERROR"
+
+    cloudwatch_logs_log_destination {
+      log_group_arn = aws_cloudwatch_log_group.events_pipe.arn
+    }
+  }
+
+  depends_on = [terraform_data.stream_settled]
+}
+
+resource "aws_cloudwatch_log_group" "events_pipe" {
+  # checkov:skip=CKV_AWS_158:CloudWatch encrypts every log group with a key of its own; at level ERROR no record's content is logged
+  # checkov:skip=CKV_AWS_338:for operating, not for evidence: what must last is in the audit bucket
+  name              = "/aws/vendedlogs/pipes/bbws-product-events-${var.environment}"
+  retention_in_days = 90
+}
+
+# A pipe that is created right after its stream, or right after its role's policy, fails with "Cannot access stream"
+# (hashicorp/terraform-provider-aws#40572): both take up to two minutes to be known everywhere. Waits once, before the first
+# pipe on a stream.
+resource "terraform_data" "stream_settled" {
+  triggers_replace = [aws_dynamodb_table.products.stream_arn, aws_iam_role_policy.events_pipe.id]
+
+  provisioner "local-exec" {
+    command = "sleep ${var.stream_settle_seconds}"
+  }
 }
 
 # Holds the shard and sequence number of records the pipe gave up, not the records: those stay readable in the stream
@@ -89,6 +120,8 @@ resource "aws_iam_role" "events_pipe" {
   name               = "bbws-product-events-pipe-${var.environment}"
   description        = "Assumed by the pipe that publishes table changes"
   assume_role_policy = data.aws_iam_policy_document.events_pipe_trust.json
+  # The pipeline may create and change this role only with the boundary, which it can't change itself.
+  permissions_boundary = local.service_boundary_arn
 }
 
 data "aws_iam_policy_document" "events_pipe_trust" {
@@ -110,7 +143,7 @@ data "aws_iam_policy_document" "events_pipe_trust" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = ["arn:aws:pipes:${var.aws_region}:${local.account_id}:pipe/bbws-product-events-${var.environment}"]
+      values   = ["arn:${local.partition}:pipes:${var.aws_region}:${local.account_id}:pipe/bbws-product-events-${var.environment}"]
     }
   }
 }

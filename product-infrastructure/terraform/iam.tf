@@ -64,5 +64,5 @@ data "aws_iam_policy_document" "function_logs" {
 locals {
   # The functions' names are their repositories' to choose; this one knows how they begin and end. The streams in a group
   # are Lambda's to name.
-  function_log_streams = "arn:aws:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/bbws-*-${var.environment}:*"
+  function_log_streams = "arn:${local.partition}:logs:${var.aws_region}:${local.account_id}:log-group:/aws/lambda/bbws-*-${var.environment}:*"
 }

@@ -211,6 +211,11 @@ output "dashboard_name" {
   value       = aws_cloudwatch_dashboard.product.dashboard_name
 }
 
+output "runbooks_url" {
+  description = "Address of the folder of runbooks."
+  value       = var.runbooks_url
+}
+
 output "alarm_names" {
   description = "Names of this root's alarms."
   value = sort(concat(
@@ -221,6 +226,7 @@ output "alarm_names" {
       aws_cloudwatch_metric_alarm.pipe_failed.alarm_name,
       aws_cloudwatch_metric_alarm.events_delivery_failed.alarm_name,
       aws_cloudwatch_metric_alarm.index_throttled.alarm_name,
+      aws_cloudwatch_metric_alarm.pipe_silent.alarm_name,
     ],
   ))
 }

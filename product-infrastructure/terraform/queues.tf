@@ -12,9 +12,9 @@ locals {
   # policy can then be part of its queue, and none of them exists for a moment without it.
   queue_arns = {
     for queue in ["change", "change-dlq", "audit", "audit-dlq", "events-dlq"] :
-    queue => "arn:aws:sqs:${var.aws_region}:${local.account_id}:bbws-product-${queue}-${var.environment}"
+    queue => "arn:${local.partition}:sqs:${var.aws_region}:${local.account_id}:bbws-product-${queue}-${var.environment}"
   }
-  events_topic_arn = "arn:aws:sns:${var.aws_region}:${local.account_id}:bbws-product-events-${var.environment}"
+  events_topic_arn = "arn:${local.partition}:sns:${var.aws_region}:${local.account_id}:bbws-product-events-${var.environment}"
 }
 
 resource "aws_sqs_queue" "change" {

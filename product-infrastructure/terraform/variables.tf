@@ -22,13 +22,25 @@ variable "aws_region" {
 }
 
 variable "account_id" {
-  description = "Account that this environment belongs to. When given, credentials of any other account are refused before anything is planned."
+  description = "ID of the account that this environment belongs to. Credentials of any other account are rejected before anything is planned."
   type        = string
-  default     = null
+  nullable    = false
 
   validation {
-    condition     = var.account_id == null ? true : can(regex("^[0-9]{12}$", var.account_id))
-    error_message = "account_id must be twelve digits, or null."
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be twelve digits."
+  }
+}
+
+variable "bucket_suffix" {
+  description = "Suffix of this environment's bucket names, for when someone else owns the plain ones: bucket names are unique across all of AWS. The same in every repository; also in environments/*.s3.tfbackend."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(-[a-z0-9-]{1,20})?$", var.bucket_suffix))
+    error_message = "bucket_suffix must be empty, or a hyphen and up to 20 lower-case letters, digits and hyphens."
   }
 }
 
@@ -46,6 +58,18 @@ variable "alert_emails" {
   validation {
     condition     = var.environment != "prod" || length(var.alert_emails) > 0
     error_message = "alert_emails must not be empty in prod: an alarm that reaches nobody is no alarm."
+  }
+}
+
+variable "runbooks_url" {
+  description = "Address of the folder of runbooks, which alarm descriptions link to. The deploy workflow sets it to this repository on GitHub."
+  type        = string
+  default     = "product-infrastructure/docs/runbooks"
+  nullable    = false
+
+  validation {
+    condition     = !endswith(var.runbooks_url, "/") && length(var.runbooks_url) <= 200
+    error_message = "runbooks_url must not end with a slash, and must have at most 200 characters: an alarm description has 1,024."
   }
 }
 
@@ -104,6 +128,30 @@ variable "oldest_message_alarm_seconds" {
   validation {
     condition     = var.oldest_message_alarm_seconds >= 60
     error_message = "oldest_message_alarm_seconds must be at least 60."
+  }
+}
+
+variable "stream_settle_seconds" {
+  description = "Time between creating the table's stream and the pipe that reads it. 0 only where streams are readable at once, as in an emulator."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.stream_settle_seconds >= 0 && var.stream_settle_seconds <= 600 && floor(var.stream_settle_seconds) == var.stream_settle_seconds
+    error_message = "stream_settle_seconds must be a whole number from 0 to 600."
+  }
+}
+
+variable "audit_archive_min_bytes" {
+  description = "Size above which audit records move to Glacier after a year. 0 moves all. Below some 37 KB a record costs more in Glacier than in Standard, and reading it takes a restore: see docs/scale-and-cost.md."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.audit_archive_min_bytes >= 0 && floor(var.audit_archive_min_bytes) == var.audit_archive_min_bytes
+    error_message = "audit_archive_min_bytes must be a whole number, at least 0."
   }
 }
 

@@ -16,5 +16,9 @@ locals {
     patch   = { http_method = "PATCH", resource_id = local.infrastructure.product_resource_id, path = "/products/*" }
   }
 
+  # In alarm descriptions.
+  urgency = "NOW"
+  impact  = "clients can't change products, or wait."
+
   further_alarm_names = []
 }

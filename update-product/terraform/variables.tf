@@ -22,13 +22,25 @@ variable "aws_region" {
 }
 
 variable "account_id" {
-  description = "Account that this environment belongs to. When given, credentials of any other account are refused before anything is planned."
+  description = "ID of the account that this environment belongs to. Credentials of any other account are rejected before anything is planned."
   type        = string
-  default     = null
+  nullable    = false
 
   validation {
-    condition     = var.account_id == null ? true : can(regex("^[0-9]{12}$", var.account_id))
-    error_message = "account_id must be twelve digits, or null."
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be twelve digits."
+  }
+}
+
+variable "bucket_suffix" {
+  description = "Suffix of this environment's bucket names, for when someone else owns the plain ones: bucket names are unique across all of AWS. The same in every repository; also in environments/*.s3.tfbackend."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(-[a-z0-9-]{1,20})?$", var.bucket_suffix))
+    error_message = "bucket_suffix must be empty, or a hyphen and up to 20 lower-case letters, digits and hyphens."
   }
 }
 

@@ -35,12 +35,14 @@ override_data {
       s3_audit_bucket_arn              = "arn:aws:s3:::bbws-product-audit-logs-dev"
       sns_topic_arn                    = "arn:aws:sns:eu-west-1:111122223333:bbws-product-alerts-dev"
       permission_boundary_arn          = "arn:aws:iam::111122223333:policy/bbws-product-function-boundary-dev"
+      runbooks_url                     = "https://example.com/runbooks"
       logs_policy_arn                  = "arn:aws:iam::111122223333:policy/bbws-product-function-logs-dev"
     }
   }
 }
 
 variables {
+  account_id   = "111122223333"
   environment  = "dev"
   package_path = "versions.tf" # Any file: a package is only hashed.
 }
@@ -121,18 +123,58 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
   }
 
   assert {
-    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.duration_p95] : strcontains(alarm.alarm_description, "product-infrastructure/docs/runbooks/")])
-    error_message = "Each alarm must say where its runbook is."
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.duration_p95] : can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Runbook: https://example.com/runbooks/[a-z0-9-]+\\.md$", alarm.alarm_description))])
+    error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, runbook."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.errors.threshold == 5 && aws_cloudwatch_metric_alarm.duration_p95.threshold == 300 && aws_cloudwatch_metric_alarm.duration_p95.extended_statistic == "p95"
+    condition     = aws_cloudwatch_metric_alarm.errors.threshold == 5 && aws_cloudwatch_metric_alarm.duration_p95.threshold == 300 && one([for query in aws_cloudwatch_metric_alarm.duration_p95.metric_query : query.metric[0].stat if query.id == "p95"]) == "p95"
     error_message = "5 % errors; 300 ms for the 95th percentile."
   }
 
   assert {
     condition     = contains(output.alarm_names, "bbws-${local.repository}-dev-errors") && contains(output.alarm_names, "bbws-${local.repository}-dev-duration-p95")
     error_message = "Alarms are named after the function."
+  }
+}
+
+run "alarms_see_an_outage_at_low_traffic" {
+  command = plan
+
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.errors.metric_query : query.expression if query.id == "rate"]) == "IF(invocations >= 20 OR errors >= 5, 100 * errors / invocations, 0)"
+    error_message = "Five failed invocations are an outage, however few there were."
+  }
+
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.duration_p95.metric_query : query.expression if query.id == "duration"]) == "IF(invocations >= 40, p95, 0)"
+    error_message = "An alarm on the percentile itself ignores periods of fewer than 200 invocations."
+  }
+}
+
+run "lambda_lets_the_functions_own_log_level_through" {
+  command = plan
+
+  variables {
+    log_level = "debug"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].application_log_level == "DEBUG"
+    error_message = "Lambda drops DEBUG lines by default."
+  }
+}
+
+run "lambda_never_drops_metric_lines" {
+  command = plan
+
+  variables {
+    log_level = "error"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.logging_config[0].application_log_level == "INFO"
+    error_message = "A metric line has no level and counts as INFO."
   }
 }
 
@@ -152,6 +194,16 @@ run "live_can_stay_behind_or_go_back" {
     condition     = aws_lambda_alias.live.function_version == "3" && output.published_version == "7"
     error_message = "live_version must win over the version just published."
   }
+}
+
+run "rejects_malformed_bucket_suffix" {
+  command = plan
+
+  variables {
+    bucket_suffix = "MINE"
+  }
+
+  expect_failures = [var.bucket_suffix]
 }
 
 run "refuses_an_unknown_environment" {
@@ -174,7 +226,7 @@ run "refuses_what_is_no_region" {
   expect_failures = [var.aws_region]
 }
 
-run "refuses_what_is_no_account" {
+run "rejects_malformed_account_id" {
   command = plan
 
   variables {

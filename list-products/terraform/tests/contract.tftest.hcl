@@ -35,12 +35,14 @@ override_data {
       s3_audit_bucket_arn              = "arn:aws:s3:::bbws-product-audit-logs-dev"
       sns_topic_arn                    = "arn:aws:sns:eu-west-1:111122223333:bbws-product-alerts-dev"
       permission_boundary_arn          = "arn:aws:iam::111122223333:policy/bbws-product-function-boundary-dev"
+      runbooks_url                     = "https://example.com/runbooks"
       logs_policy_arn                  = "arn:aws:iam::111122223333:policy/bbws-product-function-logs-dev"
     }
   }
 }
 
 variables {
+  account_id   = "111122223333"
   environment  = "dev"
   package_path = "versions.tf" # Any file: a package is only hashed.
 }

@@ -20,17 +20,17 @@ resource "aws_iam_role_policy" "function_write" {
 locals {
   of_function = {
     for repository in local.functions : repository => {
-      function  = "arn:aws:lambda:${local.place}:function:bbws-${repository}-${var.environment}"
-      role      = "arn:aws:iam::${local.account_id}:role/bbws-${repository}-${var.environment}"
-      log_group = "arn:aws:logs:${local.place}:log-group:/aws/lambda/bbws-${repository}-${var.environment}"
-      alarms    = "arn:aws:cloudwatch:${local.place}:alarm:bbws-${repository}-${var.environment}-*"
+      function  = "arn:${local.partition}:lambda:${local.place}:function:bbws-${repository}-${var.environment}"
+      role      = "arn:${local.partition}:iam::${local.account_id}:role/bbws-${repository}-${var.environment}"
+      log_group = "arn:${local.partition}:logs:${local.place}:log-group:/aws/lambda/bbws-${repository}-${var.environment}"
+      alarms    = "arn:${local.partition}:cloudwatch:${local.place}:alarm:bbws-${repository}-${var.environment}-*"
       state     = "${local.state_bucket}/${repository}/terraform.tfstate"
     }
   }
   # Ids of the API and its parts are API Gateway's to choose.
-  every_api          = "arn:aws:apigateway:${var.aws_region}::/restapis"
-  every_event_source = "arn:aws:lambda:${local.place}:event-source-mapping:*"
-  smoke_test_api_key = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  every_api          = "arn:${local.partition}:apigateway:${var.aws_region}::/restapis"
+  every_event_source = "arn:${local.partition}:lambda:${local.place}:event-source-mapping:*"
+  smoke_test_api_key = "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
   methods = {
     list-products  = ["GET"]
     get-product    = ["GET"]
@@ -49,6 +49,13 @@ data "aws_iam_policy_document" "function_read" {
     sid       = "ReadStates"
     actions   = ["s3:GetObject"]
     resources = [local.of_function[each.key].state, "${local.state_bucket}/product-infrastructure/terraform.tfstate"]
+  }
+
+  # What was released here, and its package: a promotion to the next environment takes both from here.
+  statement {
+    sid       = "ReadReleases"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.state_bucket}/${each.key}/releases/*"] # Packages are named by their digests.
   }
 
   statement {
@@ -128,7 +135,7 @@ data "aws_iam_policy_document" "function_write" {
   statement {
     sid       = "WriteOwnState"
     actions   = ["s3:PutObject"]
-    resources = [local.of_function[each.key].state]
+    resources = [local.of_function[each.key].state, "${local.state_bucket}/${each.key}/releases/*"] # Packages are named by their digests.
   }
 
   statement {
@@ -159,7 +166,7 @@ data "aws_iam_policy_document" "function_write" {
   # No role without the boundary: whatever policy the repository writes, its function can do no more than the boundary says.
   statement {
     sid       = "MakeBoundedRole"
-    actions   = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+    actions   = ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
     resources = [local.of_function[each.key].role]
 
     condition {
@@ -173,13 +180,11 @@ data "aws_iam_policy_document" "function_write" {
     sid = "KeepRole"
     actions = [
       "iam:DeleteRole",
-      "iam:DeleteRolePolicy",
       "iam:ListInstanceProfilesForRole", # Terraform asks before it deletes a role.
-      "iam:PutRolePolicy",
       "iam:TagRole",
       "iam:UntagRole",
-      "iam:UpdateAssumeRolePolicy",
       "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
     ]
     resources = [local.of_function[each.key].role]
   }
@@ -211,7 +216,7 @@ data "aws_iam_policy_document" "function_write" {
   statement {
     sid       = "KeepLogGroup"
     actions   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
-    resources = [local.of_function[each.key].log_group]
+    resources = [local.of_function[each.key].log_group, "${local.of_function[each.key].log_group}:*"] # CloudWatch Logs checks the tag actions on `NAME`, the others on `NAME:log-stream:`.
   }
 
   statement {

@@ -26,34 +26,36 @@ locals {
     shared   = "${local.state_bucket}/product-infrastructure/terraform.tfstate"
     api_keys = "${local.state_bucket}/product-infrastructure/api-keys/terraform.tfstate"
   }
+  # The commit that was applied last, of each root: what may be applied to the next environment.
+  releases = "${local.state_bucket}/product-infrastructure/releases/*"
   api_parts = [
     for path in ["/account", "/apikeys", "/apikeys/*", "/restapis", "/restapis/*", "/tags/*", "/usageplans", "/usageplans/*"] :
-    "arn:aws:apigateway:${var.aws_region}::${path}" # Ids are API Gateway's to choose.
+    "arn:${local.partition}:apigateway:${var.aws_region}::${path}" # Ids are API Gateway's to choose.
   ]
-  audit_bucket = "arn:aws:s3:::bbws-product-audit-logs-${var.environment}"
-  api_key      = "arn:aws:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  audit_bucket = "arn:${local.partition}:s3:::bbws-product-audit-logs-${var.environment}${var.bucket_suffix}"
+  api_key      = "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
   catalogue = [
-    "arn:aws:glue:${local.place}:catalog",
-    "arn:aws:glue:${local.place}:database/bbws_product_audit_${var.environment}",
-    "arn:aws:glue:${local.place}:table/bbws_product_audit_${var.environment}/*", # Every table of this one database.
+    "arn:${local.partition}:glue:${local.place}:catalog",
+    "arn:${local.partition}:glue:${local.place}:database/bbws_product_audit_${var.environment}",
+    "arn:${local.partition}:glue:${local.place}:table/bbws_product_audit_${var.environment}/*", # Every table of this one database.
   ]
   # Names of several resources of one kind begin alike; what follows says which it is.
-  alarms     = ["arn:aws:cloudwatch:${local.place}:alarm:bbws-product-*-${var.environment}"]
-  dashboard  = ["arn:aws:cloudwatch::${local.account_id}:dashboard/bbws-product-catalogue-${var.environment}"]
-  log_groups = ["arn:aws:logs:${local.place}:log-group:/aws/apigateway/*", "arn:aws:logs:${local.place}:log-group:API-Gateway-Execution-Logs_*"] # The latter's names hold the API's id.
-  pipes      = ["arn:aws:pipes:${local.place}:pipe/bbws-product-*-${var.environment}"]
-  policies   = ["arn:aws:iam::${local.account_id}:policy/bbws-product-function-*-${var.environment}"]
-  queues     = ["arn:aws:sqs:${local.place}:bbws-product-*-${var.environment}"]
-  roles_made = ["arn:aws:iam::${local.account_id}:role/bbws-product-api-logging-${var.environment}", "arn:aws:iam::${local.account_id}:role/bbws-product-events-pipe-${var.environment}"]
-  table      = ["arn:aws:dynamodb:${local.place}:table/products"]
-  topics     = ["arn:aws:sns:${local.place}:bbws-product-*-${var.environment}"]
+  alarms     = ["arn:${local.partition}:cloudwatch:${local.place}:alarm:bbws-product-*-${var.environment}"]
+  dashboard  = ["arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/bbws-product-catalogue-${var.environment}"]
+  log_groups = [for name in ["/aws/apigateway/bbws-product-api-${var.environment}", "/aws/vendedlogs/pipes/bbws-product-*-${var.environment}", "API-Gateway-Execution-Logs_*"] : "arn:${local.partition}:logs:${local.place}:log-group:${name}"] # The last one's name holds the API's ID.
+  pipes      = ["arn:${local.partition}:pipes:${local.place}:pipe/bbws-product-*-${var.environment}"]
+  policies   = ["arn:${local.partition}:iam::${local.account_id}:policy/bbws-product-function-*-${var.environment}"]
+  queues     = ["arn:${local.partition}:sqs:${local.place}:bbws-product-*-${var.environment}"]
+  roles_made = ["arn:${local.partition}:iam::${local.account_id}:role/bbws-product-api-logging-${var.environment}", "arn:${local.partition}:iam::${local.account_id}:role/bbws-product-events-pipe-${var.environment}"]
+  table      = ["arn:${local.partition}:dynamodb:${local.place}:table/products"]
+  topics     = ["arn:${local.partition}:sns:${local.place}:bbws-product-*-${var.environment}"]
 }
 
 data "aws_iam_policy_document" "infrastructure_read" {
   statement {
     sid       = "ReadStates"
     actions   = ["s3:GetObject"]
-    resources = [local.states.shared, local.states.api_keys]
+    resources = [local.states.shared, local.states.api_keys, local.releases]
   }
 
   statement {
@@ -145,7 +147,7 @@ data "aws_iam_policy_document" "infrastructure_read" {
   statement {
     sid       = "ReadTopicsKey"
     actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
-    resources = ["arn:aws:kms:${local.place}:key/*"] # The id is KMS's to choose; settings, no use.
+    resources = ["arn:${local.partition}:kms:${local.place}:key/*"] # The id is KMS's to choose; settings, no use.
   }
 
   statement {
@@ -171,7 +173,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
   statement {
     sid       = "WriteStates"
     actions   = ["s3:PutObject"]
-    resources = [local.states.shared, local.states.api_keys]
+    resources = [local.states.shared, local.states.api_keys, local.releases]
   }
 
   statement {
@@ -240,19 +242,29 @@ data "aws_iam_policy_document" "infrastructure_write" {
     resources = local.policies
   }
 
-  # Two roles by name, for the pipe and for API Gateway's log; it cannot write to a deploy role, its own among them.
+  # Two roles by name, for the pipe and for API Gateway's log, and only with the boundary: whatever policy the pipeline
+  # writes, they can do no more than it says. Without iam:UpdateAssumeRolePolicy: who assumes them is decided at creation.
+  statement {
+    sid       = "MakeBoundedRoles"
+    actions   = ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+    resources = local.roles_made
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [aws_iam_policy.service_boundary.arn]
+    }
+  }
+
   statement {
     sid = "KeepRoles"
     actions = [
-      "iam:CreateRole",
       "iam:DeleteRole",
-      "iam:DeleteRolePolicy",
       "iam:ListInstanceProfilesForRole", # Terraform asks before it deletes a role.
-      "iam:PutRolePolicy",
       "iam:TagRole",
       "iam:UntagRole",
-      "iam:UpdateAssumeRolePolicy",
       "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
     ]
     resources = local.roles_made
   }
@@ -265,7 +277,26 @@ data "aws_iam_policy_document" "infrastructure_write" {
     condition {
       test     = "ArnEquals"
       variable = "iam:PolicyARN"
-      values   = ["arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"]
+      values   = ["arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [aws_iam_policy.service_boundary.arn]
+    }
+  }
+
+  # A stage with X-Ray tracing needs API Gateway's service-linked role, which nobody has created in a new account.
+  statement {
+    sid       = "MakeServiceLinkedRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = ["ops.apigateway.amazonaws.com"]
     }
   }
 
@@ -285,7 +316,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
   statement {
     sid       = "KeepTopicsKey"
     actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription"]
-    resources = ["arn:aws:kms:${local.place}:key/*", "arn:aws:kms:${local.place}:alias/bbws-product-topics-${var.environment}"] # The id is KMS's to choose.
+    resources = ["arn:${local.partition}:kms:${local.place}:key/*", "arn:${local.partition}:kms:${local.place}:alias/bbws-product-topics-${var.environment}"] # The id is KMS's to choose.
   }
 
   statement {
@@ -303,7 +334,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
   statement {
     sid       = "KeepLogGroups"
     actions   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
-    resources = local.log_groups
+    resources = concat(local.log_groups, [for group in local.log_groups : "${group}:*"]) # CloudWatch Logs checks the tag actions on `NAME`, the others on `NAME:log-stream:`.
   }
 
   # API Gateway delivers its access log in the name of whoever turns it on.

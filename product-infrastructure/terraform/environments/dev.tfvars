@@ -2,5 +2,3 @@ environment          = "dev"
 throttle_rate_limit  = 500
 throttle_burst_limit = 1000
 audit_retention_days = 1
-# Refuses credentials of any other account.
-# account_id = "111122223333"

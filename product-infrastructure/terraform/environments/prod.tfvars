@@ -5,5 +5,3 @@ throttle_burst_limit = 400
 audit_retention_days = 2557
 # To be filled in before the first plan, which is refused without an address: an alarm must reach somebody.
 # alert_emails = ["on-call@example.com"]
-# Refuses credentials of any other account.
-# account_id = "111122223333"

@@ -2,5 +2,3 @@ environment          = "sit"
 throttle_rate_limit  = 100
 throttle_burst_limit = 200
 audit_retention_days = 30
-# Refuses credentials of any other account.
-# account_id = "111122223333"

@@ -7,6 +7,7 @@ mock_provider "aws" {
 }
 
 variables {
+  account_id           = "111122223333"
   environment          = "dev"
   throttle_rate_limit  = 500
   throttle_burst_limit = 1000
@@ -65,6 +66,7 @@ run "everything_has_the_name_that_is_the_contract" {
       "bbws-product-events-delivery-failed-dev",
       "bbws-product-events-dlq-depth-dev",
       "bbws-product-events-pipe-failed-dev",
+      "bbws-product-events-pipe-silent-dev",
       "bbws-product-index-throttled-dev",
     ])
     error_message = "The alarms' names are a contract."
@@ -159,7 +161,22 @@ run "table_changes_are_published_whole_and_none_blocks_the_next" {
 
   assert {
     condition     = aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].on_partial_batch_item_failure == "AUTOMATIC_BISECT" && length(aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].dead_letter_config) == 1
-    error_message = "A record that cannot be published must be set aside."
+    error_message = "A record that can't be published must move to the dead-letter queue."
+  }
+
+  assert {
+    condition     = aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].batch_size == 1 && aws_pipes_pipe.events.source_parameters[0].dynamodb_stream_parameters[0].parallelization_factor == 10
+    error_message = "PublishBatch takes 256 KiB in total, and two records of one large change exceed that."
+  }
+
+  assert {
+    condition     = aws_pipes_pipe.events.log_configuration[0].level == "ERROR"
+    error_message = "Without a log a failing pipe doesn't say why."
+  }
+
+  assert {
+    condition     = var.stream_settle_seconds >= 120 && strcontains(file("events.tf"), "depends_on = [terraform_data.stream_settled]")
+    error_message = "A pipe that is created right after its stream fails with \"Cannot access stream\"."
   }
 
   assert {
@@ -227,7 +244,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn])
     ])
     error_message = "Each alarm must go to the alerts topic."
@@ -235,10 +252,23 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       endswith(alarm.alarm_description, "docs/runbooks/${trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev")}.md")
     ])
     error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Dashboard: https://.+ Runbook: ", alarm.alarm_description)) && length(alarm.alarm_description) <= 1024
+    ])
+    error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, links."
+  }
+
+  assert {
+    condition     = one([for query in aws_cloudwatch_metric_alarm.api_5xx.metric_query : query.expression if query.id == "rate"]) == "IF(requests >= 20 OR errors >= 5, 100 * errors / requests, 0)"
+    error_message = "Five errors are an outage, however few requests there were."
   }
 
   assert {
@@ -369,8 +399,68 @@ run "no_function_can_reach_beyond_the_boundary" {
   }
 }
 
+run "names_and_arns_hold_in_every_partition" {
+  command = plan
+
+  override_data {
+    target          = data.aws_partition.current
+    values          = { partition = "aws-cn" }
+    override_during = plan
+  }
+
+  assert {
+    condition     = startswith(local.function_log_streams, "arn:aws-cn:") && alltrue([for arn in values(local.queue_arns) : startswith(arn, "arn:aws-cn:")]) && aws_iam_role_policy_attachment.api_logging.policy_arn == "arn:aws-cn:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    error_message = "No ARN may be of the partition `aws` alone."
+  }
+}
+
+run "roles_of_the_pipeline_carry_the_boundary" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for role in [aws_iam_role.events_pipe, aws_iam_role.api_logging] : role.permissions_boundary == "arn:aws:iam::111122223333:policy/bbws-product-service-boundary-dev"])
+    error_message = "The pipeline may not create a role without the boundary that an administrator made."
+  }
+}
+
+run "small_records_can_stay_out_of_glacier" {
+  command = plan
+
+  variables {
+    audit_archive_min_bytes = 40000
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.audit_logs.rule[0].filter[0].object_size_greater_than == 40000
+    error_message = "Below the limit a record stays in Standard."
+  }
+}
+
+run "bucket_names_take_a_suffix" {
+  command = plan
+
+  variables {
+    bucket_suffix = "-shop"
+  }
+
+  assert {
+    condition     = aws_s3_bucket.audit_logs.bucket == "bbws-product-audit-logs-dev-shop"
+    error_message = "Bucket names are unique across all of AWS."
+  }
+}
+
 run "the_audit_table_needs_no_crawler" {
   command = plan
+
+  assert {
+    condition     = aws_glue_catalog_table.audit_events.storage_descriptor[0].ser_de_info[0].parameters["case.insensitive"] == "FALSE" && aws_glue_catalog_table.audit_events.storage_descriptor[0].ser_de_info[0].parameters["mapping.prevhash"] == "prevHash"
+    error_message = "Case-insensitive, a product with the attributes Color and color fails the query."
+  }
+
+  assert {
+    condition     = alltrue([for column in aws_glue_catalog_table.audit_events.storage_descriptor[0].columns : column.name == lower(column.name) && !startswith(column.type, "struct")])
+    error_message = "The mapping of member names doesn't reach into structs."
+  }
 
   assert {
     condition     = aws_glue_catalog_table.audit_events.parameters["projection.enabled"] == "true" && aws_glue_catalog_table.audit_events.parameters["storage.location.template"] == "s3://bbws-product-audit-logs-dev/events/year=$${year}/month=$${month}/day=$${day}/"

@@ -7,10 +7,21 @@ mock_provider "aws" {
 }
 
 variables {
+  account_id           = "111122223333"
   environment          = "dev"
   throttle_rate_limit  = 500
   throttle_burst_limit = 1000
   audit_retention_days = 1
+}
+
+run "rejects_malformed_bucket_suffix" {
+  command = plan
+
+  variables {
+    bucket_suffix = "MINE"
+  }
+
+  expect_failures = [var.bucket_suffix]
 }
 
 run "refuses_an_unknown_environment" {
@@ -33,7 +44,7 @@ run "refuses_what_is_no_region" {
   expect_failures = [var.aws_region]
 }
 
-run "refuses_what_is_no_account" {
+run "rejects_malformed_account_id" {
   command = plan
 
   variables {

@@ -17,6 +17,7 @@ override_data {
 }
 
 variables {
+  account_id  = "111122223333"
   environment = "dev"
 }
 
@@ -143,6 +144,16 @@ run "refuses_half_a_generation" {
   expect_failures = [var.key_generations]
 }
 
+run "rejects_malformed_bucket_suffix" {
+  command = plan
+
+  variables {
+    bucket_suffix = "MINE"
+  }
+
+  expect_failures = [var.bucket_suffix]
+}
+
 run "refuses_an_unknown_environment" {
   command = plan
 
@@ -163,7 +174,7 @@ run "refuses_what_is_no_region" {
   expect_failures = [var.aws_region]
 }
 
-run "refuses_what_is_no_account" {
+run "rejects_malformed_account_id" {
   command = plan
 
   variables {

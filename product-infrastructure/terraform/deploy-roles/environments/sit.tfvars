@@ -1,5 +1,7 @@
 environment = "sit"
-# To be filled in before the first plan: the GitHub organisation, or user, that the eight repositories belong to.
-# github_owner = "example"
-# Refuses credentials of any other account.
-# account_id = "111122223333"
+# Before the first plan: the account, and the GitHub organisation or user that owns the eight repositories.
+# `scripts/setup-github.sh ids OWNER` prints the last three.
+# account_id            = "111122223333"
+# github_owner          = "example"
+# github_owner_id       = "1234567"
+# github_repository_ids = { product-infrastructure = "123456789", … }

@@ -3,8 +3,20 @@ mock_provider "aws" {
 }
 
 variables {
-  environment  = "dev"
-  github_owner = "example-shop"
+  account_id      = "111122223333"
+  environment     = "dev"
+  github_owner    = "example-shop"
+  github_owner_id = "1001"
+  github_repository_ids = {
+    product-infrastructure = "2001"
+    list-products          = "2002"
+    get-product            = "2003"
+    create-product         = "2004"
+    update-product         = "2005"
+    delete-product         = "2006"
+    product-creator        = "2007"
+    audit-logger           = "2008"
+  }
 }
 
 run "two_roles_for_each_repository" {
@@ -19,6 +31,11 @@ run "two_roles_for_each_repository" {
   }
 
   assert {
+    condition     = keys(output.environment_variables["get-product/apply"]) == ["AWS_ACCOUNT_ID", "AWS_REGION", "AWS_ROLE_ARN"]
+    error_message = "scripts/setup-github.sh sets these."
+  }
+
+  assert {
     condition     = alltrue([for role in aws_iam_role.deploy : length(role.name) <= 64])
     error_message = "IAM refuses a longer name."
   }
@@ -30,12 +47,112 @@ run "a_role_is_trusted_to_one_environment_of_one_repository" {
       for key, document in data.aws_iam_policy_document.trust : alltrue([
         length(document.statement) == 1,
         document.statement[0].actions == toset(["sts:AssumeRoleWithWebIdentity"]),
-        contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":sub")]), format("repo:example-shop/%s:environment:%s", split("/", key)[0], endswith(key, "/plan") ? "dev-plan" : "dev")),
+        contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":sub")]), format("repo:example-shop@1001/%s@%s:environment:%s", split("/", key)[0], var.github_repository_ids[split("/", key)[0]], endswith(key, "/plan") ? "dev-plan" : "dev")),
         contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":aud")]), "sts.amazonaws.com"),
       ])
     ])
-    error_message = "The subject names the repository and the GitHub environment, in full and without a wildcard."
+    error_message = "The subject names owner, repository and GitHub environment, each of the former with its ID, in full and without a wildcard."
   }
+
+  assert {
+    condition = alltrue([
+      for key, document in data.aws_iam_policy_document.trust :
+      contains(flatten([for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":repository_id")]), var.github_repository_ids[split("/", key)[0]])
+    ])
+    error_message = "The repository's ID is checked on its own too."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, document in data.aws_iam_policy_document.trust :
+      join(" ", flatten([for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":ref")])) == (endswith(key, "/apply") ? "refs/heads/main" : "")
+    ])
+    error_message = "Only workflows of main may write."
+  }
+}
+
+run "uses_the_accounts_own_oidc_provider" {
+  variables {
+    create_oidc_provider = false
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && local.oidc_provider_arn == data.aws_iam_openid_connect_provider.github[0].arn
+    error_message = "An account holds one provider per URL."
+  }
+}
+
+run "log_group_permissions_are_granted_on_the_form_that_is_checked" {
+  # CloudWatch Logs checks CreateLogGroup, DeleteLogGroup and PutRetentionPolicy on `NAME:log-stream:`, the tag actions on `NAME`.
+  assert {
+    condition = alltrue(flatten([
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+        for statement in document.statement : [
+          for resource in statement.resources : contains(statement.resources, "${resource}:*") if !endswith(resource, ":*")
+        ] if contains(statement.actions, "logs:CreateLogGroup")
+      ]
+    ]))
+    error_message = "Each log group is granted both as NAME and as NAME:*."
+  }
+}
+
+run "no_pipeline_makes_itself_administrator" {
+  assert {
+    condition = !anytrue(flatten([
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+        for statement in document.statement : [
+          for action in ["iam:UpdateAssumeRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:CreateUser", "iam:CreateAccessKey", "sts:AssumeRole"] : contains(statement.actions, action)
+        ]
+      ]
+    ]))
+    error_message = "These lead out of the boundary."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+        for statement in document.statement : anytrue([for condition in statement.condition : condition.variable == "iam:PermissionsBoundary" && condition.test == "StringEquals"])
+        if length(setintersection(statement.actions, ["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"])) > 0
+      ]
+    ]))
+    error_message = "Creating a role, writing its policy and setting its boundary take the boundary."
+  }
+
+  assert {
+    condition     = !anytrue([for statement in data.aws_iam_policy_document.infrastructure_write.statement : anytrue([for resource in statement.resources : strcontains(resource, "service-boundary") || strcontains(resource, "policy/*")])])
+    error_message = "The infrastructure's pipeline must not be able to change its own boundary."
+  }
+}
+
+run "packages_and_releases_lie_under_the_repositorys_own_prefix" {
+  assert {
+    condition = alltrue([
+      for repository, document in data.aws_iam_policy_document.function_write : alltrue(flatten([
+        for statement in document.statement : [for resource in statement.resources : startswith(resource, "arn:aws:s3:::bbws-terraform-state-dev/${repository}/")] if contains(statement.actions, "s3:PutObject")
+      ]))
+    ])
+    error_message = "No pipeline may replace another's package."
+  }
+}
+
+run "rejects_an_id_that_two_repositories_share" {
+  command = plan
+
+  variables {
+    github_repository_ids = { product-infrastructure = "1", list-products = "1", get-product = "3", create-product = "4", update-product = "5", delete-product = "6", product-creator = "7", audit-logger = "8" }
+  }
+
+  expect_failures = [var.github_repository_ids]
+}
+
+run "rejects_a_missing_repository" {
+  command = plan
+
+  variables {
+    github_repository_ids = { product-infrastructure = "1" }
+  }
+
+  expect_failures = [var.github_repository_ids]
 }
 
 run "no_action_is_a_wildcard" {
@@ -97,6 +214,16 @@ run "a_function_keeps_its_own_methods_only" {
   }
 }
 
+run "rejects_malformed_bucket_suffix" {
+  command = plan
+
+  variables {
+    bucket_suffix = "MINE"
+  }
+
+  expect_failures = [var.bucket_suffix]
+}
+
 run "refuses_an_unknown_environment" {
   command = plan
 
@@ -117,7 +244,7 @@ run "refuses_what_is_no_region" {
   expect_failures = [var.aws_region]
 }
 
-run "refuses_what_is_no_account" {
+run "rejects_malformed_account_id" {
   command = plan
 
   variables {

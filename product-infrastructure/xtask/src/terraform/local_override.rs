@@ -32,6 +32,12 @@ pub fn content(root: Root) -> String {
          provider \"aws\" {\n  s3_use_path_style           = true\n  skip_credentials_validation = true\n  \
          skip_metadata_api_check     = true\n}\n",
     );
+    if root == Root::Infrastructure {
+        // The boundary is deploy-roles' to create, which an administrator applies; it is no part of a stack.
+        for role in ["api_logging", "events_pipe"] {
+            text.push_str(&format!("\nresource \"aws_iam_role\" \"{role}\" {{\n  permissions_boundary = null\n}}\n"));
+        }
+    }
     if root.reads_remote_state() {
         let settings: String = BACKEND.iter().map(|(name, value)| format!("    {name} = {value}\n")).collect();
         // An override replaces the whole argument, so what the committed `config` says is said again.

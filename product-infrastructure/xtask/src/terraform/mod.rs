@@ -17,7 +17,7 @@ use crate::digest::{Inputs, Stamp};
 use crate::emulator::endpoint;
 use crate::process::External;
 use crate::progress::Meter;
-use crate::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
+use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 use crate::workspace::{INFRASTRUCTURE, Workspace};
 use mirror::{Machine, ProviderSource};
 use root::Root;
@@ -76,6 +76,9 @@ impl Terraform {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("TF_IN_AUTOMATION", "1"),
             ("CHECKPOINT_DISABLE", "1"),
+            ("TF_VAR_account_id", ACCOUNT_ID),
+            // The emulator's streams are readable at once, unless it is told otherwise.
+            ("TF_VAR_stream_settle_seconds", "0"),
         ];
         environment.extend(settings.map(|(name, value)| (name.into(), value.into())));
         let mut without = foreign_settings(std::env::vars_os().map(|(name, _)| name));

@@ -24,6 +24,7 @@ use crate::stack::Stack;
 use crate::status::{Running, Status};
 use crate::terraform::root::Root;
 use crate::terraform::{Terraform, Variables};
+use crate::workspace::Workspace;
 
 /// The tests on a running stack, by package and target.
 pub const TARGETS: [(&str, &str); 4] =
@@ -111,12 +112,15 @@ async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<
     let found = prerequisites::check(&tool.stack).await?;
     let port = tool.running()?.facts.port;
     let terraform = Terraform::new(context.workspace, &tool.stack, port, &found.terraform)?;
-    terraform
-        .destroy(
-            Root::DeployRoles,
-            &Variables { values: vec![("github_owner", "example-shop".to_owned())], file: None },
-        )
-        .await
+    // What the deployment tests applied it with (support/pipeline.rs).
+    let repositories: Vec<_> =
+        Workspace::repositories().zip(2001..).map(|(name, id)| format!("\"{name}\":\"{id}\"")).collect();
+    let values = vec![
+        ("github_owner", "example-shop".to_owned()),
+        ("github_owner_id", "1001".to_owned()),
+        ("github_repository_ids", format!("{{{}}}", repositories.join(","))),
+    ];
+    terraform.destroy(Root::DeployRoles, &Variables { values, file: None }).await
 }
 
 /// What cannot be done is said in one message that helps on.

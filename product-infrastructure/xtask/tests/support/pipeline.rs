@@ -14,7 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::packages::architecture;
-use xtask::stack::{ACCESS_KEY_ID, DEFAULT_STACK, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
+use xtask::stack::{ACCESS_KEY_ID, ACCOUNT_ID, DEFAULT_STACK, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 use xtask::status::Running;
 use xtask::terraform::local_override::{self, BACKEND};
 use xtask::terraform::root::Root;
@@ -23,8 +23,26 @@ use xtask::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
 
-/// Whom the repositories belong to, in these tests.
-const OWNER: &str = "example-shop";
+/// Owner of the repositories in these tests, and GitHub's ID of it.
+pub const OWNER: &str = "example-shop";
+pub const OWNER_ID: u64 = 1001;
+
+/// GitHub's ID of a repository in these tests.
+pub fn repository_id(repository: &str) -> u64 {
+    2001 + Workspace::repositories().position(|name| name == repository).expect("one of the eight") as u64
+}
+
+/// What GitHub signs for a job of `main`, in that GitHub environment.
+pub fn claims(repository: &str, environment: &str) -> Value {
+    let id = repository_id(repository);
+    json!({
+        "iss": "https://token.actions.githubusercontent.com",
+        "aud": "sts.amazonaws.com",
+        "sub": format!("repo:{OWNER}@{OWNER_ID}/{repository}@{id}:environment:{environment}"),
+        "repository_id": id.to_string(),
+        "ref": "refs/heads/main",
+    })
+}
 
 /// How a script ended, and what it said on both streams.
 #[derive(Debug)]
@@ -127,9 +145,9 @@ impl Checkout {
 
     /// The same checkout in a job of that GitHub environment: with the role that AWS gives such a job.
     pub fn in_github_environment(mut self, environment: &str) -> Self {
-        let subject = format!("repo:{OWNER}/{}:environment:{environment}", self.repository);
         let action = if environment.ends_with("-plan") { "plan" } else { "apply" };
-        self.variables = assume(&role(self.repository, action), &subject).unwrap_or_else(|said| panic!("{said}"));
+        self.variables = assume(&role(self.repository, action), &claims(self.repository, environment))
+            .unwrap_or_else(|said| panic!("{said}"));
         self
     }
 
@@ -235,13 +253,11 @@ fn aws(variables: &[(String, String)], arguments: &[&str]) -> Result<Value, Stri
     Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-/// Changes to the role in exchange for a token of GitHub's with that subject, as aws-actions/configure-aws-credentials does.
-/// The emulator believes the token; what it compares with the role's trust is the issuer, the audience and the subject.
-pub fn assume(role: &str, subject: &str) -> Result<Vec<(String, String)>, String> {
+/// Assumes the role with a token of GitHub's with those claims, as aws-actions/configure-aws-credentials does. The emulator
+/// doesn't check the token's signature; it compares its claims with the role's trust policy.
+pub fn assume(role: &str, claims: &Value) -> Result<Vec<(String, String)>, String> {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let claims =
-        json!({ "iss": "https://token.actions.githubusercontent.com", "aud": "sts.amazonaws.com", "sub": subject });
-    let token = format!("{}.{}.", part(json!({ "alg": "none" })), part(claims));
+    let token = format!("{}.{}.", part(json!({ "alg": "none" })), part(claims.clone()));
     let answer = administrator(&[
         "sts",
         "assume-role-with-web-identity",
@@ -263,12 +279,20 @@ pub fn role(repository: &str, action: &str) -> String {
         let (checkout, root) = (Checkout::of(INFRASTRUCTURE), "terraform/deploy-roles");
         let backend = format!("-backend-config=environments/{ENVIRONMENT}.s3.tfbackend");
         checkout.terraform(root, &["init", "-input=false", &backend]).expect_success();
-        let (variables, owner) =
-            (format!("-var-file=environments/{ENVIRONMENT}.tfvars"), format!("-var=github_owner={OWNER}"));
+        let repositories: Vec<_> =
+            Workspace::repositories().map(|name| format!("\"{name}\":\"{}\"", repository_id(name))).collect();
+        let variables = format!("-var-file=environments/{ENVIRONMENT}.tfvars");
+        let [owner, owner_id] = [format!("-var=github_owner={OWNER}"), format!("-var=github_owner_id={OWNER_ID}")];
+        let ids = format!("-var=github_repository_ids={{{}}}", repositories.join(","));
         checkout
-            .terraform(root, &["apply", "-input=false", "-auto-approve", "-parallelism=30", &variables, &owner])
+            .terraform(
+                root,
+                &["apply", "-input=false", "-auto-approve", "-parallelism=30", &variables, &owner, &owner_id, &ids],
+            )
             .expect_success();
-        checkout.terraform(root, &["plan", "-input=false", "-detailed-exitcode", &variables, &owner]).expect_success();
+        checkout
+            .terraform(root, &["plan", "-input=false", "-detailed-exitcode", &variables, &owner, &owner_id, &ids])
+            .expect_success();
         let roles = checkout.terraform(root, &["output", "-json", "role_arns"]).expect_success().said;
         serde_json::from_str(&roles).expect("an output is JSON")
     });
@@ -302,6 +326,8 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
         .env("AWS_PAGER", "")
         .env("TF_IN_AUTOMATION", "1")
         .env("TF_CLI_ARGS", "-no-color")
+        .env("TF_VAR_account_id", ACCOUNT_ID)
+        .env("TF_VAR_stream_settle_seconds", "0")
         .env("CHECKPOINT_DISABLE", "1")
         .env("NO_PROXY", "*")
         .envs(variables.iter().map(|(name, value)| (name, value)));
