@@ -1,6 +1,10 @@
 # Sourced by the other scripts, from the repository's root: names that a deployment needs more than once.
 # shellcheck shell=bash disable=SC2034 # Not every script uses every name.
 
+# CreateDeployment is allowed once in 5 s per account, and every AWS API throttles now and then. The CLI's standard mode backs
+# off with jitter; version 1 would use the legacy mode.
+export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=10
+
 REPOSITORY=$(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 WORK=target/package
 PACKAGE=$WORK/bootstrap.zip
@@ -45,12 +49,23 @@ has_methods() {
   [[ $resources == *aws_api_gateway_integration.* ]]
 }
 
-# Terraform itself would say no more than that a state was not found.
+# The bucket of the Terraform states, which also holds the packages and the record of what is released: versioned, private,
+# created before everything else, and each pipeline writes under its own repository's prefix only.
+state_bucket() {
+  sed -n 's/^bucket *= *"\(.*\)"$/\1/p' "terraform/environments/$ENVIRONMENT.s3.tfbackend"
+}
+
+# The commit that is checked out, which is not GITHUB_SHA in a promotion.
+commit() {
+  git rev-parse HEAD 2> /dev/null || echo "${GITHUB_SHA:-unknown}"
+}
+
+# Terraform itself would only say that a state was not found.
 expect_infrastructure() {
-  if ! aws s3api head-object --bucket "bbws-terraform-state-$ENVIRONMENT" \
+  if ! aws s3api head-object --bucket "$(state_bucket)" \
     --key product-infrastructure/terraform.tfstate > /dev/null; then
-    echo "There is no infrastructure in $ENVIRONMENT, or this role may not read its state: deploy product-infrastructure" \
-      "to $ENVIRONMENT first (root: shared)." >&2
+    echo "Infrastructure of $ENVIRONMENT not found, or this role can't read its state. Deploy product-infrastructure to" \
+      "$ENVIRONMENT first (root: shared)." >&2
     return 1
   fi
 }

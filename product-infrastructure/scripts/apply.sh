@@ -25,7 +25,20 @@ else
   reviewed=$PLAN
 fi
 printf '%s  %s\n' "$2" "$reviewed" | sha256sum --check --strict
-terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
+# An apply of api-keys prints addresses and IDs only; errors can quote a resource, so both stay off the log for that root.
+if [[ $1 == api-keys ]]; then
+  terraform -chdir="$folder" apply -input=false "$PWD/$PLAN" > "$WORK/apply.log" 2>&1 || {
+    echo "failed to apply api-keys: $(grep --only-matching 'Error: .*' "$WORK/apply.log" | head -n 1)" >&2
+    rm -f "$PLAN" "$WORK/apply.log"
+    exit 1
+  }
+  tail -n 3 "$WORK/apply.log" | grep 'Apply complete' || true
+  rm -f "$WORK/apply.log"
+else
+  terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
+fi
+jq --null-input --arg commit "$(commit)" --arg root "$1" '{$commit, $root, appliedAt: (now | todateiso8601)}' > "$WORK/applied.json"
+aws s3api put-object --bucket "$(state_bucket)" --key "$REPOSITORY/releases/$1.json" --body "$WORK/applied.json" > /dev/null
 
 if [[ $1 == api-keys ]]; then
   # It holds the key.

@@ -1,6 +1,10 @@
 # Sourced by the other scripts, from the repository's root: what they know of a root and its plan.
 # shellcheck shell=bash disable=SC2034 # Not every script uses every name.
 
+# CreateDeployment is allowed once in 5 s per account, and every AWS API throttles now and then. The CLI's standard mode backs
+# off with jitter; version 1 would use the legacy mode.
+export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=10
+
 REPOSITORY=product-infrastructure
 WORK=target/deployment
 PLAN=$WORK/reviewed.tfplan
@@ -24,11 +28,24 @@ terraform_plan() {
   mkdir -p "$(dirname "$2")"
   terraform -chdir="$folder" init -input=false -lockfile=readonly \
     -backend-config="environments/$ENVIRONMENT.s3.tfbackend" >&2
+  local output=/dev/stderr
+  # A plan of api-keys prints the keys: the provider doesn't mark `usage_plan_key.value` as sensitive. Its text goes nowhere;
+  # errors, which hold no value, are on standard error.
+  if [[ $1 == api-keys ]]; then output=/dev/null; fi
   terraform -chdir="$folder" plan -input=false -lock-timeout=5m -out="$PWD/$2" \
-    -var-file="environments/$ENVIRONMENT.tfvars" >&2
+    -var-file="environments/$ENVIRONMENT.tfvars" > "$output"
 }
 
-# What a plan does, with no value in it: each address and its actions.
+# The commit that is checked out, which is not GITHUB_SHA in a promotion.
+commit() {
+  git rev-parse HEAD 2> /dev/null || echo "${GITHUB_SHA:-unknown}"
+}
+
+state_bucket() {
+  sed -n 's/^bucket *= *"\(.*\)"$/\1/p' "terraform/environments/$ENVIRONMENT.s3.tfbackend"
+}
+
+# What a plan does, without any value: each address and its actions.
 changes() {
   terraform -chdir="$(root_folder "$1")" show -json "$PWD/$2" | jq -r '
     .resource_changes[]? | select(.change.actions != ["no-op"] and .change.actions != ["read"])

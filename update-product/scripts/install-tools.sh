@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# install-tools.sh coverage|package: what a runner lacks to run check.sh or package.sh. Versions are pinned here alone.
+# install-tools.sh coverage|package|advisories: what a runner lacks to run check.sh, package.sh or check-advisories.sh. Versions
+# are pinned here alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo_llvm_cov=0.9.1
 cargo_lambda=1.9.2
+cargo_deny=0.18.9
 ziglang=0.15.2
 
 # rustup reads rust-toolchain.toml and fetches what it names.
@@ -12,8 +14,9 @@ rustup toolchain install
 case $1 in
   coverage)
     rustup component add clippy rustfmt llvm-tools
+    # From a cache it can be another version than the one pinned here; cargo refuses to replace it without --force.
     if [[ "$(cargo llvm-cov --version 2>&1)" != "cargo-llvm-cov $cargo_llvm_cov" ]]; then
-      cargo install cargo-llvm-cov --locked --version "$cargo_llvm_cov"
+      cargo install cargo-llvm-cov --force --locked --version "$cargo_llvm_cov"
     fi
     ;;
   package)
@@ -22,8 +25,11 @@ case $1 in
     python3 -m venv target/tools
     target/tools/bin/pip install --quiet --disable-pip-version-check "cargo-lambda==$cargo_lambda" "ziglang==$ziglang"
     ;;
+  advisories)
+    cargo install cargo-deny --locked --version "$cargo_deny"
+    ;;
   *)
-    echo "coverage or package?" >&2
+    echo "usage: install-tools.sh coverage | package | advisories" >&2
     exit 2
     ;;
 esac

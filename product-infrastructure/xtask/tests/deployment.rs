@@ -14,7 +14,7 @@ mod support;
 use std::fs;
 use std::sync::RwLock;
 
-use support::pipeline::{Checkout, administrator, append, assume, role, stack};
+use support::pipeline::{Checkout, administrator, append, assume, claims, repository_id, role, stack};
 
 /// One API, one stage: a test that looks at who deployed last keeps the others from deploying meanwhile.
 static STAGE: RwLock<()> = RwLock::new(());
@@ -23,7 +23,7 @@ static STAGE: RwLock<()> = RwLock::new(());
 fn release(repository: &'static str, package: &[u8]) -> (Checkout, support::pipeline::Ended) {
     let plan = Checkout::of(repository).in_github_environment("dev-plan");
     let digest = plan.package(package);
-    plan.run("plan.sh", &["release", &digest]).expect_success();
+    plan.run_with("plan.sh", &["release"], &[("DIGEST", &digest)]).expect_success();
     assert_eq!(plan.output("package_digest"), digest);
     assert!(plan.summary().contains(&digest), "whoever approves is told which package: {}", plan.summary());
 
@@ -63,13 +63,18 @@ fn a_release_is_planned_reviewed_applied_tried_and_taken_back() {
     apply.run("verify-digests.sh", &[&digests[0], &digests[1]]).expect_failure("reviewed.tfplan: FAILED");
 
     let plan = Checkout::of("get-product").in_github_environment("dev-plan");
-    plan.run("plan.sh", &["rollback", "latest"]).expect_failure("A version is a number, not 'latest'");
-    plan.run("plan.sh", &["rollback", "4711"]).expect_failure("ResourceNotFoundException");
-    plan.run("plan.sh", &["rollback", &old]).expect_success();
-    assert!(plan.summary().contains(&format!("`live` goes back to {old}")), "{}", plan.summary());
+    let to = |version: &str| plan.run_with("plan.sh", &["rollback"], &[("VERSION", version)]);
+    to("latest").expect_failure("A version must be a number, not 'latest'");
+    to("4711").expect_failure("ResourceNotFoundException");
+    to(&old).expect_success();
+    assert!(plan.summary().contains(&format!("`live` moves from {new} to {old}")), "{}", plan.summary());
+
+    // A rollback needs no plan, no package and no state: it works although the state is locked, and nothing is handed over.
     let apply = Checkout::of("get-product").in_github_environment("dev");
-    carry(&plan, &apply);
-    apply.run("apply.sh", &["rollback"]).expect_success();
+    let state = ["--bucket", "bbws-terraform-state-dev", "--key", "get-product/terraform.tfstate.tflock"];
+    administrator(&["s3api", "put-object", state[0], state[1], state[2], state[3]]).unwrap();
+    apply.run_with("apply.sh", &["rollback"], &[("VERSION", &old)]).expect_success();
+    administrator(&["s3api", "delete-object", state[0], state[1], state[2], state[3]]).unwrap();
     assert_eq!(apply.live(), old);
 }
 
@@ -78,7 +83,7 @@ fn a_package_other_than_the_one_proven_is_not_planned() {
     let plan = Checkout::of("list-products").in_github_environment("dev-plan");
     plan.package(b"one");
     let another = "0".repeat(64);
-    plan.run("plan.sh", &["release", &another]).expect_failure(&format!("not {another}"));
+    plan.run_with("plan.sh", &["release"], &[("DIGEST", &another)]).expect_failure(&format!("expected {another}"));
     assert!(!plan.path("target/package/reviewed.tfplan").exists());
 }
 
@@ -162,7 +167,7 @@ fn of_two_that_publish_the_api_at_once_neither_takes_the_others_methods_away() {
         (&checkouts[1], &checkouts[0])
     };
     let said = other.run("deploy-api.sh", &["restore"]).expect_success().said;
-    assert!(said.contains("Somebody else has deployed the API since"), "{said}");
+    assert!(said.contains("Another repository has deployed the API since"), "{said}");
     assert_eq!(stage(), served);
     // … and whoever made it takes it back.
     mine.run("deploy-api.sh", &["restore"]).expect_success();
@@ -175,10 +180,10 @@ fn a_function_before_its_infrastructure_is_told_so_in_one_sentence() {
     let checkout = Checkout::of("get-product");
     let digest = checkout.package(b"x");
     let said = checkout
-        .run_with("plan.sh", &["release", &digest], &[("ENVIRONMENT", "sit")])
-        .expect_failure("There is no infrastructure in sit")
+        .run_with("plan.sh", &["release"], &[("ENVIRONMENT", "sit"), ("DIGEST", &digest)])
+        .expect_failure("Infrastructure of sit not found")
         .said;
-    assert!(said.contains("deploy product-infrastructure to sit first") && !said.contains("Error:"), "{said}");
+    assert!(said.contains("Deploy product-infrastructure to sit first") && !said.contains("Error:"), "{said}");
 }
 
 #[test]
@@ -187,7 +192,8 @@ fn the_infrastructure_is_planned_and_applied_by_its_own_roles() {
     let key = stack().api_key;
     for root in ["shared", "api-keys"] {
         let plan = Checkout::of("product-infrastructure").in_github_environment("dev-plan");
-        plan.run("plan.sh", &[root]).expect_success();
+        let said = plan.run("plan.sh", &[root]).expect_success().said;
+        assert!(!said.contains(&key), "the key is in the log of the plan");
         let digest = plan.output("digest");
 
         let apply = Checkout::of("product-infrastructure").in_github_environment("dev");
@@ -213,17 +219,30 @@ fn the_infrastructure_is_planned_and_applied_by_its_own_roles() {
 #[test]
 fn only_a_repositorys_own_jobs_get_its_roles() {
     let apply = role("get-product", "apply");
-    assume(&apply, "repo:example-shop/get-product:environment:dev").unwrap();
-    for subject in [
-        // The environment without reviewers, another stage, another repository, a fork, a branch without environment.
-        "repo:example-shop/get-product:environment:dev-plan",
-        "repo:example-shop/get-product:environment:prod",
-        "repo:example-shop/list-products:environment:dev",
-        "repo:somebody-else/get-product:environment:dev",
-        "repo:example-shop/get-product:ref:refs/heads/main",
+    let own = claims("get-product", "dev");
+    assume(&apply, &own).unwrap();
+    let id = repository_id("get-product");
+    let with = |name: &str, value: String| {
+        let mut other = own.clone();
+        other[name] = value.into();
+        other
+    };
+    for other in [
+        // The environment without reviewers, another stage, another repository, a branch without environment.
+        claims("get-product", "dev-plan"),
+        claims("get-product", "prod"),
+        claims("list-products", "dev"),
+        with("sub", format!("repo:example-shop@1001/get-product@{id}:ref:refs/heads/main")),
+        // A fork; the same names, registered again by someone else; the subject of repositories from before the IDs.
+        with("sub", format!("repo:someone-else@1002/get-product@{id}:environment:dev")),
+        with("sub", "repo:example-shop@1009/get-product@2999:environment:dev".to_owned()),
+        with("sub", "repo:example-shop/get-product:environment:dev".to_owned()),
+        with("repository_id", "2999".to_owned()),
+        // A branch that a repository's administrator let into the environment.
+        with("ref", "refs/heads/feature".to_owned()),
     ] {
-        let said = assume(&apply, subject).unwrap_err();
-        assert!(said.contains("AccessDenied"), "{subject}: {said}");
+        let said = assume(&apply, &other).unwrap_err();
+        assert!(said.contains("AccessDenied"), "{other}: {said}");
     }
 }
 
@@ -261,67 +280,113 @@ fn a_pipeline_can_touch_nothing_but_its_own_function() {
     job.aws(&secret).expect("the smoke test reads the key");
 }
 
-/// Answers as GitHub's API would, with the artifacts in a file beside it.
-const GH: &str = r#"#!/usr/bin/env bash
-set -euo pipefail
-folder=$(dirname "$0")
-for argument; do
-  case $argument in
-    repos/*artifacts*name=*) name=${argument##*name=} ;;
-    repos/*artifacts*) name= ;;
-    repos/*) exec jq --raw-output .default_branch <<< '{"default_branch": "main"}' ;;
-  esac
-  expression=$argument
-done
-jq --arg name "$name" '{artifacts: [.[] | select($name == "" or .name == $name)]}' "$folder/artifacts.json" \
-  | jq --raw-output "$expression"
-"#;
+#[test]
+fn promotes_commit_and_package_of_the_last_proven_release_together() {
+    let _others_may_deploy = STAGE.read().unwrap();
+    let program = Checkout::of("list-products").deployed();
+    let (first, ended) = release("list-products", &program);
+    ended.expect_success();
+    let digest = support::pipeline::sha256(&first.path("target/package/bootstrap.zip"));
 
-/// An artifact of run `run`: expired or not, of that branch, built by this repository or by a fork.
-fn artifact(name: &str, run: u64, expired: bool, branch: &str, fork: bool) -> serde_json::Value {
-    serde_json::json!({
-        "name": name, "expired": expired, "created_at": format!("2026-01-{run:02}T00:00:00Z"),
-        "workflow_run": {
-            "id": run, "head_sha": format!("commit{run}"), "head_branch": branch,
-            "repository_id": 1, "head_repository_id": if fork { 2 } else { 1 },
-        },
-    })
+    // What another job reads, with the role that reads: no artifact, nothing that expires at GitHub.
+    let promote = Checkout::of("list-products").in_github_environment("dev-plan");
+    let said = promote.run("release-record.sh", &["read"]).expect_success().said;
+    assert!(
+        said.contains(&format!("digest={digest}")) && said.contains(&format!("version={}", first.live())),
+        "{said}"
+    );
+    assert_eq!(support::pipeline::sha256(&promote.path("target/package/bootstrap.zip")), digest);
+
+    // A commit that changed Terraform alone has the same package, and isn't proven until it was released itself.
+    let record = ["--bucket", "bbws-terraform-state-dev", "--key", "list-products/releases/released.json"];
+    let out = promote.path("record.json");
+    let out = out.to_str().unwrap();
+    administrator(&["s3api", "get-object", record[0], record[1], record[2], record[3], out]).unwrap();
+    let released: serde_json::Value = serde_json::from_slice(&fs::read(out).unwrap()).unwrap();
+    assert!(released["commit"].is_string() && released["provenAt"].is_string(), "{released}");
+
+    // A package that was replaced is not promoted.
+    let package = format!("list-products/releases/{digest}.zip");
+    let other = promote.path("other.zip");
+    fs::write(&other, "x").unwrap();
+    let body = other.to_str().unwrap();
+    administrator(&["s3api", "put-object", record[0], record[1], "--key", &package, "--body", body]).unwrap();
+    promote.run("release-record.sh", &["read"]).expect_failure(&format!("expected {digest}"));
+    first.run("release-record.sh", &["write", &first.live()]).expect_success();
+
+    // The role that reads can't record a release, and no pipeline writes a sibling's.
+    let refused = promote.run("release-record.sh", &["write", "1"]).expect_failure("AccessDenied").said;
+    assert!(!refused.contains("digest="), "{refused}");
+    Checkout::of("create-product")
+        .in_github_environment("dev-plan")
+        .run_with("release-record.sh", &["read"], &[("ENVIRONMENT", "sit")])
+        .expect_failure("No release of create-product found in sit");
 }
 
 #[test]
-fn only_a_package_of_the_default_branch_that_was_proven_before_is_promoted() {
+fn restores_alias_and_stage_after_a_cancelled_apply() {
+    let _nobody_else_deploys = STAGE.write().unwrap();
+    let checkout = Checkout::of("get-product").in_github_environment("dev");
+    let (before, work) = (checkout.live(), checkout.path("target/package"));
+    fs::create_dir_all(&work).unwrap();
+    // The job was cut off after the switch: the step that was killed left these behind.
+    fs::write(work.join("live-before"), format!("{before}\n")).unwrap();
+    let name = ["--function-name", "bbws-get-product-dev"];
+    checkout.aws(&["lambda", "update-alias", name[0], name[1], "--name", "live", "--function-version", "1"]).unwrap();
+    let backend = "-backend-config=environments/dev.s3.tfbackend";
+    checkout.terraform("terraform", &["init", "-input=false", backend]).expect_success();
+    checkout.run("deploy-api.sh", &["create"]).expect_success();
+    checkout.run("apply.sh", &["restore"]).expect_success();
+    assert_eq!(checkout.live(), before);
+    // Nothing left to restore: a second time, or after a proven release, changes nothing.
+    checkout.run("apply.sh", &["restore"]).expect_success();
+    assert_eq!(checkout.live(), before);
+}
+
+/// Responds as GitHub's API does for an environment with these protection rules.
+fn gh(checkout: &Checkout, rules: &str) {
+    let script =
+        format!("#!/usr/bin/env bash\nexec jq --raw-output \"${{@: -1}}\" <<< '{{\"protection_rules\": {rules}}}'\n");
+    checkout.program("gh", &script);
+}
+
+#[test]
+fn refuses_prod_without_required_reviewers() {
     let checkout = Checkout::of("get-product");
-    let [good, foreign, unproven, old] = ["a", "b", "c", "d"].map(|digit| digit.repeat(64));
-    let artifacts = [
-        artifact(&format!("package-{good}"), 3, false, "main", false),
-        artifact(&format!("package-{good}"), 9, false, "main", true),
-        artifact(&format!("proven-in-sit-{good}"), 4, false, "main", false),
-        artifact(&format!("package-{foreign}"), 5, false, "main", true),
-        artifact(&format!("package-{foreign}"), 6, false, "feature", false),
-        artifact(&format!("proven-in-sit-{foreign}"), 6, false, "main", false),
-        artifact(&format!("package-{unproven}"), 7, false, "main", false),
-        artifact(&format!("proven-in-sit-{unproven}"), 7, false, "feature", false),
-        artifact(&format!("package-{old}"), 1, true, "main", false),
-        artifact(&format!("proven-in-sit-{old}"), 2, false, "main", false),
-    ];
-    let gh = checkout.program("gh", GH);
-    fs::write(gh.with_file_name("artifacts.json"), serde_json::to_vec(&artifacts).unwrap()).unwrap();
-
-    let find = |digest: &str| {
-        let variables = [("GITHUB_REPOSITORY", "example-shop/get-product"), ("DIGEST", digest), ("PROVEN_IN", "sit")];
-        checkout.run_with("find-package.sh", &["release"], &variables)
-    };
-    assert_eq!(find(&good).expect_success().said, "run_id=3\ncommit=commit3\n");
-    find(&foreign).expect_failure("was not built on main");
-    find(&unproven).expect_failure("has not been released to sit from main");
-    find(&old).expect_failure("was not built on main in the last 90 days");
-    find("latest").expect_failure("A digest is 64 lower-case hex digits");
-
-    let last = |environment: &str| {
+    let check = |environment: &str| {
         let variables = [("GITHUB_REPOSITORY", "example-shop/get-product"), ("ENVIRONMENT", environment)];
-        checkout.run_with("find-package.sh", &["rollback"], &variables).said
+        checkout.run_with("check-protection.sh", &[], &variables)
     };
-    // In sit the newest is one whose package is from elsewhere: what cannot be had is said, not replaced by another.
-    assert!(last("sit").contains("was not built on main"), "{}", last("sit"));
-    assert_eq!(last("prod"), "");
+    gh(&checkout, r#"[{"type": "branch_policy"}]"#);
+    check("prod").expect_failure("has no required reviewers");
+    check("dev").expect_success();
+    gh(&checkout, r#"[{"type": "branch_policy"}, {"type": "required_reviewers"}]"#);
+    check("prod").expect_success();
+    checkout.program("gh", "#!/bin/sh\necho 'gh: Not Found (HTTP 404)' >&2\nexit 1\n");
+    check("dev").expect_failure("Create it first");
+}
+
+#[test]
+fn a_pipeline_cannot_make_itself_administrator() {
+    let job = Checkout::of("product-infrastructure").in_github_environment("dev");
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":"*"}}]}"#;
+    let role = ["--role-name", "bbws-product-events-pipe-dev"];
+    for arguments in [
+        &["iam", "put-role-policy", role[0], role[1], "--policy-name", "x", "--policy-document", policy][..],
+        &["iam", "update-assume-role-policy", role[0], role[1], "--policy-document", trust],
+        &["iam", "delete-role-permissions-boundary", role[0], role[1]],
+        &["iam", "create-role", "--role-name", "bbws-product-api-logging-dev", "--assume-role-policy-document", trust],
+        &[
+            "iam",
+            "create-policy-version",
+            "--policy-arn",
+            "arn:aws:iam::000000000000:policy/bbws-product-service-boundary-dev",
+            "--policy-document",
+            policy,
+        ],
+    ] {
+        let said = job.aws(arguments).expect_err(&format!("{arguments:?} must be denied"));
+        assert!(said.contains("AccessDenied") || said.contains("not authorized"), "{arguments:?}: {said}");
+    }
 }
