@@ -115,7 +115,7 @@ variable "live_version" {
 }
 
 variable "duration_p95_threshold_ms" {
-  description = "95th percentile of the duration, in milliseconds, above which on-call is told."
+  description = "95th percentile of the duration above which the alarm fires, in milliseconds."
   type        = number
   default     = 300
   nullable    = false

@@ -1,5 +1,5 @@
 variable "change_lag_p95_threshold_ms" {
-  description = "95th percentile of the time from a change's acceptance to its commit, in milliseconds, above which on-call is told."
+  description = "95th percentile of the time from a change's acceptance to its commit above which the alarm fires, in milliseconds."
   type        = number
   default     = 30000
   nullable    = false

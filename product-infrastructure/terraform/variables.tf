@@ -57,7 +57,7 @@ variable "alert_emails" {
 
   validation {
     condition     = var.environment != "prod" || length(var.alert_emails) > 0
-    error_message = "alert_emails must not be empty in prod: an alarm that reaches nobody is no alarm."
+    error_message = "alert_emails must not be empty in prod: alarms must reach somebody."
   }
 }
 
@@ -120,7 +120,7 @@ variable "queue_visibility_timeout_seconds" {
 }
 
 variable "oldest_message_alarm_seconds" {
-  description = "Age of a queue's oldest message above which on-call is told that changes or audit records are not keeping up."
+  description = "Age of a queue's oldest message above which the alarm fires, in seconds."
   type        = number
   default     = 300
   nullable    = false
@@ -144,7 +144,7 @@ variable "stream_settle_seconds" {
 }
 
 variable "audit_archive_min_bytes" {
-  description = "Size above which audit records move to Glacier after a year. 0 moves all. Below some 37 KB a record costs more in Glacier than in Standard, and reading it takes a restore: see docs/scale-and-cost.md."
+  description = "Size above which audit records move to Glacier after a year. 0 moves all. Below about 37 KB a record costs more in Glacier than in Standard, and reading it takes a restore: see docs/scale-and-cost.md."
   type        = number
   default     = 0
   nullable    = false

@@ -68,12 +68,12 @@ impl LocalStack {
             std::env::var(name).with_context(|| format!("{name} is not set: `cargo xtask bench load` sets it"))
         };
         let status: serde_json::Value =
-            serde_json::from_str(&variable("CATALOGUE_STATUS")?).context("CATALOGUE_STATUS is no status")?;
+            serde_json::from_str(&variable("CATALOGUE_STATUS")?).context("CATALOGUE_STATUS isn't a status")?;
         if status["state"] != "running" {
             bail!("the local stack is not running: `cargo xtask up --detach` starts it");
         }
         let facts: Facts =
-            serde_json::from_value(status).context("CATALOGUE_STATUS is no status of a running stack")?;
+            serde_json::from_value(status).context("CATALOGUE_STATUS isn't the status of a running stack")?;
         let credentials = Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "local stack");
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -47,7 +47,7 @@ pub async fn bench(
     }
     if arguments.iter().any(|argument| argument == "load") {
         command
-            .env("CATALOGUE_STATUS", serde_json::to_string(&Status::of(stack)?).context("the status is no JSON")?)
+            .env("CATALOGUE_STATUS", serde_json::to_string(&Status::of(stack)?).context("failed to parse the status")?)
             .env("CATALOGUE_LOCAL", stack.facts())
             .env("CATALOGUE_CATALOGCTL", build(workspace, stack, "catalogctl", progress).await?);
     }

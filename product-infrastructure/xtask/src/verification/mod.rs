@@ -10,6 +10,7 @@ mod layout;
 mod leftovers;
 mod lock_files;
 mod permissions;
+mod prose;
 mod scripts;
 mod secrets;
 mod system;
@@ -49,6 +50,8 @@ enum Check {
     Format,
     /// Workflows, other YAML and shell scripts have no finding.
     Workflows,
+    /// Documents and messages use the field's terms, and no phrase that a reader stumbles over.
+    Prose,
     /// What a repository checks by a script of its own.
     Scripts,
     /// A crate's dependencies have licences, versions and sources that are accepted.
@@ -69,8 +72,15 @@ enum Check {
 
 impl Check {
     fn all() -> Vec<Self> {
-        let mut checks =
-            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format, Self::Workflows, Self::Scripts];
+        let mut checks = vec![
+            Self::Duplicates,
+            Self::Layout,
+            Self::LockFiles,
+            Self::Format,
+            Self::Workflows,
+            Self::Prose,
+            Self::Scripts,
+        ];
         checks.extend(Workspace::repositories().map(Self::Dependencies));
         checks.extend(Root::all().map(Self::Checkov));
         checks.extend(Workspace::repositories().map(Self::Clippy));
@@ -95,6 +105,7 @@ impl fmt::Display for Check {
             Self::LockFiles => formatter.write_str("lock files"),
             Self::Format => formatter.write_str("format"),
             Self::Workflows => formatter.write_str("workflows"),
+            Self::Prose => formatter.write_str("prose"),
             Self::Scripts => formatter.write_str("scripts"),
             Self::Dependencies(repository) => write!(formatter, "dependencies {repository}"),
             Self::Checkov(root) => write!(formatter, "checkov {}", root.name()),
@@ -208,6 +219,7 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::LockFiles => Ok(lock_files::check(context.workspace)?),
         Check::Format => Ok(format(context).await?),
         Check::Workflows => Ok(workflows::check(context).await?),
+        Check::Prose => Ok(prose::check(context).await?),
         Check::Scripts => Ok(scripts::check(context).await?),
         Check::Dependencies(repository) => Ok(dependencies::check(context, repository).await?),
         Check::Checkov(root) => Ok(checkov::check(context, root).await?),

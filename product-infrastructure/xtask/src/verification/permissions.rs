@@ -37,7 +37,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, endpoint: &str) -> Resu
             .args(["s3", "cp", "--only-show-errors", &state, "-"])
             .run(&format!("reading the state of {function}"))
             .await?;
-        let actions = granted_actions(&serde_json::from_str(&state.stdout).context("a state is no JSON")?)
+        let actions = granted_actions(&serde_json::from_str(&state.stdout).context("failed to parse a state")?)
             .with_context(|| format!("the state of {function} has no policy that can be read"))?;
         granted += actions.len();
         let role = format!("bbws-{function}-{ENVIRONMENT}");

@@ -99,7 +99,7 @@ async fn logged(context: &Context<'_>, endpoint: &str, text: &str) -> Result<Vec
     };
     let groups =
         ask(["logs", "describe-log-groups", "--query", "logGroups[].logGroupName"].map(str::to_owned).into()).await?;
-    let groups: Vec<String> = serde_json::from_str(&groups).context("the log groups are no list")?;
+    let groups: Vec<String> = serde_json::from_str(&groups).context("the log groups aren't an array")?;
     if groups.is_empty() {
         bail!("the stack has no log groups");
     }

@@ -88,7 +88,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 /// Runs tests that work on the stack.
 async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names: &[&str]) -> Result<()> {
     let started = Instant::now();
-    let status = serde_json::to_string(&tool.running()?).context("the status is no JSON")?;
+    let status = serde_json::to_string(&tool.running()?).context("failed to parse the status")?;
     for (package, name) in TARGETS.into_iter().filter(|(_, name)| names.contains(name)) {
         let watching = counter.clone();
         cargo::command(context.log(&format!("system tests {name}")))
@@ -195,7 +195,7 @@ async fn products(running: &Running) -> Result<String> {
     let response =
         client.get(url).header("x-api-key", &running.api_key).send().await.context("the API does not answer")?;
     let text =
-        response.error_for_status().context("the list is refused")?.text().await.context("the list breaks off")?;
+        response.error_for_status().context("the list is refused")?.text().await.context("the list is truncated")?;
     if !text.contains("productId") {
         bail!("the list of products is empty: {text}");
     }

@@ -317,7 +317,7 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
     }
     command
         .envs(source.set)
-        // The AWS CLI that `catalogctl test` installs, if it did.
+        // The AWS CLI that `cargo xtask test` installs, if it did.
         .env("PATH", path_with(&workspace, &[]))
         .env("AWS_ENDPOINT_URL", stack().facts.endpoint_url)
         .env("AWS_REGION", REGION)
