@@ -9,6 +9,7 @@ use crate::cli::{Bench, Cli, Command, Deploy, Down, Status as StatusArguments, S
 use crate::companions;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
+use crate::git;
 use crate::packages::Profile;
 use crate::process;
 use crate::progress::Progress;
@@ -16,7 +17,7 @@ use crate::provision::{self, Ready};
 use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
 use crate::verification;
-use crate::workspace::{Workspace, function};
+use crate::workspace::Workspace;
 
 /// Runs a command to its end.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
@@ -29,7 +30,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plan => plan(&workspace, &stack).await,
         Command::Destroy => destroy(&workspace, &stack).await,
         Command::Deploy(arguments) => deploy(&workspace, &stack, &arguments).await,
-        Command::Drift => drift(&workspace),
+        Command::Drift => drift(&workspace, &stack).await,
         Command::Sync(arguments) => sync(&workspace, &arguments),
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
@@ -148,7 +149,7 @@ async fn destroy(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
 }
 
 async fn deploy(workspace: &Workspace, stack: &Stack, arguments: &Deploy) -> Result<ExitCode> {
-    let function = function(&arguments.repository)?;
+    let function = workspace.function(&arguments.repository)?;
     let progress = Progress::new();
     let _lock = stack.lock()?;
     let released = provision::release(workspace, stack, function, Profile::new(arguments.release), &progress).await?;
@@ -156,25 +157,28 @@ async fn deploy(workspace: &Workspace, stack: &Stack, arguments: &Deploy) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-fn drift(workspace: &Workspace) -> Result<ExitCode> {
-    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+async fn drift(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    let manifest = Manifest::read(workspace)?;
     let findings = manifest.drift(workspace)?;
-    for finding in &findings {
-        println!("{finding}");
-    }
-    if findings.is_empty() {
-        println!("{} duplicated entries: no copy differs.", manifest.file.len());
+    let files = git::listed_files(workspace.root(), &stack.log("drift")).await?;
+    let unlisted = manifest.unlisted(workspace, &files)?;
+    findings.iter().for_each(|finding| println!("{finding}"));
+    unlisted.iter().for_each(|twins| println!("{twins}"));
+    if findings.is_empty() && unlisted.is_empty() {
+        println!("{} entries of duplicates.toml: no copy differs, and no copy is unlisted.", manifest.file.len());
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
-        "\n{} of the copies differ. `cargo xtask sync FILE --from REPO` copies the right one to the others.",
-        findings.len()
-    );
+    if !findings.is_empty() {
+        println!("\n{} files differ. `cargo xtask sync FILE --from REPO` copies one to the others.", findings.len());
+    }
+    if !unlisted.is_empty() {
+        println!("\n{} files are identical without being listed in duplicates.toml.", unlisted.len());
+    }
     Ok(ExitCode::FAILURE)
 }
 
 fn sync(workspace: &Workspace, arguments: &Sync) -> Result<ExitCode> {
-    let manifest = Manifest::read(&workspace.duplicates_manifest())?;
+    let manifest = Manifest::read(workspace)?;
     let changed = manifest.sync(workspace, &arguments.file, &arguments.from)?;
     for path in &changed {
         println!("{}", path.display());

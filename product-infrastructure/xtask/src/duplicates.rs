@@ -1,7 +1,7 @@
 //! Files that several repositories hold copies of, on purpose. `duplicates.toml` lists them; here the copies are compared
 //! and, on request, made equal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,10 +12,16 @@ use serde::Deserialize;
 
 use crate::workspace::{INFRASTRUCTURE, Workspace};
 
+/// Below this size two files may be equal by coincidence: lists of modules, lone settings.
+const COINCIDENCE_BYTES: usize = 512;
+
 /// The content of `duplicates.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// Repositories by a common name.
+    #[serde(default)]
+    groups: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub file: Vec<Entry>,
 }
@@ -26,6 +32,7 @@ pub struct Manifest {
 pub struct Entry {
     /// The path inside each of the repositories.
     pub path: PathBuf,
+    /// Names, and `@GROUP`s, which stand for their members.
     pub repositories: Vec<String>,
     /// The path of one more copy, in product-infrastructure.
     pub source: Option<PathBuf>,
@@ -60,18 +67,80 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Files that are equal in several repositories, and not listed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Twins(Vec<PathBuf>);
+
+impl fmt::Display for Twins {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.0.iter().map(|path| path.display().to_string()).collect();
+        write!(formatter, "identical and not listed: {}", paths.join(", "))
+    }
+}
+
 impl Manifest {
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Self::parse(&text).with_context(|| format!("{} is not valid", path.display()))
+    /// The manifest of these repositories, with its groups resolved.
+    pub fn read(workspace: &Workspace) -> Result<Self> {
+        let path = workspace.duplicates_manifest();
+        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::parse(workspace, &text).with_context(|| format!("{} is not valid", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
-        let manifest: Self = toml::from_str(text)?;
-        for entry in &manifest.file {
-            entry.validate()?;
+    fn parse(workspace: &Workspace, text: &str) -> Result<Self> {
+        let mut manifest: Self = toml::from_str(text)?;
+        let owned = |names: &mut dyn Iterator<Item = &'static str>| names.map(str::to_owned).collect();
+        // These two are what lies in the tree, so a new repository holds what all hold from its first day.
+        let functions = owned(&mut workspace.functions().iter().copied());
+        let repositories = owned(&mut workspace.repositories());
+        for (name, members) in [("functions", functions), ("repositories", repositories)] {
+            if manifest.groups.insert(name.to_owned(), members).is_some() {
+                bail!("the group {name} is built in: it holds what lies in the tree");
+            }
+        }
+        for entry in &mut manifest.file {
+            let mut resolved = Vec::new();
+            for name in &entry.repositories {
+                match name.strip_prefix('@') {
+                    None => resolved.push(name.clone()),
+                    Some(group) => match manifest.groups.get(group) {
+                        Some(members) => resolved.extend(members.iter().cloned()),
+                        None => bail!("{}: there is no group {name}", entry.path.display()),
+                    },
+                }
+            }
+            entry.repositories = resolved;
+            entry.validate(workspace)?;
         }
         Ok(manifest)
+    }
+
+    /// Of these files, those that are equal in several repositories without being listed.
+    pub fn unlisted(&self, workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<Twins>> {
+        let listed: Vec<PathBuf> =
+            self.file.iter().flat_map(Entry::copies).map(|copy| Path::new(&copy.repository).join(copy.path)).collect();
+        let repositories: BTreeSet<&str> = workspace.repositories().collect();
+        let mut equal: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for file in files {
+            let Some(repository) = file.components().next() else { continue };
+            if !repositories.contains(repository.as_os_str().to_string_lossy().as_ref())
+                || listed.iter().any(|top| file.starts_with(top))
+            {
+                continue;
+            }
+            let path = workspace.root().join(file);
+            let content = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            if content.len() >= COINCIDENCE_BYTES {
+                let digest = crate::digest::Inputs::new().bytes(&content).digest();
+                equal.entry(digest).or_default().push(file.clone());
+            }
+        }
+        let several = |paths: &Vec<PathBuf>| {
+            let first: BTreeSet<_> = paths.iter().filter_map(|path| path.components().next()).collect();
+            first.len() > 1
+        };
+        let mut twins: Vec<Twins> = equal.into_values().filter(several).map(Twins).collect();
+        twins.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(twins)
     }
 
     /// Every difference between copies.
@@ -120,13 +189,13 @@ impl Manifest {
 }
 
 impl Entry {
-    fn validate(&self) -> Result<()> {
+    fn validate(&self, workspace: &Workspace) -> Result<()> {
         let path = self.path.display();
         let least = if self.source.is_some() { 1 } else { 2 };
         if self.repositories.len() < least {
             bail!("{path}: at least {least} repositories must hold it");
         }
-        let known: BTreeSet<&str> = Workspace::repositories().collect();
+        let known: BTreeSet<&str> = workspace.repositories().collect();
         let mut seen = BTreeSet::new();
         for repository in &self.repositories {
             if !known.contains(repository.as_str()) {
@@ -244,31 +313,14 @@ fn replace(source: &Path, target: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::fixture::{Tree, workspace};
 
-    struct Fixture {
-        folder: tempfile::TempDir,
-        workspace: Workspace,
+    fn fixture() -> Tree {
+        workspace(&["audit-logger", "create-product", "get-product", "list-products"])
     }
 
-    fn fixture() -> Fixture {
-        let folder = tempfile::tempdir().unwrap();
-        let tool = folder.path().join(INFRASTRUCTURE).join("xtask");
-        fs::create_dir_all(&tool).unwrap();
-        fs::write(tool.join("Cargo.toml"), "").unwrap();
-        let workspace = Workspace::above(folder.path()).unwrap();
-        Fixture { folder, workspace }
-    }
-
-    impl Fixture {
-        fn write(&self, path: &str, content: &str) {
-            let path = self.folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-
-        fn read(&self, path: &str) -> Option<String> {
-            fs::read_to_string(self.folder.path().join(path)).ok()
-        }
+    fn read(tree: &Tree, path: &str) -> Option<String> {
+        fs::read_to_string(tree.root().join(path)).ok()
     }
 
     const ONE_FILE: &str = "[[file]]\npath = \"src/telemetry.rs\"\nrepositories = [\"get-product\", \"list-products\", \"audit-logger\"]\n";
@@ -281,7 +333,7 @@ mod tests {
         for repository in ["get-product", "list-products", "audit-logger"] {
             fixture.write(&format!("{repository}/src/telemetry.rs"), "same");
         }
-        assert_eq!(Manifest::parse(ONE_FILE).unwrap().drift(&fixture.workspace).unwrap(), []);
+        assert_eq!(Manifest::parse(&fixture, ONE_FILE).unwrap().drift(&fixture).unwrap(), []);
     }
 
     #[test]
@@ -289,7 +341,7 @@ mod tests {
         let fixture = fixture();
         fixture.write("get-product/src/telemetry.rs", "one");
         fixture.write("list-products/src/telemetry.rs", "two");
-        let findings = Manifest::parse(ONE_FILE).unwrap().drift(&fixture.workspace).unwrap();
+        let findings = Manifest::parse(&fixture, ONE_FILE).unwrap().drift(&fixture).unwrap();
         assert_eq!(findings.len(), 1);
         let text = findings[0].to_string();
         assert!(text.contains("src/telemetry.rs differs") && text.contains("missing in audit-logger"), "{text}");
@@ -301,13 +353,13 @@ mod tests {
         for repository in ["get-product", "list-products", "audit-logger"] {
             fixture.write(&format!("{repository}/src/telemetry.rs"), "same");
         }
-        let script = fixture.folder.path().join("get-product/src/telemetry.rs");
+        let script = fixture.root().join("get-product/src/telemetry.rs");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let manifest = Manifest::parse(ONE_FILE).unwrap();
-        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 1);
-        let changed = manifest.sync(&fixture.workspace, Path::new("src/telemetry.rs"), "get-product").unwrap();
+        let manifest = Manifest::parse(&fixture, ONE_FILE).unwrap();
+        assert_eq!(manifest.drift(&fixture).unwrap().len(), 1);
+        let changed = manifest.sync(&fixture, Path::new("src/telemetry.rs"), "get-product").unwrap();
         assert_eq!(changed.len(), 2);
-        assert_eq!(manifest.drift(&fixture.workspace).unwrap(), []);
+        assert_eq!(manifest.drift(&fixture).unwrap(), []);
     }
 
     #[test]
@@ -317,37 +369,38 @@ mod tests {
         fixture.write("product-infrastructure/contracts/deep/b.json", "b");
         fixture.write("get-product/tests/contracts/a.json", "changed");
         fixture.write("get-product/tests/contracts/surplus.json", "c");
-        let manifest = Manifest::parse(WITH_SOURCE).unwrap();
-        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 3);
+        let manifest = Manifest::parse(&fixture, WITH_SOURCE).unwrap();
+        assert_eq!(manifest.drift(&fixture).unwrap().len(), 3);
 
         // One file below the entry, by the name it has at its source.
-        manifest.sync(&fixture.workspace, Path::new("contracts/a.json"), INFRASTRUCTURE).unwrap();
-        assert_eq!(fixture.read("get-product/tests/contracts/a.json").as_deref(), Some("a"));
-        assert_eq!(manifest.drift(&fixture.workspace).unwrap().len(), 2);
+        manifest.sync(&fixture, Path::new("contracts/a.json"), INFRASTRUCTURE).unwrap();
+        assert_eq!(read(&fixture, "get-product/tests/contracts/a.json").as_deref(), Some("a"));
+        assert_eq!(manifest.drift(&fixture).unwrap().len(), 2);
 
-        manifest.sync(&fixture.workspace, Path::new("tests/contracts"), INFRASTRUCTURE).unwrap();
-        assert_eq!(fixture.read("get-product/tests/contracts/deep/b.json").as_deref(), Some("b"));
-        assert_eq!(fixture.read("get-product/tests/contracts/surplus.json"), None);
-        assert_eq!(manifest.drift(&fixture.workspace).unwrap(), []);
+        manifest.sync(&fixture, Path::new("tests/contracts"), INFRASTRUCTURE).unwrap();
+        assert_eq!(read(&fixture, "get-product/tests/contracts/deep/b.json").as_deref(), Some("b"));
+        assert_eq!(read(&fixture, "get-product/tests/contracts/surplus.json"), None);
+        assert_eq!(manifest.drift(&fixture).unwrap(), []);
     }
 
     #[test]
     fn what_is_not_listed_is_not_synchronised() {
         let fixture = fixture();
         fixture.write("get-product/src/telemetry.rs", "one");
-        let manifest = Manifest::parse(ONE_FILE).unwrap();
+        let manifest = Manifest::parse(&fixture, ONE_FILE).unwrap();
         for (file, from, expected) in [
             ("src/handler.rs", "get-product", "does not list"),
             ("src/telemetry.rs", "create-product", "does not hold"),
             ("src/telemetry.rs", "list-products", "holds no"),
         ] {
-            let message = manifest.sync(&fixture.workspace, Path::new(file), from).unwrap_err().to_string();
+            let message = manifest.sync(&fixture, Path::new(file), from).unwrap_err().to_string();
             assert!(message.contains(expected), "{file} from {from}: {message}");
         }
     }
 
     #[test]
     fn a_wrong_manifest_is_refused() {
+        let fixture = fixture();
         for (text, expected) in [
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\"]\n", "at least 2"),
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "no repository"),
@@ -355,10 +408,43 @@ mod tests {
             ("[[file]]\npath = \"../a\"\nrepositories = [\"get-product\", \"list-products\"]\n", "inside"),
             ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "not named"),
             ("[[file]]\npath = \"a\"\nrepos = []\n", "unknown field"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"@nobody\"]\n", "no group @nobody"),
+            ("[groups]\nfunctions = []\n", "built in"),
         ] {
-            let message = format!("{:#}", Manifest::parse(text).unwrap_err());
+            let message = format!("{:#}", Manifest::parse(&fixture, text).unwrap_err());
             assert!(message.contains(expected), "{text}: {message}");
         }
-        assert!(Manifest::read(Path::new("/none")).is_err());
+        assert!(Manifest::read(&fixture).is_err());
+    }
+
+    #[test]
+    fn resolves_groups_of_the_manifest_and_of_the_tree() {
+        let fixture = fixture();
+        let text = "[groups]\napi = [\"get-product\", \"list-products\"]\n[[file]]\npath = \"a\"\nrepositories = [\"@api\"]\n\
+            [[file]]\npath = \"b\"\nrepositories = [\"@repositories\"]\n";
+        let manifest = Manifest::parse(&fixture, text).unwrap();
+        assert_eq!(manifest.file[0].repositories, ["get-product", "list-products"]);
+        assert_eq!(manifest.file[1].repositories.len(), 5);
+        assert_eq!(manifest.file[1].repositories[0], INFRASTRUCTURE);
+    }
+
+    #[test]
+    fn reports_identical_file_that_is_not_listed() {
+        let fixture = fixture();
+        let manifest = Manifest::parse(&fixture, ONE_FILE).unwrap();
+        let twin = "the same rule, written twice\n".repeat(40);
+        let paths = ["get-product/src/rule.rs", "list-products/src/other_name.rs", "get-product/src/telemetry.rs"];
+        let small = ["get-product/src/mod.rs", "list-products/src/mod.rs"];
+        let files: Vec<PathBuf> = paths.iter().chain(&small).map(PathBuf::from).collect();
+        paths.iter().for_each(|path| fixture.write(path, &twin));
+        small.iter().for_each(|path| fixture.write(path, "pub mod a;\n"));
+        let unlisted = manifest.unlisted(&fixture, &files).unwrap();
+        assert_eq!(
+            unlisted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["identical and not listed: get-product/src/rule.rs, list-products/src/other_name.rs"]
+        );
+        // Twice in one repository is that repository's own business.
+        fixture.write("list-products/src/other_name.rs", "changed");
+        assert!(manifest.unlisted(&fixture, &files).unwrap().is_empty());
     }
 }

@@ -19,6 +19,7 @@ pub mod digest;
 pub mod duplicates;
 pub mod emulator;
 pub mod environment;
+pub mod git;
 pub mod local_aws;
 pub mod node;
 pub mod packages;

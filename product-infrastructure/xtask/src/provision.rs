@@ -20,7 +20,7 @@ use crate::stack::{ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack}
 use crate::status::{Facts, FunctionFacts, write_api_key};
 use crate::terraform::root::Root;
 use crate::terraform::{Applied, Terraform, Variables, local_override};
-use crate::workspace::{FUNCTIONS, Workspace};
+use crate::workspace::Workspace;
 
 /// How many function roots are applied at once. Each runs a provider of some 150 MB; more than this gains nothing on two
 /// cores.
@@ -99,7 +99,7 @@ async fn provision(
 
     let functions = apply_functions(&terraform, &packages, &outputs, progress).await?;
     let rest_api_id = text(&outputs, "api_gateway_id")?;
-    deploy_api(stack, &aws, &rest_api_id, &terraform, progress).await?;
+    deploy_api(workspace, stack, &aws, &rest_api_id, &terraform, progress).await?;
     write_api_key(stack, &aws.api_key().await?)?;
 
     let base_path = text(&outputs, "api_base_path")?;
@@ -159,7 +159,7 @@ pub async fn release(
     step.done(format!("version {}", released.version));
 
     let aws = LocalAws::at(&emulator.endpoint())?;
-    deploy_api(stack, &aws, &facts.rest_api_id, &terraform, progress).await?;
+    deploy_api(workspace, stack, &aws, &facts.rest_api_id, &terraform, progress).await?;
     facts.functions.insert(function.to_owned(), released.clone());
     facts.write(stack)?;
     emulator.save_state();
@@ -179,8 +179,8 @@ pub async fn differing_roots(
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
     let step = progress.step("plan every Terraform root");
     let meter = step.meter();
-    meter.length(Root::of_a_stack().count() as u64);
-    let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
+    meter.length(Root::of_a_stack(workspace).count() as u64);
+    let plans = in_parallel(Root::of_a_stack(workspace).collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
         async move { Ok((root, terraform.differs(root, &variables).await?)) }
     })
@@ -203,8 +203,8 @@ pub async fn plans(workspace: &Workspace, stack: &Stack, progress: &Progress) ->
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
     let step = progress.step("plan every Terraform root");
     let meter = step.meter();
-    meter.length(Root::of_a_stack().count() as u64);
-    let plans = in_parallel(Root::of_a_stack().collect(), &meter, |root| {
+    meter.length(Root::of_a_stack(workspace).count() as u64);
+    let plans = in_parallel(Root::of_a_stack(workspace).collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
         async move { Ok((root, terraform.plan(root, &variables).await?)) }
     })
@@ -223,8 +223,8 @@ pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) 
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
     let step = progress.step("destroy the functions");
     let meter = step.meter();
-    meter.length(FUNCTIONS.len() as u64);
-    in_parallel(FUNCTIONS.map(Root::Function).to_vec(), &meter, |root| {
+    meter.length(workspace.functions().len() as u64);
+    in_parallel(workspace.functions().iter().copied().map(Root::Function).collect(), &meter, |root| {
         let (terraform, variables) = (terraform.clone(), variables(root, stack));
         async move { terraform.destroy(root, &variables).await }
     })
@@ -266,9 +266,9 @@ async fn build_all(
 ) -> Result<Vec<Package>> {
     let step = progress.step("build the functions");
     let meter = step.meter();
-    meter.length(FUNCTIONS.len() as u64);
-    let mut packages = Vec::with_capacity(FUNCTIONS.len());
-    for function in FUNCTIONS {
+    meter.length(workspace.functions().len() as u64);
+    let mut packages = Vec::with_capacity(workspace.functions().len());
+    for function in workspace.functions().iter().copied() {
         meter.now(function);
         packages.push(packages::build(workspace, stack, function, profile, &meter).await?);
         meter.advance();
@@ -332,6 +332,7 @@ where
 
 /// Deploys the API when any root has been applied since it was last deployed.
 async fn deploy_api(
+    workspace: &Workspace,
     stack: &Stack,
     aws: &LocalAws,
     rest_api_id: &str,
@@ -339,7 +340,7 @@ async fn deploy_api(
     progress: &Progress,
 ) -> Result<()> {
     let mut inputs = Inputs::new().text(rest_api_id);
-    for root in Root::of_a_stack() {
+    for root in Root::of_a_stack(workspace) {
         inputs = inputs.text(terraform.applied(root).unwrap_or_default());
     }
     let digest = inputs.digest();

@@ -224,7 +224,7 @@ impl Terraform {
 
     /// Forgets what was applied: the emulator does not hold it any more.
     pub fn forget(&self) {
-        Root::of_a_stack().for_each(|root| self.stamp(root).clear());
+        Root::of_a_stack(&self.workspace).for_each(|root| self.stamp(root).clear());
     }
 
     fn prepare(&self, root: Root) -> Result<Prepared> {

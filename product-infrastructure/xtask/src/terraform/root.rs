@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::stack::Stack;
-use crate::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
+use crate::workspace::{INFRASTRUCTURE, Workspace};
 
-/// One of the ten roots.
+/// A Terraform root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     /// Everything shared.
@@ -28,14 +28,16 @@ const NOT_COPIED: [&str; 5] = [".terraform", "tests", "api-keys", "deploy-roles"
 const KEPT: [&str; 3] = [".terraform", "local_override.tf", ".terraform.lock.hcl"];
 
 impl Root {
-    /// Those of a stack, nine, in an order in which they can be applied.
-    pub fn of_a_stack() -> impl DoubleEndedIterator<Item = Self> {
-        [Self::Infrastructure, Self::ApiKeys].into_iter().chain(FUNCTIONS.map(Self::Function))
+    /// Those of a stack, in an order in which they can be applied.
+    pub fn of_a_stack(workspace: &Workspace) -> impl DoubleEndedIterator<Item = Self> {
+        [Self::Infrastructure, Self::ApiKeys]
+            .into_iter()
+            .chain(workspace.functions().iter().copied().map(Self::Function))
     }
 
     /// All that are committed.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::of_a_stack().chain([Self::DeployRoles])
+    pub fn all(workspace: &Workspace) -> impl Iterator<Item = Self> {
+        Self::of_a_stack(workspace).chain([Self::DeployRoles])
     }
 
     /// The root's name, which is also its folder's below a stack's Terraform folder.
@@ -140,10 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_has_nine_roots_and_the_shared_one_comes_first() {
-        let names: Vec<String> = Root::of_a_stack().map(Root::name).collect();
-        assert_eq!((names.len(), Root::all().count()), (9, 10));
-        assert_eq!(names[..2], ["product-infrastructure", "product-infrastructure/api-keys"]);
+    fn applies_shared_roots_before_functions() {
+        let workspace = crate::workspace::fixture::workspace(&["list-products", "get-product"]);
+        let names: Vec<String> = Root::all(&workspace).map(Root::name).collect();
+        assert_eq!(
+            names,
+            [
+                "product-infrastructure",
+                "product-infrastructure/api-keys",
+                "get-product",
+                "list-products",
+                "product-infrastructure/deploy-roles"
+            ]
+        );
         assert_eq!(Root::ApiKeys.slug(), "product-infrastructure-api-keys");
         assert!(!Root::Infrastructure.reads_remote_state() && Root::Function("get-product").reads_remote_state());
     }

@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::Mutex;
 
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, expectations, layout};
+use super::{Context, expectations};
 use crate::cargo;
+use crate::git;
 use crate::process::External;
 use crate::terraform::root::Root;
 use crate::terraform::{foreign_settings, provider_source};
@@ -177,7 +178,7 @@ impl Alone {
         let _one_at_a_time = self.copying.lock().await;
         if !to.exists() {
             let log = context.log(&format!("copy {repository}"));
-            copy_files(&from, &layout::listed_files(&from, &log).await?, &to)?;
+            copy_files(&from, &git::listed_files(&from, &log).await?, &to)?;
         }
         Ok(to)
     }

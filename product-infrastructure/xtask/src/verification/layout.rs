@@ -1,4 +1,4 @@
-//! Eight repositories side by side, and nothing else; none of them reaches into another.
+//! Repositories side by side, and nothing else; none of them reaches into another.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::tally::Tally;
-use crate::process::External;
+use crate::git::listed_files;
 use crate::workspace::Workspace;
 
 /// Besides the repositories and dot files.
@@ -15,8 +15,8 @@ const README: &str = "README.md";
 
 pub async fn check(workspace: &Workspace, log: &Path) -> Result<Tally> {
     let files = listed_files(workspace.root(), log).await?;
-    let mut findings = surplus_and_missing(&files);
-    for repository in Workspace::repositories() {
+    let mut findings = surplus_and_missing(workspace, &files);
+    for repository in workspace.repositories() {
         let manifests = files.iter().filter(|file| file.starts_with(repository) && file.ends_with("Cargo.toml"));
         for manifest in manifests {
             let path = workspace.root().join(manifest);
@@ -30,37 +30,18 @@ pub async fn check(workspace: &Workspace, log: &Path) -> Result<Tally> {
     Ok(Tally::default())
 }
 
-/// The files that git tracks or would offer to: what a clone has, and what is about to be in it.
-pub async fn listed_files(folder: &Path, log: &Path) -> Result<Vec<PathBuf>> {
-    let listed = External::new("git", log)
-        .directory(folder)
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
-        .run("listing the files with git")
-        .await?;
-    // A file that is deleted and not yet committed is still listed.
-    Ok(listed
-        .stdout
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
-        .filter(|path| folder.join(path).is_file())
-        .collect())
-}
-
-fn surplus_and_missing(files: &[PathBuf]) -> Vec<String> {
+fn surplus_and_missing(workspace: &Workspace, files: &[PathBuf]) -> Vec<String> {
     let top: BTreeSet<String> = files
         .iter()
         .filter_map(|file| file.components().next())
         .map(|component| component.as_os_str().to_string_lossy().into_owned())
         .collect();
-    let expected: BTreeSet<&str> = Workspace::repositories().chain([README]).collect();
+    let expected: BTreeSet<&str> = workspace.repositories().chain([README]).collect();
     let surplus = top.iter().filter(|name| !name.starts_with('.') && !expected.contains(name.as_str()));
     let missing = expected.iter().filter(|name| !top.contains(**name));
     surplus
         .map(|name| {
-            format!(
-                "{name} does not belong to the top level, which holds the eight repositories, {README} and dot files"
-            )
+            format!("{name} does not belong to the top level, which holds the repositories, {README} and dot files")
         })
         .chain(missing.map(|name| format!("{name} is missing at the top level")))
         .collect()
@@ -115,8 +96,9 @@ fn stays_below(top: &Path, path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn complete() -> Vec<PathBuf> {
-        Workspace::repositories()
+    fn complete(workspace: &Workspace) -> Vec<PathBuf> {
+        workspace
+            .repositories()
             .map(|name| Path::new(name).join("README.md"))
             .chain([README.into(), ".ci/run".into()])
             .collect()
@@ -124,11 +106,12 @@ mod tests {
 
     #[test]
     fn the_top_level_holds_the_repositories_and_dot_files() {
-        assert_eq!(surplus_and_missing(&complete()), Vec::<String>::new());
-        let mut files = complete();
+        let workspace = crate::workspace::fixture::workspace(&["get-product", "list-products"]);
+        assert_eq!(surplus_and_missing(&workspace, &complete(&workspace)), Vec::<String>::new());
+        let mut files = complete(&workspace);
         files.push("Makefile".into());
         files.retain(|file| !file.starts_with("get-product"));
-        let findings = surplus_and_missing(&files);
+        let findings = surplus_and_missing(&workspace, &files);
         assert_eq!(findings.len(), 2);
         assert!(
             findings[0].starts_with("Makefile") && findings[1].starts_with("get-product is missing"),
@@ -149,19 +132,5 @@ mod tests {
         let findings =
             outside_paths("product-infrastructure", Path::new("product-infrastructure/xtask"), tool).unwrap();
         assert_eq!(findings.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn deleted_and_ignored_files_are_not_listed() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("git.log");
-        let write = |path: &str, content: &str| fs::write(folder.path().join(path), content).unwrap();
-        write(".gitignore", "ignored\n*.log\n");
-        write("ignored", "");
-        write("kept", "");
-        External::new("git", &log).directory(folder.path()).args(["init", "--quiet"]).run("git init").await.unwrap();
-        let mut files = listed_files(folder.path(), &log).await.unwrap();
-        files.sort();
-        assert_eq!(files, [Path::new(".gitignore"), Path::new("kept")]);
     }
 }

@@ -29,7 +29,7 @@ type Versions = BTreeMap<String, BTreeSet<&'static str>>;
 
 pub fn check(workspace: &Workspace) -> Result<Tally> {
     let mut files = Vec::new();
-    for repository in Workspace::repositories() {
+    for repository in workspace.repositories() {
         let path = workspace.repository(repository).join("Cargo.lock");
         let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         files.push((repository, text));

@@ -29,6 +29,7 @@ use futures_util::{StreamExt, stream};
 use crate::cargo;
 use crate::cli;
 use crate::duplicates::Manifest;
+use crate::git;
 use crate::process::is_interrupted;
 use crate::progress::{Progress, duration};
 use crate::stack::Stack;
@@ -42,7 +43,7 @@ use tally::Tally;
 enum Check {
     /// Copies that must be equal are.
     Duplicates,
-    /// The top level holds the eight repositories, and none depends on another.
+    /// The top level holds the repositories, and none depends on another.
     Layout,
     /// All repositories lock the same versions.
     LockFiles,
@@ -71,6 +72,7 @@ enum Check {
 }
 
 impl Check {
+<<<<<<< HEAD
     fn all() -> Vec<Self> {
         let mut checks = vec![
             Self::Duplicates,
@@ -85,8 +87,17 @@ impl Check {
         checks.extend(Root::all().map(Self::Checkov));
         checks.extend(Workspace::repositories().map(Self::Clippy));
         checks.extend(Root::all().map(Self::Terraform));
+=======
+    fn all(workspace: &Workspace) -> Vec<Self> {
+        let mut checks =
+            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format, Self::Workflows, Self::Scripts];
+        checks.extend(workspace.repositories().map(Self::Dependencies));
+        checks.extend(Root::all(workspace).map(Self::Checkov));
+        checks.extend(workspace.repositories().map(Self::Clippy));
+        checks.extend(Root::all(workspace).map(Self::Terraform));
+>>>>>>> 58baa65 (Drift also reports files that are identical and not listed; groups of repositories; the tree is the only list of repositories)
         // This tool comes last: its profiles must still be there when the system test has added its own.
-        checks.extend(crate::workspace::FUNCTIONS.map(Self::Tests));
+        checks.extend(workspace.functions().iter().copied().map(Self::Tests));
         checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
         checks
     }
@@ -154,7 +165,7 @@ struct Outcome {
 
 /// Runs the checks asked for, prints a table, and succeeds if all of them did.
 pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, progress: &Progress) -> Result<ExitCode> {
-    let checks = select(&arguments.only)?;
+    let checks = select(workspace, &arguments.only)?;
     if arguments.list {
         checks.iter().for_each(|check| println!("{check}"));
         return Ok(ExitCode::SUCCESS);
@@ -202,9 +213,9 @@ async fn perform_visibly(context: &Context<'_>, check: Check) -> Outcome {
 }
 
 /// The checks whose names contain one of the texts; all without any.
-fn select(only: &[String]) -> Result<Vec<Check>> {
+fn select(workspace: &Workspace, only: &[String]) -> Result<Vec<Check>> {
     let wanted = |check: &Check| only.is_empty() || only.iter().any(|text| check.to_string().contains(text.as_str()));
-    let checks: Vec<Check> = Check::all().into_iter().filter(wanted).collect();
+    let checks: Vec<Check> = Check::all(workspace).into_iter().filter(wanted).collect();
     if checks.is_empty() {
         bail!("no check's name contains {}; `cargo xtask test --list` names them", only.join(" or "));
     }
@@ -214,7 +225,7 @@ fn select(only: &[String]) -> Result<Vec<Check>> {
 async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Failed> {
     let name = check.to_string();
     match check {
-        Check::Duplicates => Ok(duplicates(context.workspace)?),
+        Check::Duplicates => Ok(duplicates(context).await?),
         Check::Layout => Ok(layout::check(context.workspace, &context.log(&name)).await?),
         Check::LockFiles => Ok(lock_files::check(context.workspace)?),
         Check::Format => Ok(format(context).await?),
@@ -231,17 +242,22 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
     }
 }
 
-fn duplicates(workspace: &Workspace) -> Result<Tally> {
-    let findings = Manifest::read(&workspace.duplicates_manifest())?.drift(workspace)?;
-    if !findings.is_empty() {
-        let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        bail!("{}\n`cargo xtask sync FILE --from REPO` copies the right one to the others", text.join("\n"));
+async fn duplicates(context: &Context<'_>) -> Result<Tally> {
+    let (workspace, manifest) = (context.workspace, Manifest::read(context.workspace)?);
+    let differing = manifest.drift(workspace)?.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !differing.is_empty() {
+        bail!("{}\n`cargo xtask sync FILE --from REPO` copies the right one to the others", differing.join("\n"));
+    }
+    let files = git::listed_files(workspace.root(), &context.log("duplicates files")).await?;
+    let unlisted = manifest.unlisted(workspace, &files)?.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !unlisted.is_empty() {
+        bail!("{}\nList each in duplicates.toml, or say the difference", unlisted.join("\n"));
     }
     Ok(Tally::default())
 }
 
 async fn format(context: &Context<'_>) -> Result<Tally> {
-    for repository in Workspace::repositories() {
+    for repository in context.workspace.repositories() {
         cargo::command(context.log(&format!("format {repository}")))
             .directory(context.workspace.repository(repository))
             .args(["fmt", "--check"])
@@ -293,22 +309,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checks_cover_eight_repositories_and_ten_roots() {
-        let checks = Check::all();
+    fn covers_every_repository_and_every_root() {
+        let workspace = crate::workspace::fixture::workspace(&["get-product", "list-products"]);
+        let checks = Check::all(&workspace);
         let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
-        assert_eq!(count(|check| matches!(check, Check::Dependencies(_))), 8);
-        assert_eq!(count(|check| matches!(check, Check::Checkov(_))), 10);
-        assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 8);
-        assert_eq!(count(|check| matches!(check, Check::Tests(_))), 8);
-        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 10);
+        assert_eq!(count(|check| matches!(check, Check::Dependencies(_))), 3);
+        assert_eq!(count(|check| matches!(check, Check::Checkov(_))), 5);
+        assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 3);
+        assert_eq!(count(|check| matches!(check, Check::Tests(_))), 3);
+        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 5);
         assert_eq!(checks.last(), Some(&Check::Coverage));
     }
 
     #[test]
     fn checks_are_chosen_by_part_of_their_name() {
-        let chosen = select(&["clippy get".to_owned(), "layout".to_owned()]).unwrap();
+        let workspace = crate::workspace::fixture::workspace(&["get-product"]);
+        let chosen = select(&workspace, &["clippy get".to_owned(), "layout".to_owned()]).unwrap();
         assert_eq!(chosen, [Check::Layout, Check::Clippy("get-product")]);
-        assert!(select(&["nothing".to_owned()]).unwrap_err().to_string().contains("--list"));
+        assert!(select(&workspace, &["nothing".to_owned()]).unwrap_err().to_string().contains("--list"));
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::Context;
 use crate::local_aws;
 use crate::stack::{ENVIRONMENT, Stack};
 use crate::terraform::local_override::state_bucket;
-use crate::workspace::FUNCTIONS;
 
 /// Permissions that the emulator has no use for: it has no X-Ray, and it reads queues for a function without its role.
 /// AWS wants all of them: <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>.
@@ -31,7 +30,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, endpoint: &str) -> Resu
     let used = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let used: BTreeSet<&str> = used.lines().collect();
     let (mut surplus, mut granted) = (Vec::new(), 0);
-    for function in FUNCTIONS {
+    for function in context.workspace.functions() {
         let state = format!("s3://{}/{function}/terraform.tfstate", state_bucket());
         let state = local_aws::cli(context.workspace, endpoint, &context.log("permissions"))
             .args(["s3", "cp", "--only-show-errors", &state, "-"])

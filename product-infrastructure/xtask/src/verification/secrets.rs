@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Context, layout};
+use super::Context;
+use crate::git;
 use crate::local_aws;
 use crate::provision;
 use crate::stack::{ENVIRONMENT, Stack};
@@ -58,7 +59,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
     }
     found.extend(logged(context, &facts.endpoint_url, &key).await?);
     let root = context.workspace.root();
-    for file in layout::listed_files(root, &context.log("secrets files")).await? {
+    for file in git::listed_files(root, &context.log("secrets files")).await? {
         let path = root.join(&file);
         if path.is_file() && contains(&read(&path)?, &key) {
             found.push(path.display().to_string());

@@ -24,7 +24,6 @@ use crate::stack::Stack;
 use crate::status::{Running, Status};
 use crate::terraform::root::Root;
 use crate::terraform::{Terraform, Variables};
-use crate::workspace::Workspace;
 
 /// The tests on a running stack, by package and target.
 pub const TARGETS: [(&str, &str); 4] =
@@ -114,7 +113,7 @@ async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<
     let terraform = Terraform::new(context.workspace, &tool.stack, port, &found.terraform)?;
     // What the deployment tests applied it with (support/pipeline.rs).
     let repositories: Vec<_> =
-        Workspace::repositories().zip(2001..).map(|(name, id)| format!("\"{name}\":\"{id}\"")).collect();
+        context.workspace.repositories().zip(2001..).map(|(name, id)| format!("\"{name}\":\"{id}\"")).collect();
     let values = vec![
         ("github_owner", "example-shop".to_owned()),
         ("github_owner_id", "1001".to_owned()),
@@ -139,7 +138,7 @@ async fn refusals(tool: &Tool<'_>) -> Result<()> {
 /// The commands that need no stack.
 async fn other_commands(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
     tool.run("drift", &["drift"]).await?;
-    let manifest = Manifest::read(&context.workspace.duplicates_manifest())?;
+    let manifest = Manifest::read(context.workspace)?;
     let entry = manifest.file.first().context("`duplicates.toml` lists nothing")?;
     tool.run("sync", &["sync", &entry.path.to_string_lossy(), "--from", &entry.repositories[0]]).await?;
     tool.run("list", &["test", "--list"]).await?;

@@ -1,7 +1,7 @@
 //! Workflows, other YAML and shell scripts, read by programs that know what goes wrong in them.
 //!
 //! zizmor looks for what an attacker could use, GitHub's own schema says what a workflow may hold, yamllint keeps the form,
-//! shellcheck knows the shell. All four read what git has, or would have, of the eight repositories.
+//! shellcheck knows the shell. All four read what git has, or would have, of the repositories.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, bail};
 
 use super::tally::Tally;
-use super::{Context, SHOWN, layout};
+use super::{Context, SHOWN};
 use crate::environment::Environment;
+use crate::git;
 use crate::process::External;
-use crate::workspace::Workspace;
 
 /// What continuous integration runs, at the top level; without the ending of a script.
 const CI: &str = ".ci/run";
@@ -55,8 +55,10 @@ fn has_ending(path: &Path, ending: &str) -> bool {
 /// Runs all of them, and says everything that they find.
 pub async fn check(context: &Context<'_>) -> Result<Tally> {
     let scanner = Scanner { context, environment: Environment::workflows(context.workspace) };
-    let listed = layout::listed_files(context.workspace.root(), &context.log("workflows files")).await?;
-    let repositories = Workspace::repositories()
+    let listed = git::listed_files(context.workspace.root(), &context.log("workflows files")).await?;
+    let repositories = context
+        .workspace
+        .repositories()
         .map(|repository| Ok((repository, Files::of(repository, &listed)?)))
         .collect::<Result<Vec<_>>>()?;
     let count = |files: fn(&Files) -> &[PathBuf]| repositories.iter().map(|(_, own)| files(own).len()).sum::<usize>();
@@ -103,7 +105,7 @@ impl Scanner<'_> {
         self.program("zizmor", "all")
             .directory(self.context.workspace.root())
             .args(["--offline", "--no-progress", "--color", "never", "--persona", "auditor", "--strict-collection"])
-            .args(Workspace::repositories().map(|repository| format!("{repository}/.github")))
+            .args(self.context.workspace.repositories().map(|repository| format!("{repository}/.github")))
             .watch(move |line| {
                 counter.fetch_add(usize::from(is_completion(line)), Ordering::Relaxed);
             })

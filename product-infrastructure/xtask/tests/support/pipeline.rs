@@ -19,7 +19,7 @@ use xtask::status::Running;
 use xtask::terraform::local_override::{self, BACKEND};
 use xtask::terraform::root::Root;
 use xtask::terraform::{foreign_settings, provider_source};
-use xtask::workspace::{FUNCTIONS, INFRASTRUCTURE, Workspace};
+use xtask::workspace::{INFRASTRUCTURE, Workspace};
 use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipArchive, ZipWriter};
 
@@ -29,7 +29,7 @@ pub const OWNER_ID: u64 = 1001;
 
 /// GitHub's ID of a repository in these tests.
 pub fn repository_id(repository: &str) -> u64 {
-    2001 + Workspace::repositories().position(|name| name == repository).expect("one of the eight") as u64
+    2001 + workspace().repositories().position(|name| name == repository).expect("a repository") as u64
 }
 
 /// What GitHub signs for a job of `main`, in that GitHub environment.
@@ -112,7 +112,8 @@ impl Checkout {
 
     /// What is generated for every local stack, and this machine's architecture.
     fn localise(&self) {
-        let roots: &[(Root, &str)] = match FUNCTIONS.iter().find(|function| **function == self.repository) {
+        let roots: &[(Root, &str)] = match workspace().functions().iter().find(|function| **function == self.repository)
+        {
             Some(function) => &[(Root::Function(function), "terraform")],
             None => &[
                 (Root::Infrastructure, "terraform"),
@@ -280,7 +281,7 @@ pub fn role(repository: &str, action: &str) -> String {
         let backend = format!("-backend-config=environments/{ENVIRONMENT}.s3.tfbackend");
         checkout.terraform(root, &["init", "-input=false", &backend]).expect_success();
         let repositories: Vec<_> =
-            Workspace::repositories().map(|name| format!("\"{name}\":\"{}\"", repository_id(name))).collect();
+            workspace().repositories().map(|name| format!("\"{name}\":\"{}\"", repository_id(name))).collect();
         let variables = format!("-var-file=environments/{ENVIRONMENT}.tfvars");
         let [owner, owner_id] = [format!("-var=github_owner={OWNER}"), format!("-var=github_owner_id={OWNER_ID}")];
         let ids = format!("-var=github_repository_ids={{{}}}", repositories.join(","));

@@ -1,0 +1,44 @@
+//! What git knows of a folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::process::External;
+
+/// The files that git tracks or would offer to: what a clone has, and what is about to be in it.
+pub async fn listed_files(folder: &Path, log: &Path) -> Result<Vec<PathBuf>> {
+    let listed = External::new("git", log)
+        .directory(folder)
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .run("listing the files with git")
+        .await?;
+    // A file that is deleted and not yet committed is still listed.
+    Ok(listed
+        .stdout
+        .split('\0')
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .filter(|path| folder.join(path).is_file())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn deleted_and_ignored_files_are_not_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("git.log");
+        let write = |path: &str, content: &str| fs::write(folder.path().join(path), content).unwrap();
+        write(".gitignore", "ignored\n*.log\n");
+        write("ignored", "");
+        write("kept", "");
+        External::new("git", &log).directory(folder.path()).args(["init", "--quiet"]).run("git init").await.unwrap();
+        let mut files = listed_files(folder.path(), &log).await.unwrap();
+        files.sort();
+        assert_eq!(files, [Path::new(".gitignore"), Path::new("kept")]);
+    }
+}
