@@ -72,8 +72,7 @@ enum Check {
 }
 
 impl Check {
-<<<<<<< HEAD
-    fn all() -> Vec<Self> {
+    fn all(workspace: &Workspace) -> Vec<Self> {
         let mut checks = vec![
             Self::Duplicates,
             Self::Layout,
@@ -83,19 +82,10 @@ impl Check {
             Self::Prose,
             Self::Scripts,
         ];
-        checks.extend(Workspace::repositories().map(Self::Dependencies));
-        checks.extend(Root::all().map(Self::Checkov));
-        checks.extend(Workspace::repositories().map(Self::Clippy));
-        checks.extend(Root::all().map(Self::Terraform));
-=======
-    fn all(workspace: &Workspace) -> Vec<Self> {
-        let mut checks =
-            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Format, Self::Workflows, Self::Scripts];
         checks.extend(workspace.repositories().map(Self::Dependencies));
         checks.extend(Root::all(workspace).map(Self::Checkov));
         checks.extend(workspace.repositories().map(Self::Clippy));
         checks.extend(Root::all(workspace).map(Self::Terraform));
->>>>>>> 58baa65 (Drift also reports files that are identical and not listed; groups of repositories; the tree is the only list of repositories)
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(workspace.functions().iter().copied().map(Self::Tests));
         checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);

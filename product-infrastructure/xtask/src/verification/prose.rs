@@ -11,7 +11,8 @@ use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::tally::Tally;
-use super::{Context, SHOWN, layout};
+use super::{Context, SHOWN};
+use crate::git;
 use crate::node::Node;
 use crate::workspace::{INFRASTRUCTURE, Workspace};
 
@@ -160,7 +161,7 @@ fn is_read(path: &Path) -> bool {
 
 pub async fn check(context: &Context<'_>) -> Result<Tally> {
     let root = context.workspace.root();
-    let listed = layout::listed_files(root, &context.log("prose files")).await?;
+    let listed = git::listed_files(root, &context.log("prose files")).await?;
     let phrases = phrases(context.workspace)?;
     let (mut reports, mut read) = (Vec::new(), 0);
     for path in listed.iter().filter(|path| is_read(path)) {
