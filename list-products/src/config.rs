@@ -5,7 +5,7 @@
 pub struct Config {
     /// `TABLE_NAME`: the products table.
     pub table_name: String,
-    /// `LIST_SHARDS`: over how many partition keys the active products are spread (1–64), as product-creator is told.
+    /// `LIST_SHARDS`: over how many partition keys the active products are spread (1–32), as in product-creator.
     pub list_shards: u32,
     /// `LOG_LEVEL`: `error`, `warn`, `info` (the default), `debug` or `trace`.
     pub log_level: String,
@@ -16,7 +16,7 @@ pub struct Config {
 pub enum InvalidVariable {
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
-    #[error("the environment variable LIST_SHARDS must be a whole number from 1 to 64")]
+    #[error("the environment variable LIST_SHARDS must be a whole number from 1 to 32")]
     Shards,
 }
 
@@ -29,7 +29,7 @@ impl Config {
     /// `lookup` stands in for the environment, which tests cannot change without disturbing one another.
     fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidVariable> {
         let required = |name| lookup(name).filter(|value| !value.is_empty()).ok_or(InvalidVariable::Missing(name));
-        let shards = required("LIST_SHARDS")?.parse().ok().filter(|shards| (1..=64).contains(shards));
+        let shards = required("LIST_SHARDS")?.parse().ok().filter(|shards| (1..=32).contains(shards));
         Ok(Self {
             table_name: required("TABLE_NAME")?,
             list_shards: shards.ok_or(InvalidVariable::Shards)?,

@@ -1,9 +1,9 @@
-//! `GET /v1.0/products`: the active products, page by page.
+//! `GET /v1.0/products`: the active products, page by page. `GET /v1.0/products/changes`: the products that changed.
 //!
-//! The way of a request: [`http::parameters`] reads the query into a selection, [`http::cursor`] tells where the page
-//! starts, [`services::list_products`] asks every shard of the index at once through the port of
-//! [`repositories::product_index`] and merges the answers, and [`handler`] gives the page its form.
-//! `main.rs` only puts these together.
+//! The path of a request: [`http::parameters`] reads the query into a [`models::selection`], [`http::cursor`] the position
+//! at which the page begins; [`services::list_products`] and [`services::read_feed`] read through the port of
+//! [`repositories::product_index`], and [`services::merge`] makes one order of all shards; [`handler`] shapes the response.
+//! `main.rs` only wires these together.
 
 pub mod aws;
 pub mod config;

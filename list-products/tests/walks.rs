@@ -1,5 +1,5 @@
-//! Whoever follows the cursor sees the sorted whole: page by page, in both orders, while products come and go and shards
-//! are added.
+//! Following the cursor returns the whole list in order, by price, category, name and name prefix, while products are created,
+//! changed and deleted and shards are added between the pages.
 
 mod support;
 
@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use list_products::handler::handle;
 use list_products::http::proxy_integration::serve;
+use list_products::models::selection::Position;
 use list_products::repositories::dynamodb::DynamoDbIndex;
 use list_products::repositories::product_index::ProductIndex;
-use list_products::repositories::table_keys::{META, name_pk, product_pk};
+use list_products::repositories::table_keys::{META, product_pk};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
@@ -20,7 +21,8 @@ use support::memory_index::MemoryIndex;
 use support::products_table::{self, TABLE};
 
 const CURRENCIES: [&str; 3] = ["EUR", "JPY", "USD"];
-const NAMES: [&str; 3] = ["Oak table", "OAK  table", "Lamp"];
+const NAMES: [&str; 5] = ["Oak table", "OAK  table", "Oak", "Stra\u{df}e", "Lamp"];
+const CATEGORIES: [&str; 3] = ["Furniture", "FURNITURE", "lights"];
 
 /// Where products are stored and listed from.
 enum Store {
@@ -60,14 +62,16 @@ impl Store {
     }
 }
 
-/// A request, and the same rule implemented a second time.
-#[derive(Clone, Debug)]
+/// A query, and the same rule implemented a second time.
+#[derive(Clone, Debug, Default)]
 struct Question {
     name: Option<&'static str>,
+    prefix: Option<&'static str>,
+    category: Option<&'static str>,
     currency: Option<&'static str>,
     /// In whole units of the currency.
-    least: Option<u64>,
-    most: Option<u64>,
+    min: Option<u64>,
+    max: Option<u64>,
     descending: bool,
 }
 
@@ -75,20 +79,33 @@ impl Question {
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
         parameters.extend(self.name.map(|name| ("name", name.to_owned())));
+        parameters.extend(self.prefix.map(|prefix| ("namePrefix", prefix.to_owned())));
+        parameters.extend(self.category.map(|category| ("category", category.to_owned())));
         parameters.extend(self.currency.map(|currency| ("currency", currency.to_owned())));
-        parameters.extend(self.least.map(|price| ("minPrice", price.to_string())));
-        parameters.extend(self.most.map(|price| ("maxPrice", price.to_string())));
+        parameters.extend(self.min.map(|price| ("minPrice", price.to_string())));
+        parameters.extend(self.max.map(|price| ("maxPrice", price.to_string())));
         parameters.extend(self.descending.then(|| ("sort", "-price".to_owned())));
         parameters
     }
 
-    fn asks_for(&self, entry: &Entry) -> bool {
+    fn selects(&self, entry: &Entry) -> bool {
         let unit = if entry.currency == "JPY" { 1 } else { 100 };
-        self.name.is_none_or(|name| name_pk(name) == name_pk(entry.name))
+        self.name.is_none_or(|name| folded(name) == folded(entry.name))
+            && self.prefix.is_none_or(|prefix| folded(entry.name).starts_with(&folded(prefix)))
+            && self.category.is_none_or(|category| entry.category.is_some_and(|own| folded(category) == folded(own)))
             && self.currency.is_none_or(|currency| currency == entry.currency)
-            && self.least.is_none_or(|price| entry.minor >= price * unit)
-            && self.most.is_none_or(|price| entry.minor <= price * unit)
+            && self.min.is_none_or(|price| entry.minor >= price * unit)
+            && self.max.is_none_or(|price| entry.minor <= price * unit)
     }
+
+    fn position(&self, entry: &Entry) -> Position {
+        if self.name.is_some() || self.prefix.is_some() { entry.position_by_name() } else { entry.position() }
+    }
+}
+
+/// Caseless matching, as far as these names need it.
+fn folded(text: &str) -> String {
+    text.replace('\u{df}', "ss").split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// What happens between two pages.
@@ -113,29 +130,33 @@ struct Walk {
 }
 
 fn entry(numbers: std::ops::Range<u32>) -> impl Strategy<Value = Entry> {
-    (numbers, select(&NAMES[..]), select(&CURRENCIES[..]), 0..60_u64)
-        .prop_map(|(number, name, currency, price)| Entry::new(number, name, currency, price * 50))
+    let category = prop::option::of(select(&CATEGORIES[..]));
+    (numbers, select(&NAMES[..]), select(&CURRENCIES[..]), 0..60_u64, category).prop_map(
+        |(number, name, currency, price, category)| Entry {
+            category,
+            ..Entry::new(number, name, currency, price * 50)
+        },
+    )
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    let priced = (
+    let by_price = (
+        prop::option::weighted(0.3, select(&["furniture", "Lights", "none"][..])),
         prop::option::weighted(0.6, select(&CURRENCIES[..])),
         prop::option::of(0..20_u64),
         prop::option::of(10..30_u64),
         any::<bool>(),
     )
-        .prop_map(|(currency, least, most, descending)| {
-            let least = least.filter(|least| currency.is_some() && most.is_none_or(|most| *least <= most));
-            Question { name: None, currency, least, most: most.filter(|_| currency.is_some()), descending }
+        .prop_map(|(category, currency, min, max, descending)| {
+            let min = min.filter(|min| currency.is_some() && max.is_none_or(|max| *min <= max));
+            let max = max.filter(|_| currency.is_some());
+            Question { category, currency, min, max, descending, ..Question::default() }
         });
-    let named = select(&["oak TABLE", "lamp", "no such name"][..]).prop_map(|name| Question {
-        name: Some(name),
-        currency: None,
-        least: None,
-        most: None,
-        descending: false,
-    });
-    prop_oneof![4 => priced, 1 => named]
+    let by_name = select(&["oak TABLE", "lamp", "STRASSE", "no such name"][..])
+        .prop_map(|name| Question { name: Some(name), ..Question::default() });
+    let by_prefix = select(&["OA", "oak t", "stras", "lamp", "zz"][..])
+        .prop_map(|prefix| Question { prefix: Some(prefix), ..Question::default() });
+    prop_oneof![4 => by_price, 1 => by_name, 1 => by_prefix]
 }
 
 /// Walks through catalogues of up to `most` products in which, with `changing`, things happen on the way.
@@ -196,7 +217,7 @@ async fn check(store: Store, walk: Walk) -> Result<(), TestCaseError> {
     let mut now: BTreeMap<String, Entry> = products.into_iter().map(|entry| (entry.id(), entry)).collect();
     let mut stayed: BTreeSet<String> = now.keys().cloned().collect();
 
-    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut seen: Vec<(Position, String)> = Vec::new();
     let mut cursor = None;
     for number in 1.. {
         let limit = limits[number % limits.len()];
@@ -208,8 +229,8 @@ async fn check(store: Store, walk: Walk) -> Result<(), TestCaseError> {
             let entry = now.get(&id);
             prop_assert!(entry.is_some_and(|entry| entry.price().to_string() == price), "{} is not what is stored", id);
             let entry = entry.unwrap();
-            prop_assert!(question.asks_for(entry), "{:?} was not asked for", entry);
-            seen.push((entry.sort_key(), id));
+            prop_assert!(question.selects(entry), "{:?} was not asked for", entry);
+            seen.push((question.position(entry), id));
         }
         cursor = next;
         if cursor.is_none() {
@@ -227,11 +248,11 @@ async fn check(store: Store, walk: Walk) -> Result<(), TestCaseError> {
         seen.is_sorted_by(|one, next| one.0 < next.0)
     };
     prop_assert!(in_order, "not in order, or repeated: {:?}", seen);
-    let of_those = |ids: Vec<&(String, String)>| ids.into_iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
-    let mut expected: Vec<(String, String)> = now
+    let of_those = |ids: Vec<&(Position, String)>| ids.into_iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
+    let mut expected: Vec<(Position, String)> = now
         .values()
-        .filter(|entry| stayed.contains(&entry.id()) && question.asks_for(entry))
-        .map(|entry| (entry.sort_key(), entry.id()))
+        .filter(|entry| stayed.contains(&entry.id()) && question.selects(entry))
+        .map(|entry| (question.position(entry), entry.id()))
         .collect();
     expected.sort();
     if question.descending {
@@ -287,22 +308,22 @@ fn run(cases: u32, walks: impl Strategy<Value = Walk>, store: impl AsyncFn() -> 
 }
 
 #[test]
-fn pages_concatenate_to_the_sorted_whole() {
+fn returns_whole_list_in_order() {
     run(100, walks(2_000, false), async || Store::Memory(MemoryIndex::default()));
 }
 
 #[test]
-fn nothing_that_stays_is_skipped_or_repeated_while_products_come_and_go_and_shards_are_added() {
+fn skips_and_repeats_nothing_while_products_and_shards_change() {
     run(200, walks(2_000, true), async || Store::Memory(MemoryIndex::default()));
 }
 
 #[test]
-fn the_same_over_a_real_engine() {
+fn skips_and_repeats_nothing_over_real_engine() {
     run(8, walks(2_000, true), Store::engine);
 }
 
 #[tokio::test]
-async fn every_limit_gives_the_same_whole_in_both_orders() {
+async fn returns_same_list_with_every_limit() {
     let store = Store::Memory(MemoryIndex::default());
     for number in 0..250 {
         let place = number as usize;
@@ -310,7 +331,7 @@ async fn every_limit_gives_the_same_whole_in_both_orders() {
     }
     let ids: BTreeSet<String> = (0..250).map(id).collect();
     for descending in [false, true] {
-        let question = Question { name: None, currency: None, least: None, most: None, descending };
+        let question = Question { descending, ..Question::default() };
         let mut wholes = BTreeSet::new();
         for limit in 1..=100 {
             let (mut seen, mut cursor) = (Vec::new(), None);

@@ -1,7 +1,8 @@
-//! HTTP as this API speaks it: the listing's parameters and cursor, answers, the error envelope.
+//! HTTP: parameters and cursors in, documents and the error envelope out.
 
 pub mod cursor;
 pub mod error;
 pub mod parameters;
 pub mod proxy_integration;
+pub mod query_parameters;
 pub mod response;

@@ -4,5 +4,6 @@ pub mod folded_text;
 pub mod identifiers;
 pub mod money;
 pub mod product;
+pub mod selection;
 pub mod timestamp;
 pub mod violation;

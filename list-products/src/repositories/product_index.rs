@@ -1,63 +1,16 @@
 //! The port: everything this function asks of the table.
 
-use std::cmp::Ordering;
-
 use async_trait::async_trait;
 
-use crate::models::product::Product;
-
-/// A part of an index that DynamoDB keeps in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Partition {
-    /// One shard of the active products, in `ProductsByPriceIndex`.
-    Shard(u32),
-    /// The active products of one name, in `ProductsByNameIndex`.
-    Name(String),
-}
-
-/// Sort keys from `first` to `last`, both included. Neither need exist; `first` must not lie after `last`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    pub first: String,
-    pub last: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    Ascending,
-    Descending,
-}
-
-impl KeyRange {
-    /// Leaves out what comes before `key`.
-    pub fn start_at(&mut self, key: &str, order: Order) {
-        match order {
-            Order::Ascending => key.clone_into(&mut self.first),
-            Order::Descending => key.clone_into(&mut self.last),
-        }
-    }
-}
-
-impl Order {
-    /// `Less` if `one` comes first.
-    pub fn compare(self, one: &str, other: &str) -> Ordering {
-        match self {
-            Self::Ascending => one.cmp(other),
-            Self::Descending => other.cmp(one),
-        }
-    }
-}
-
-/// A product where it stands in the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub sort_key: String,
-    pub product: Product,
-}
+use crate::models::folded_text::FoldedText;
+use crate::models::identifiers::ProductId;
+use crate::models::product::{Product, Status};
+use crate::models::selection::{FeedPosition, NameFilter, Order, Position, PriceRange};
+use crate::models::timestamp::Timestamp;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an index could not be read.
+/// Why the table or an index could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
@@ -71,17 +24,67 @@ pub enum IndexError {
     Unreadable(#[source] Cause),
 }
 
-/// `dynamodb:Query` on the two indexes only.
-#[cfg_attr(test, mockall::automock)]
+/// A product at its position in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub position: Position,
+    pub product: Product,
+}
+
+/// A product at its position in the feed, active or deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangedProduct {
+    pub position: FeedPosition,
+    pub version: u64,
+    pub status: Status,
+}
+
+/// `dynamodb:Query` on the indexes, `dynamodb:GetItem` and `dynamodb:BatchGetItem` on the table only.
+///
+/// Lists return the first `limit` rows after `after`, which need not exist any more. Fewer rows mean that there are no more.
+/// All reads are eventually consistent.
 #[async_trait]
 pub trait ProductIndex: Send + Sync {
-    /// The first `limit` active products of the partition that lie in `range`, in `order`. Fewer mean that there are no
-    /// more.
-    async fn rows(
+    /// Active products of one shard, in the order of prices.
+    async fn by_price(
         &self,
-        partition: &Partition,
-        range: &KeyRange,
+        shard: u32,
+        prices: &PriceRange,
         order: Order,
+        after: Option<&Position>,
         limit: usize,
     ) -> Result<Vec<Row>, IndexError>;
+
+    /// Active products of a category, in the order of prices.
+    async fn by_category(
+        &self,
+        category: &FoldedText,
+        prices: &PriceRange,
+        order: Order,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Row>, IndexError>;
+
+    /// Active products with these names, in the order of names.
+    async fn by_name(
+        &self,
+        filter: &NameFilter,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Row>, IndexError>;
+
+    /// The product that claims the SKU. It may have been changed or deleted since.
+    async fn sku_holder(&self, sku: &str) -> Result<Option<ProductId>, IndexError>;
+
+    /// Those of at most 100 different products that exist, deleted or not, in any order.
+    async fn by_ids(&self, ids: &[ProductId]) -> Result<Vec<Product>, IndexError>;
+
+    /// Products of one shard of the feed that changed until `until`, oldest change first.
+    async fn changed(
+        &self,
+        shard: u32,
+        until: Timestamp,
+        after: Option<FeedPosition>,
+        limit: usize,
+    ) -> Result<Vec<ChangedProduct>, IndexError>;
 }

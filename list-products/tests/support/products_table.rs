@@ -12,12 +12,12 @@ use aws_sdk_dynamodb::types::{
 /// Name of the table in tests.
 pub const TABLE: &str = "products";
 
-/// A client of a table of its own, empty; the engine ends with the test's runtime.
+/// A client of an empty table of its own. The engine ends with the test's runtime.
 pub async fn start() -> Client {
     start_engine().await.0
 }
 
-/// The same, and the engine's address, for those who come to it by another way.
+/// The same, and the engine's address.
 pub async fn start_engine() -> (Client, SocketAddr) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ pub async fn start_engine() -> (Client, SocketAddr) {
     (client, address)
 }
 
-/// A client that finds nobody at the other end.
+/// A client whose endpoint refuses connections.
 pub fn unreachable() -> Client {
     // Port 1 of the loopback interface refuses connections at once.
     client("http://127.0.0.1:1")
@@ -53,30 +53,38 @@ async fn create_table(client: &Client) {
     };
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-    let index = |name: &str, hash: &str| {
+    let index = |name: &str, partition: &str, sort: &str, projection: Projection| {
         GlobalSecondaryIndex::builder()
             .index_name(name)
-            .key_schema(key(hash, KeyType::Hash))
-            .key_schema(key("GSI1_SK", KeyType::Range))
-            .projection(Projection::builder().projection_type(ProjectionType::All).build())
+            .key_schema(key(partition, KeyType::Hash))
+            .key_schema(key(sort, KeyType::Range))
+            .projection(projection)
             .build()
             .unwrap()
     };
+    let all = || Projection::builder().projection_type(ProjectionType::All).build();
+    let feed = ["version", "status", "lastEventId"].map(str::to_owned).to_vec();
+    let feed =
+        Projection::builder().projection_type(ProjectionType::Include).set_non_key_attributes(Some(feed)).build();
+    let attributes =
+        ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK", "GSI4_PK", "GSI4_SK"].map(attribute);
     client
         .create_table()
         .table_name(TABLE)
         .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK"].map(attribute).to_vec()))
+        .set_attribute_definitions(Some(attributes.to_vec()))
         .key_schema(key("PK", KeyType::Hash))
         .key_schema(key("SK", KeyType::Range))
-        .global_secondary_indexes(index("ProductsByPriceIndex", "GSI1_PK"))
-        .global_secondary_indexes(index("ProductsByNameIndex", "GSI2_PK"))
+        .global_secondary_indexes(index("ProductsByPriceIndex", "GSI1_PK", "GSI1_SK", all()))
+        .global_secondary_indexes(index("ProductsByNameIndex", "GSI2_PK", "GSI2_SK", all()))
+        .global_secondary_indexes(index("ProductsByCategoryIndex", "GSI3_PK", "GSI1_SK", all()))
+        .global_secondary_indexes(index("ProductsByChangeIndex", "GSI4_PK", "GSI4_SK", feed))
         .send()
         .await
         .unwrap();
 }
 
-/// Stores a JSON object as an item: strings, integers, lists and maps.
+/// Stores a JSON object as an item.
 pub async fn put(client: &Client, item: serde_json::Value) {
     let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(item).unwrap();
     client.put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
@@ -89,7 +97,11 @@ pub fn product(id: &str) -> serde_json::Value {
         "SK": "META",
         "GSI1_PK": "ACTIVE#0",
         "GSI1_SK": format!("EUR#0000000000001999#{id}"),
-        "GSI2_PK": "NAME#oak table",
+        "GSI2_PK": "NAME#oa",
+        "GSI2_SK": format!("oak table\tEUR#0000000000001999#{id}"),
+        "GSI3_PK": "CATEGORY#furniture",
+        "GSI4_PK": "FEED#0",
+        "GSI4_SK": format!("2026-02-01T12:00:01.000Z#{id}"),
         "productId": id,
         "name": "Oak table",
         "priceMinor": 1999,
@@ -105,6 +117,7 @@ pub fn product(id: &str) -> serde_json::Value {
         "createdAt": "2026-01-31T12:00:00.000Z",
         "updatedAt": "2026-02-01T12:00:00.000Z",
         "lastEventId": "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70",
+        "recordedAt": "2026-02-01T12:00:01.000Z",
         "chainHash": "0".repeat(64),
         "createEventId": "019c141b-9a00-7d2e-9f10-2b3c4d5e6f70",
         "createFingerprint": "0".repeat(64),
