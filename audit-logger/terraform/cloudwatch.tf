@@ -25,7 +25,7 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   metric_query {
     id    = "rate"
     label = "Failed, per cent of invocations"
-    # Below 20 invocations in five minutes one error is no rate; five errors are an outage at any traffic.
+    # Below 20 invocations in five minutes one error isn't a meaningful rate; five errors are an outage at any traffic.
     expression  = "IF(invocations >= 20 OR errors >= 5, 100 * errors / invocations, 0)"
     return_data = true
   }

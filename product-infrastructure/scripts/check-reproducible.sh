@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # check-reproducible.sh [FUNCTION]: build a function's package (get-product's unless named) twice, in two folders, and
-# compare the digests. Takes two fat links, 5 to 10 minutes each; so it is no part of `cargo xtask test`.
+# compare the digests. Takes two fat links, 5 to 10 minutes each; so `cargo xtask test` doesn't run it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

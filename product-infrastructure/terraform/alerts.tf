@@ -159,7 +159,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   metric_query {
     id    = "rate"
     label = "5xx, per cent of requests"
-    # Below 20 requests in five minutes one error is no rate; five errors are an outage at any traffic.
+    # Below 20 requests in five minutes one error isn't a meaningful rate; five errors are an outage at any traffic.
     expression  = "IF(requests >= 20 OR errors >= 5, 100 * errors / requests, 0)"
     return_data = true
   }
@@ -199,7 +199,7 @@ resource "aws_cloudwatch_metric_alarm" "pipe_failed" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   evaluation_periods  = 5
-  datapoints_to_alarm = 3 # The pipe retries by itself; one failure that the next attempt mends is nobody's business.
+  datapoints_to_alarm = 3 # The pipe retries by itself; a failure that the next attempt resolves needs nobody.
   treat_missing_data  = "notBreaching"
 
   metric_query {

@@ -26,7 +26,7 @@ resource "aws_s3_bucket_object_lock_configuration" "audit_logs" {
   rule {
     default_retention {
       # Governance can be lifted by someone with the permission to bypass it: a mistake in a test environment can be
-      # mended. Compliance can be lifted by nobody.
+      # corrected. Nobody can lift compliance.
       mode = var.environment == "prod" ? "COMPLIANCE" : "GOVERNANCE"
       days = var.audit_retention_days
     }

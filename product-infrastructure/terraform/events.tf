@@ -34,7 +34,7 @@ data "aws_iam_policy_document" "events_topic" {
 
 # Raw delivery: the queue gets the stream record itself, not an SNS envelope around it. Half the size, and the consumer
 # need not know how the record came. What cannot be delivered goes to the audit dead-letter queue in the same form, so
-# one redrive mends it.
+# one redrive resolves it.
 resource "aws_sns_topic_subscription" "audit" {
   topic_arn            = aws_sns_topic.events.arn
   protocol             = "sqs"

@@ -86,12 +86,12 @@ run "runs_a_traced_native_package_and_publishes_every_change" {
 
   assert {
     condition     = aws_lambda_function.this.architectures == tolist(["arm64"])
-    error_message = "arm64 unless told otherwise."
+    error_message = "The default architecture is arm64."
   }
 
   assert {
     condition     = aws_lambda_function.this.environment[0].variables["LOG_LEVEL"] == "info"
-    error_message = "Every function is told its log level."
+    error_message = "Every function has LOG_LEVEL."
   }
 }
 

@@ -28,7 +28,7 @@ pub enum Outcome {
     Superseded,
 }
 
-/// A journal entry, without what is not for callers: the actor and the fingerprint.
+/// A journal entry without the members that callers don't see: the actor and the fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedChange {

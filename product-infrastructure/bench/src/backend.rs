@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::http::{Connection, Request, answer, forward};
 use crate::server::Server;
 
-/// Over how many partitions `list-products` is told that the products are spread, as in the environments.
+/// Number of shards that `list-products` is configured with, as in the environments.
 pub const SHARDS: usize = 4;
 
 /// Products in all of them together: each holds more than a page shows.
@@ -93,7 +93,7 @@ impl Tls {
         Ok(Self { config: Arc::new(config), authority: path, roots, _folder: folder })
     }
 
-    /// The authority's certificate, for SDKs that are told whom to trust: `AWS_CA_BUNDLE`.
+    /// The authority's certificate, for SDKs that are configured with a trusted authority: `AWS_CA_BUNDLE`.
     pub fn authority(&self) -> &Path {
         &self.authority
     }

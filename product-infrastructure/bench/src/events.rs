@@ -111,7 +111,7 @@ fn read(path: &Path) -> Result<Value> {
 fn renumbered(id: &Value, number: usize) -> Result<String> {
     match id.as_str().and_then(|id| id.rsplit_once('-')) {
         Some((start, _)) => Ok(format!("{start}-{number:012}")),
-        None => bail!("{id} is no identifier"),
+        None => bail!("{id} isn't an identifier"),
     }
 }
 

@@ -42,7 +42,7 @@ const FLAT: f64 = 1.25;
 
 /// Measure what calls cost as the catalogue grows from a thousand products to a million, and batches as the backlog does.
 ///
-/// The engine's own time is told apart: that of DynamoDB does not grow with a table, that of the engine used here may.
+/// The engine's own time is reported separately: that of DynamoDB does not grow with a table, that of the engine used here may.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// One JSON object instead of Markdown.

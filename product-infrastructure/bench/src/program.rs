@@ -12,7 +12,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::backend::Tls;
 
-/// What a function is told of AWS, of which it reaches nothing.
+/// The AWS settings of a function, which reaches nothing of AWS.
 const REGION: &str = "eu-west-1";
 const ACCESS_KEY_ID: &str = "test";
 const SECRET_ACCESS_KEY: &str = "test";

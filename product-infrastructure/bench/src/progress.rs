@@ -22,7 +22,7 @@ impl Progress {
     /// A line that stays.
     pub fn say(&self, line: impl AsRef<str>) {
         if self.terminal {
-            // Printed above the bars; a terminal that went away is no reason to fail.
+            // Printed above the bars; a closed terminal must not cause a failure.
             let _ = self.bars.println(line);
         } else {
             eprintln!("{}", line.as_ref());

@@ -15,7 +15,7 @@ use crate::server::Server;
 const NEXT: &str = "/2018-06-01/runtime/invocation/next";
 const INVOCATION: &str = "/2018-06-01/runtime/invocation/";
 
-/// What an event's handler may take, as the program is told: longer than [`PATIENCE`], so that a slow machine is noticed
+/// What an event's handler may take, as announced to the program: longer than [`PATIENCE`], so that a slow machine is noticed
 /// here and not taken for a function that gave up.
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -74,7 +74,7 @@ variable "disabled_generations" {
 
   validation {
     condition     = alltrue([for generation in var.disabled_generations : contains(var.key_generations, generation)])
-    error_message = "disabled_generations must be among key_generations: what is not there cannot be disabled."
+    error_message = "disabled_generations must be among key_generations."
   }
 
   validation {

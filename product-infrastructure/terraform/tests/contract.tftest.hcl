@@ -273,7 +273,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.dlq_depth) : alarm.metric_name == "ApproximateNumberOfMessagesVisible" && alarm.threshold == 0])
-    error_message = "One message set aside is one too many; NumberOfMessagesSent would not see it."
+    error_message = "The alarm must fire on the first message; NumberOfMessagesSent doesn't count redriven messages."
   }
 
   assert {

@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal is no reason to fail otherwise.
+            // A closed terminal must not change the exit code.
             let _ = error.print();
             // Not 2, which several commands end with when they have found something.
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };

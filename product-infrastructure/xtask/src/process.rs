@@ -50,7 +50,7 @@ impl Finished {
         self.expect_success_or_show(what, TAIL_LINES)
     }
 
-    /// The same for a program whose findings are its output: so many lines of it are shown.
+    /// The same for a program whose findings are its output: shows at most this number of lines.
     pub fn expect_success_or_show(self, what: &str, lines: usize) -> Result<Self> {
         if self.code == Some(0) {
             return Ok(self);
@@ -125,7 +125,7 @@ impl External {
         self
     }
 
-    /// Is told the program's process id once it runs.
+    /// Receives the program's process ID once it runs.
     pub fn when_started(mut self, started: impl FnOnce(u32) + Send + 'static) -> Self {
         self.started = Some(Box::new(started));
         self

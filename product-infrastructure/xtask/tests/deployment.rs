@@ -25,7 +25,7 @@ fn release(repository: &'static str, package: &[u8]) -> (Checkout, support::pipe
     let digest = plan.package(package);
     plan.run_with("plan.sh", &["release"], &[("DIGEST", &digest)]).expect_success();
     assert_eq!(plan.output("package_digest"), digest);
-    assert!(plan.summary().contains(&digest), "whoever approves is told which package: {}", plan.summary());
+    assert!(plan.summary().contains(&digest), "the plan's summary names the package: {}", plan.summary());
 
     let apply = Checkout::of(repository).in_github_environment("dev");
     carry(&plan, &apply);

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
 
-/// SQS hands out and takes so many messages in one call.
+/// Maximum number of messages that SQS delivers or accepts in one call.
 pub const BATCH: usize = 10;
 /// How long a received message stays hidden from others, in seconds: an interrupted command gives it back after that.
 const HIDDEN: i32 = 120;

@@ -33,7 +33,7 @@ pub fn content(root: Root) -> String {
          skip_metadata_api_check     = true\n}\n",
     );
     if root == Root::Infrastructure {
-        // The boundary is deploy-roles' to create, which an administrator applies; it is no part of a stack.
+        // The boundary is deploy-roles' to create, which an administrator applies; a stack doesn't have it.
         for role in ["api_logging", "events_pipe"] {
             text.push_str(&format!("\nresource \"aws_iam_role\" \"{role}\" {{\n  permissions_boundary = null\n}}\n"));
         }

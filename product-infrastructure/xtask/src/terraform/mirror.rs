@@ -23,7 +23,7 @@ const PLUGIN_CACHE: &str = "TF_PLUGIN_CACHE_DIR";
 const DEPTH: usize = 3;
 const FOLDERS: usize = 4_000;
 
-/// What Terraform must be told about providers.
+/// Terraform's configuration of providers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ProviderSource {
     /// Environment variables to set.
