@@ -41,14 +41,18 @@ pub fn assert_describes(method: &str, path: &str, response: &Response<Body>) {
         return;
     }
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json", "{name}");
-    let body: Value =
-        serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{name}: {error}: {:?}", response.body()));
+    let body: Value = serde_json::from_slice(response.body())
+        .unwrap_or_else(|error| panic!("{name}: {error}: {:?}", response.body()));
     for schema in &described.body {
         assert_valid(&name, schema, &body);
     }
     if status >= 400 {
         let code = &body["error"]["code"];
-        assert!(described.error_codes.contains(code), "{name} has the code {code}, expected {:?}", described.error_codes);
+        assert!(
+            described.error_codes.contains(code),
+            "{name} has the code {code}, expected {:?}",
+            described.error_codes
+        );
     }
 }
 
