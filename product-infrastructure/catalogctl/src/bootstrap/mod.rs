@@ -1,7 +1,7 @@
 //! `catalogctl bootstrap`: what an account needs before Terraform can run in it for the first time.
 //!
 //! That is the bucket for Terraform's state. It cannot be Terraform's own: the state comes before the first apply. All
-//! else that an account needs once is in docs/bootstrap.md.
+//! else that an account needs once is in docs/deploying.md.
 
 pub mod state_bucket;
 
