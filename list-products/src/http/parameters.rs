@@ -259,7 +259,7 @@ mod tests {
                 RequestedId { text: upper, id: ID.parse().ok() },
                 RequestedId { text: "-".repeat(36), id: None },
             ]),
-            "each once, and what is no UUID names no product"
+            "each once, and a malformed UUID names no product"
         );
     }
 
