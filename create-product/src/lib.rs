@@ -1,9 +1,9 @@
-//! `POST /v1.0/products`: a product is checked and its creation queued.
+//! `POST /v1.0/products`: validates a new product and queues its creation.
 //!
-//! The way of a request: [`http::product_body`] reads the body strictly into [`models::product_content`], whose rules
-//! are checked; [`http::idempotency_key`] names the product if the caller gave a key; [`services::create_product`]
-//! puts a [`models::change_event`] on the queue through [`repositories::sqs`], and [`http::accepted`] answers.
-//! `main.rs` only puts these together.
+//! A request passes through: [`http::request_body`] reads the body strictly, [`models::product_rules`] parses it into
+//! [`models::product_content`]; [`http::idempotency_key`] names the product if the client sent a key;
+//! [`services::create_product`] puts a [`models::change_event`] on the queue through [`repositories::sqs`]; and
+//! [`http::accepted`] responds. `main.rs` only connects these.
 
 pub mod aws;
 pub mod config;

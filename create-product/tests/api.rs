@@ -1,4 +1,4 @@
-//! The whole function but for the runtime: a proxy event in, an answer and a queued change out.
+//! The whole function except the runtime: a proxy event in, a response and a queued change out.
 
 mod support;
 
@@ -6,10 +6,11 @@ use aws_sdk_sqs::Client as Sqs;
 use base64::Engine;
 use create_product::handler::handle;
 use create_product::http::proxy_integration::serve;
-use create_product::models::change_event::{ChangeEvent, ChangeEventDocument};
+use create_product::models::change_event::{Requested, fingerprint};
 use create_product::models::money::Currency;
 use create_product::repositories::dynamodb::DynamoDbProducts;
 use create_product::repositories::sqs::SqsChangeQueue;
+use fluent_uri::{Uri, UriRef};
 use lambda_http::Body;
 use lambda_http::http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ use support::change_queue::{self, QUEUE_URL};
 use support::contract::{assert_keeps, examples};
 use support::gateway::{Call, body};
 use support::products_table::{self, TABLE};
+
+const OTHER_ID: &str = "9b2d7c41-56ae-4f08-8c13-7e5d0a9b3f26";
 
 fn oak_table() -> Value {
     json!({"name": " Oak table ", "price": 19.99, "currency": "EUR", "tags": ["oak"], "attributes": {"width": "90 cm"}})
@@ -26,28 +29,26 @@ fn post(body: &Value) -> Call {
     Call::new("POST", "/products").json(body)
 }
 
-async fn answer(call: Call, table: &aws_sdk_dynamodb::Client, queue: &Sqs) -> Response<Body> {
+async fn respond(call: Call, table: &aws_sdk_dynamodb::Client, queue: &Sqs) -> Response<Body> {
     let products = DynamoDbProducts::new(table.clone(), TABLE);
     let queue = SqsChangeQueue::new(queue.clone(), QUEUE_URL);
     call.answered_by(|event| serve(event, |request| handle(request, &products, &queue))).await
 }
 
-/// An answer to a call without an idempotency key: the table has no part in it.
-async fn answer_alone(call: Call, queue: &Sqs) -> Response<Body> {
-    answer(call, &products_table::unreachable(), queue).await
+/// The response to a call without idempotency key and SKU: the table has no part in it.
+async fn respond_without_table(call: Call, queue: &Sqs) -> Response<Body> {
+    respond(call, &products_table::unreachable(), queue).await
 }
 
 #[tokio::test]
-async fn a_product_is_accepted_and_its_creation_queued() {
+async fn accepts_product_and_queues_its_creation() {
     let (queue, sent) = change_queue::start().await;
 
-    let answer = answer_alone(post(&oak_table()), &queue).await;
+    let response = respond_without_table(post(&oak_table()), &queue).await;
 
-    assert_eq!(answer.status(), 202);
-    let accepted = body(&answer);
-    let id = accepted["productId"].as_str().unwrap();
-    assert_eq!(answer.headers()["location"], format!("/dev/v1.0/products/{id}"));
-    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(response.status(), 202);
+    let accepted = body(&response);
+    assert_eq!(response.headers()["retry-after"], "1");
 
     let event = sent.only();
     assert_keeps("change-event", &event);
@@ -64,45 +65,78 @@ async fn a_product_is_accepted_and_its_creation_queued() {
 }
 
 #[tokio::test]
-async fn a_body_may_come_base64_encoded_and_header_names_in_any_case() {
+async fn returns_addresses_that_resolve_against_the_url_of_the_request() {
+    let (queue, _) = change_queue::start().await;
+    let response = respond_without_table(post(&oak_table()), &queue).await;
+    let accepted = body(&response);
+    let (id, event_id) = (accepted["productId"].as_str().unwrap(), accepted["eventId"].as_str().unwrap());
+    for base in [
+        "https://api1.execute-api.eu-west-1.amazonaws.com/dev/v1.0/products",
+        "https://products.example/v1.0/products",
+        "http://localhost:4566/restapis/api1/dev/_user_request_/v1.0/products",
+    ] {
+        let resolve = |header: &str| {
+            let reference = UriRef::parse(response.headers()[header].to_str().unwrap()).unwrap();
+            reference.resolve_against(&Uri::parse(base).unwrap()).unwrap().to_string()
+        };
+        assert_eq!(resolve("location"), format!("{base}/{id}"));
+        assert_eq!(resolve("operation-location"), format!("{base}/{id}/changes/{event_id}"));
+    }
+}
+
+#[tokio::test]
+async fn reads_base64_bodies_and_header_names_in_any_case() {
     let (queue, sent) = change_queue::start().await;
     let encoded = base64::engine::general_purpose::STANDARD.encode(oak_table().to_string());
     let call = Call::new("POST", "/products").header("CONTENT-TYPE", "application/json").body(&encoded).base64();
 
-    assert_eq!(answer_alone(call, &queue).await.status(), 202);
+    assert_eq!(respond_without_table(call, &queue).await.status(), 202);
     assert_eq!(sent.only()["product"]["name"], "Oak table");
 }
 
 #[tokio::test]
-async fn a_body_that_is_wrong_is_refused_and_nothing_is_queued() {
+async fn rejects_invalid_requests_and_queues_nothing() {
     let (queue, sent) = change_queue::start().await;
-    let plain = |body: &str| Call::new("POST", "/products").header("Content-Type", "application/json").body(body);
+    let empty = || Call::new("POST", "/products").header("Content-Type", "application/json");
+    let plain = |body: &str| empty().body(body);
     for (call, status, code) in [
         (post(&json!({"name": "", "price": "1.001", "currency": "EUR", "colour": "red"})), 400, "VALIDATION_FAILED"),
+        (post(&json!({"name": "x", "price": "1", "currency": "EUR", "productId": OTHER_ID})), 400, "VALIDATION_FAILED"),
         (plain("{"), 400, "MALFORMED_JSON"),
-        (Call::new("POST", "/products").header("Content-Type", "application/json"), 400, "MALFORMED_JSON"),
+        (empty(), 400, "MALFORMED_JSON"),
         (Call::new("POST", "/products").body(&oak_table().to_string()), 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (plain("\u{1f}\u{fffd}").header("Content-Encoding", "gzip"), 415, "UNSUPPORTED_MEDIA_TYPE"),
         (plain(&" ".repeat(65_537)), 413, "PAYLOAD_TOO_LARGE"),
         (post(&oak_table()).header("Idempotency-Key", "a b"), 400, "INVALID_PARAMETER"),
     ] {
-        let answer = answer_alone(call, &queue).await;
-        assert_eq!(answer.status(), status, "{code}");
-        assert_eq!(body(&answer)["error"]["code"], code);
+        let response = respond_without_table(call, &queue).await;
+        assert_eq!(response.status(), status, "{code}");
+        assert_eq!(body(&response)["error"]["code"], code);
     }
     assert_eq!(sent.all(), [Value::Null; 0]);
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_body_is_told_at_once() {
+async fn reports_every_violation_at_once() {
     let (queue, _) = change_queue::start().await;
-    let wrong = json!({"name": "", "price": "1.001", "currency": "EUR", "colour": "red", "tags": "oak"});
+    let invalid =
+        json!({"name": "", "price": "1.001", "currency": "EUR", "colour": "red", "tags": "oak", "version": 1});
 
-    let answer = body(&answer_alone(post(&wrong), &queue).await);
+    let response = body(&respond_without_table(post(&invalid), &queue).await);
 
-    let details = answer["error"]["details"].as_array().unwrap();
-    let mut fields: Vec<&str> = details.iter().map(|detail| detail["field"].as_str().unwrap()).collect();
+    assert_eq!(response["error"]["message"], "The product is invalid. See details.");
+    let details = response["error"]["details"].as_array().unwrap();
+    let mut fields: Vec<_> =
+        details.iter().map(|detail| (detail["field"].as_str().unwrap(), detail["code"].as_str().unwrap())).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["colour", "name", "price", "tags"]);
+    let expected = [
+        ("colour", "UNKNOWN_FIELD"),
+        ("name", "TOO_SHORT"),
+        ("price", "TOO_MANY_DECIMALS"),
+        ("tags", "INVALID_TYPE"),
+        ("version", "READ_ONLY_FIELD"),
+    ];
+    assert_eq!(fields, expected);
 }
 
 /// Stores the product that a queued creation makes.
@@ -114,67 +148,93 @@ async fn apply(table: &aws_sdk_dynamodb::Client, event: &Value) {
 }
 
 #[tokio::test]
-async fn a_key_names_one_product_for_ever() {
+async fn names_same_product_for_same_idempotency_key() {
     let (queue, sent) = change_queue::start().await;
     let table = products_table::start().await;
     let keyed = |body: &Value| post(body).header("Idempotency-Key", "order-1");
 
-    let first = body(&answer(keyed(&oak_table()), &table, &queue).await);
-    let second = body(&answer(keyed(&oak_table()), &table, &queue).await);
-    assert_eq!(first["productId"], second["productId"], "both on their way, both for the same product");
+    let first = body(&respond(keyed(&oak_table()), &table, &queue).await);
+    let quoted = post(&oak_table()).header("Idempotency-Key", "\"order-1\"");
+    let second = body(&respond(quoted, &table, &queue).await);
+    assert_eq!(first["productId"], second["productId"], "both are under way, for the same product");
     assert_eq!(sent.all().len(), 2);
 
     apply(&table, &sent.all()[0]).await;
-    let repeated = answer(keyed(&oak_table()), &table, &queue).await;
+    let repeated = respond(keyed(&oak_table()), &table, &queue).await;
     assert_eq!(repeated.status(), 202);
-    assert_eq!(body(&repeated), first, "the same answer as the first time");
+    assert_eq!(body(&repeated), first, "the response of the first request");
+    let address = format!("products/{}/changes/{}", first["productId"], first["eventId"]).replace('"', "");
+    assert_eq!(repeated.headers()["operation-location"], address);
 
     let mut other = oak_table();
     other["price"] = json!("20");
-    let refused = answer(keyed(&other), &table, &queue).await;
+    let refused = respond(keyed(&other), &table, &queue).await;
     assert_eq!(refused.status(), 422);
     assert_eq!(body(&refused)["error"]["code"], "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(sent.all().len(), 2, "neither was queued");
-
-    let elsewhere = body(&answer(keyed(&oak_table()).without_key_id(), &table, &queue).await);
-    assert_ne!(elsewhere["productId"], first["productId"], "another caller's key is another key");
 }
 
 #[tokio::test]
-async fn a_queue_or_table_that_cannot_be_reached_is_a_503_that_says_when_to_try_again() {
+async fn names_same_product_after_rotation_of_api_key() {
+    let (queue, sent) = change_queue::start().await;
+    let table = products_table::start().await;
+    let keyed = || post(&oak_table()).header("Idempotency-Key", "order-1");
+    respond(keyed(), &table, &queue).await;
+    respond(keyed().without_key_id(), &table, &queue).await;
+    assert_eq!(sent.all()[0]["productId"], sent.all()[1]["productId"]);
+}
+
+#[tokio::test]
+async fn refuses_sku_of_another_product_with_its_id() {
+    let (queue, sent) = change_queue::start().await;
+    let table = products_table::start().await;
+    products_table::put(&table, json!({"PK": "SKU#OAK-1", "SK": "CLAIM", "productId": OTHER_ID, "eventId": "e"})).await;
+    let with_sku = |sku: &str| post(&json!({"name": "x", "price": "1", "currency": "EUR", "sku": sku}));
+
+    let response = respond(with_sku(" OAK-1"), &table, &queue).await;
+    assert_eq!(response.status(), 409);
+    let error = &body(&response)["error"];
+    assert_eq!(error["code"], "SKU_TAKEN");
+    let message = format!("belongs to the product {OTHER_ID}");
+    assert_eq!(error["details"], json!([{"field": "sku", "code": "SKU_TAKEN", "message": message}]));
+    assert_eq!(sent.all().len(), 0);
+
+    assert_eq!(respond(with_sku("oak-1"), &table, &queue).await.status(), 202, "SKUs are compared exactly");
+}
+
+#[tokio::test]
+async fn returns_503_with_retry_after_if_queue_or_table_is_unavailable() {
     let (queue, _) = change_queue::start().await;
     let table = products_table::unreachable();
-    for answer in [
-        answer(post(&oak_table()), &table, &change_queue::refusing(StatusCode::BAD_REQUEST, "RequestThrottled").await)
-            .await,
-        answer(post(&oak_table()).header("Idempotency-Key", "order-1"), &table, &queue).await,
+    let throttled = change_queue::refusing(StatusCode::BAD_REQUEST, "RequestThrottled").await;
+    let with_sku = post(&json!({"name": "x", "price": "1", "currency": "EUR", "sku": "OAK-1"}));
+    for response in [
+        respond(post(&oak_table()), &table, &throttled).await,
+        respond(post(&oak_table()).header("Idempotency-Key", "order-1"), &table, &queue).await,
+        respond(with_sku, &table, &queue).await,
     ] {
-        assert_eq!(answer.status(), 503);
-        assert_eq!(answer.headers()["retry-after"], "1");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
     }
 }
 
 #[tokio::test]
-async fn a_queue_that_refuses_is_our_fault_and_says_nothing_of_itself() {
-    let answer =
-        answer_alone(post(&oak_table()), &change_queue::refusing(StatusCode::FORBIDDEN, "AccessDenied").await).await;
-    assert_eq!(answer.status(), 500);
-    assert_eq!(body(&answer)["error"]["code"], "INTERNAL_ERROR");
-    assert!(!body(&answer).to_string().contains("AccessDenied"));
+async fn returns_500_without_cause_if_queue_refuses() {
+    let denied = change_queue::refusing(StatusCode::FORBIDDEN, "AccessDenied").await;
+    let response = respond_without_table(post(&oak_table()), &denied).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(body(&response)["error"]["code"], "INTERNAL_ERROR");
+    assert!(!body(&response).to_string().contains("AccessDenied"));
 }
 
+/// product-creator compares the fingerprint of every event with the content.
 #[test]
-fn the_golden_events_are_read_and_written_as_they_are() {
+fn computes_fingerprints_of_golden_events() {
     for (name, text) in examples("change-event", "valid") {
-        let document: ChangeEventDocument =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let event = ChangeEvent::try_from(document).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let written = serde_json::to_value(ChangeEventDocument::from(&event)).unwrap();
-        assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
-    }
-    for (name, text) in examples("change-event", "invalid") {
-        let read = serde_json::from_str::<ChangeEventDocument>(&text).ok().map(ChangeEvent::try_from);
-        assert!(!matches!(read, Some(Ok(_))), "{name} was read");
+        let event: Value = serde_json::from_str(&text).unwrap();
+        let members = |field: &str| event.get(field).map(|members| members.as_object().unwrap().clone());
+        let requested = members("product").map(Requested::Product).or(members("patch").map(Requested::Patch));
+        assert_eq!(fingerprint(requested.as_ref()), event["fingerprint"], "{name}");
     }
 }
 

@@ -1,8 +1,8 @@
-//! `DELETE /v1.0/products/{productId}`: the deletion of a product is queued.
+//! `DELETE /v1.0/products/{productId}`: queues the deletion of a product.
 //!
-//! The way of a request: [`http::preconditions`] reads `If-Match`, [`services::delete_product`] looks at the product as
-//! it is and puts a [`models::change_event`] on the queue through [`repositories::sqs`], and [`handler`] answers.
-//! `main.rs` only puts these together.
+//! A request passes through: [`http::preconditions`] reads the conditional headers, [`services::delete_product`] compares
+//! them with the current product and puts a [`models::change_event`] on the queue through [`repositories::sqs`], and
+//! [`handler`] responds. `main.rs` only connects these.
 
 pub mod aws;
 pub mod config;

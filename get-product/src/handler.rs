@@ -48,7 +48,7 @@ async fn respond_with_product(
     let mut response = match expected.evaluate(version) {
         Evaluation::Met => response::json(StatusCode::OK, &ProductDocument::from(product))?,
         Evaluation::IfNoneMatchFailed => response::empty(StatusCode::NOT_MODIFIED),
-        Evaluation::IfMatchFailed => return Err(preconditions::failed(version)),
+        failed @ Evaluation::IfMatchFailed => return Err(preconditions::failed(failed, version)),
     };
     response.headers_mut().insert(ETAG, etag(version));
     Ok(response)

@@ -1,9 +1,9 @@
-//! `PUT /v1.0/products/{productId}`: a full replacement of a product is checked and queued.
+//! `PUT` and `PATCH /v1.0/products/{productId}`: validates a replacement or a patch of a product and queues it.
 //!
-//! The way of a request: [`http::preconditions`] reads `If-Match`, [`http::product_body`] reads the body strictly into
-//! [`models::product_content`], whose rules are checked; [`services::update_product`] looks at the product as it is and
-//! puts a [`models::change_event`] on the queue through [`repositories::sqs`], and [`http::accepted`] answers.
-//! `main.rs` only puts these together.
+//! A request passes through: [`http::preconditions`] reads the conditional headers, [`http::request_body`] reads the body
+//! strictly, [`models::product_rules`] parses it into [`models::product_content`] or a patch; [`services::update_product`]
+//! compares it with the current product, merges a patch by [`models::merge_patch`], and puts a [`models::change_event`] on
+//! the queue through [`repositories::sqs`]; and [`http::accepted`] responds. `main.rs` only connects these.
 
 pub mod aws;
 pub mod config;

@@ -1,9 +1,12 @@
 //! What the catalogue is about. The same files stand in every function that needs them.
 
+pub mod canonical_json;
 pub mod change_event;
+pub mod field_reader;
 pub mod identifiers;
+pub mod json_object;
 pub mod money;
-pub mod product;
 pub mod product_content;
+pub mod product_rules;
 pub mod timestamp;
 pub mod violation;

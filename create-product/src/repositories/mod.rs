@@ -1,9 +1,9 @@
 //! The ports to the table and the queue, and their adapters.
 
 pub mod change_publisher;
-pub mod creation_reader;
 pub mod dynamodb;
-pub mod product_item;
-pub mod sdk_error;
+pub mod product_lookup;
+mod sdk_error;
+mod sku_claim_keys;
 pub mod sqs;
-pub mod table_keys;
+mod table_keys;

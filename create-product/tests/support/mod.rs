@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each of the test programs uses some of it")]
 
 pub mod change_queue;
+pub mod content;
 pub mod contract;
 pub mod gateway;
 pub mod lambda;

@@ -1,7 +1,8 @@
-//! HTTP as this API speaks it: conditional requests, answers, the error envelope.
+//! HTTP as this API speaks it: preconditions, responses, the error envelope.
 
-pub mod actor;
+pub mod change_location;
 pub mod error;
+pub mod origin;
 pub mod preconditions;
 pub mod proxy_integration;
 pub mod response;

@@ -4,16 +4,26 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
 
-use super::current_product::{CurrentProduct, CurrentProducts, ReadError};
-use super::product_item::{ProductItem, UnreadableItem};
+use super::current_products::{CurrentProduct, CurrentProducts, ReadError};
 use super::sdk_error::is_retryable;
 use super::table_keys::{META, product_pk};
-use crate::models::identifiers::ProductId;
+use crate::models::identifiers::{EventId, ProductId};
+use crate::models::product_status::Status;
 
 pub struct DynamoDbProducts {
     client: Client,
     table: String,
+}
+
+/// As much of a product's item as decides whether it can be deleted.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CurrentItem {
+    status: Status,
+    version: u64,
+    last_event_id: EventId,
 }
 
 impl DynamoDbProducts {
@@ -25,7 +35,7 @@ impl DynamoDbProducts {
 #[async_trait]
 impl CurrentProducts for DynamoDbProducts {
     async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError> {
-        let answer = self
+        let output = self
             .client
             .get_item()
             .table_name(&self.table)
@@ -34,12 +44,8 @@ impl CurrentProducts for DynamoDbProducts {
             .consistent_read(true)
             .send()
             .await?;
-        let item = answer.item.map(ProductItem::read).transpose()?;
-        Ok(item.map(|item| CurrentProduct {
-            status: item.status,
-            version: item.version,
-            last_event_id: item.last_event_id,
-        }))
+        let item: Option<CurrentItem> = output.item.map(serde_dynamo::from_item).transpose()?;
+        Ok(item.map(|CurrentItem { status, version, last_event_id }| CurrentProduct { status, version, last_event_id }))
     }
 }
 
@@ -52,8 +58,8 @@ where
     }
 }
 
-impl From<UnreadableItem> for ReadError {
-    fn from(error: UnreadableItem) -> Self {
+impl From<serde_dynamo::Error> for ReadError {
+    fn from(error: serde_dynamo::Error) -> Self {
         Self::Unreadable(error.into())
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::change_publisher::{ChangePublisher, PublishError};
 use super::sdk_error::is_retryable;
-use crate::models::change_event::{ChangeEvent, ChangeEventDocument};
+use crate::models::change_event::ChangeEvent;
 
 pub struct SqsChangeQueue {
     client: Client,
@@ -22,8 +22,7 @@ impl SqsChangeQueue {
 #[async_trait]
 impl ChangePublisher for SqsChangeQueue {
     async fn publish(&self, event: &ChangeEvent) -> Result<(), PublishError> {
-        let body = serde_json::to_string(&ChangeEventDocument::from(event))
-            .map_err(|error| PublishError::Refused(error.into()))?;
+        let body = serde_json::to_string(event).map_err(|error| PublishError::Refused(error.into()))?;
         self.client.send_message().queue_url(&self.queue_url).message_body(body).send().await?;
         Ok(())
     }

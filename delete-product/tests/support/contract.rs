@@ -18,6 +18,11 @@ pub fn assert_keeps(schema: &str, document: &Value) {
     panic!("not a valid {schema}: {errors:#?}\n{document:#}");
 }
 
+/// Whether `document` matches `tests/contracts/{schema}.schema.json`.
+pub fn keeps(schema: &str, document: &Value) -> bool {
+    validator(schema).is_valid(document)
+}
+
 /// Each is made once: some tests check documents by the hundred thousand.
 fn validator(schema: &str) -> &'static Validator {
     static KNOWN: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);

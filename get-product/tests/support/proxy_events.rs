@@ -86,7 +86,7 @@ fn events(method: &'static str, resource: &'static str, ids: Vec<&'static str>) 
     let context = (text(), text(), prop_oneof![9 => Just(None), 1 => text().prop_map(Some)]);
     let base64 = prop_oneof![6 => Just(Base64::No), 3 => Just(Base64::Yes), 1 => Just(Base64::Claimed)];
     (
-        headers(),
+        headers(method),
         parameters(),
         (product_id(ids), event_id()),
         context,
@@ -211,9 +211,12 @@ fn event_id() -> impl Strategy<Value = String> {
     ]
 }
 
-fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
+fn headers(method: &str) -> impl Strategy<Value = Vec<(String, String)>> + use<> {
+    let usual = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let media = select(vec![
         "application/json",
+        "application/json ; charset=utf8",
+        "application/merge-patch+json",
         "application/json; charset=utf-8",
         "Application/JSON",
         "text/plain",
@@ -223,7 +226,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
         "application/vnd.api+json",
         "*/*",
     ]);
-    let media = prop_oneof![3 => Just("application/json"), 1 => media].prop_map(str::to_owned);
+    let media = prop_oneof![3 => Just(usual), 1 => media].prop_map(str::to_owned);
     let media = (select(vec!["Content-Type", "content-type", "CONTENT-TYPE"]), media);
     let tags = prop_oneof![
         4 => select(vec!["\"3\"", "\"4\"", "*", "W/\"3\"", "\"1\", \"3\"", "3", "\"\"", "\"3", ",", "\"99999999999999999999\""])

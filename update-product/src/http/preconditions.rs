@@ -4,7 +4,7 @@ use lambda_http::http::header::{IF_MATCH, IF_NONE_MATCH};
 use lambda_http::http::{HeaderMap, HeaderName};
 
 use super::error::{ErrorCode, Failure};
-use crate::models::expected_version::{ExpectedVersion, Versions};
+use crate::models::expected_version::{Evaluation, ExpectedVersion, Versions};
 use crate::models::violation::{DetailCode, Violation};
 
 /// What the request's conditional headers expect of the product's version.
@@ -20,8 +20,12 @@ pub fn from_headers(headers: &HeaderMap) -> Result<ExpectedVersion, Failure> {
 }
 
 /// 412 `PRECONDITION_FAILED`, with the current version as `ETag`.
-pub fn failed(current_version: u64) -> Failure {
-    let message = "The product's version doesn't match the request's preconditions. Fetch the product and retry.";
+pub fn failed(failed: Evaluation, current_version: u64) -> Failure {
+    let message = if failed == Evaluation::IfNoneMatchFailed {
+        "The product's version matches If-None-Match. Fetch the product and retry."
+    } else {
+        "The product's version doesn't match If-Match. Fetch the product and retry."
+    };
     Failure { current_version: Some(current_version), ..Failure::new(ErrorCode::PreconditionFailed, message) }
 }
 

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 
 use crate::models::identifiers::{EventId, ProductId};
+use crate::models::product_status::Status;
 
-/// How a product came into being.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Creation {
-    pub event_id: EventId,
-    pub fingerprint: String,
+/// As much of a product as decides whether it can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurrentProduct {
+    pub status: Status,
+    pub version: u64,
+    pub last_event_id: EventId,
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -27,11 +29,10 @@ pub enum ReadError {
     Unreadable(#[source] Cause),
 }
 
-/// `dynamodb:GetItem` only, and only for requests with an idempotency key.
+/// `dynamodb:GetItem` only.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
-pub trait CreationReader: Send + Sync {
-    /// The creation of a product, which may have been changed or deleted since; `None` if there was none so far.
-    /// The read is strongly consistent.
-    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, ReadError>;
+pub trait CurrentProducts: Send + Sync {
+    /// The product as it is now, deleted or not; `None` for an ID that was never created. The read is strongly consistent.
+    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError>;
 }

@@ -3,14 +3,16 @@
 use async_trait::async_trait;
 
 use crate::models::identifiers::{EventId, ProductId};
-use crate::models::product::Status;
+use crate::models::product_content::{ProductContent, Sku};
+use crate::models::product_status::Status;
 
-/// As much of a product as decides whether it can be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// As much of a product as decides whether and how it can be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurrentProduct {
     pub status: Status,
     pub version: u64,
     pub last_event_id: EventId,
+    pub content: ProductContent,
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -29,11 +31,13 @@ pub enum ReadError {
     Unreadable(#[source] Cause),
 }
 
-/// `dynamodb:GetItem` only.
+/// `dynamodb:GetItem` only. Both reads are strongly consistent.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait CurrentProducts: Send + Sync {
-    /// The product as it is now, deleted or not; `None` for an id that was never created.
-    /// The read is strongly consistent: what a caller has seen is there.
+    /// The product as it is now, deleted or not; `None` for an ID that was never created.
     async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError>;
+
+    /// The active product that has the SKU. Called only for a change of the SKU.
+    async fn sku_holder(&self, sku: &Sku) -> Result<Option<ProductId>, ReadError>;
 }

@@ -3,21 +3,20 @@
 use async_trait::async_trait;
 
 use crate::models::identifiers::{EventId, ProductId};
-use crate::models::product::Status;
+use crate::models::product_content::Sku;
 
-/// As much of a product as decides whether it can be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CurrentProduct {
-    pub status: Status,
-    pub version: u64,
-    pub last_event_id: EventId,
+/// How a product came into being.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Creation {
+    pub event_id: EventId,
+    pub fingerprint: String,
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the table could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum LookupError {
     /// The table was unreachable, throttled or failing, after the client's own retries. The same call may succeed later.
     #[error("the products table is unavailable")]
     Unavailable(#[source] Cause),
@@ -29,11 +28,14 @@ pub enum ReadError {
     Unreadable(#[source] Cause),
 }
 
-/// `dynamodb:GetItem` only.
+/// `dynamodb:GetItem` only. Both reads are strongly consistent.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
-pub trait CurrentProducts: Send + Sync {
-    /// The product as it is now, deleted or not; `None` for an id that was never created.
-    /// The read is strongly consistent: what a caller has seen is there.
-    async fn current(&self, id: ProductId) -> Result<Option<CurrentProduct>, ReadError>;
+pub trait ProductLookup: Send + Sync {
+    /// The creation of a product, which may have been changed or deleted since; `None` if there was none so far.
+    /// Called only for a request with an idempotency key.
+    async fn creation(&self, id: ProductId) -> Result<Option<Creation>, LookupError>;
+
+    /// The active product that has the SKU. Called only for a request with a SKU.
+    async fn sku_holder(&self, sku: &Sku) -> Result<Option<ProductId>, LookupError>;
 }
