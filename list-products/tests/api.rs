@@ -222,7 +222,7 @@ async fn returns_products_by_id_in_the_order_of_the_request() {
     let deleted = catalogue.put(&Entry::new(500, "Lamp", "EUR", 1).deleted()).await;
     let unknown = id(501);
 
-    let requested = [&[deleted.clone()], &known[..], &[unknown.clone()]].concat().join(",");
+    let requested = [vec![deleted.clone()], known.clone(), vec![unknown.clone()]].concat().join(",");
     let page = body(&catalogue.list(&[("ids", &requested)]).await);
 
     let ids: Vec<&str> =

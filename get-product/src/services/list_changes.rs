@@ -84,7 +84,7 @@ mod tests {
         let update = change(ChangeType::Update, Outcome::Applied);
         let create = change(ChangeType::Create, Outcome::Applied);
         assert_eq!(list(&[update.clone(), create], creation, false).await, Some(true), "on the page itself");
-        assert_eq!(list(&[update.clone()], creation, true).await, Some(true), "on a later page");
+        assert_eq!(list(std::slice::from_ref(&update), creation, true).await, Some(true), "on a later page");
         assert_eq!(list(&[update], creation, false).await, Some(false), "expired");
         assert_eq!(list(&[], creation, false).await, Some(false), "all expired");
     }

@@ -204,7 +204,7 @@ mod tests {
         let ordered = [
             format!("USD#1#{ID}#"),
             format!("EUR#999#{ID}#oak"),
-            format!("EUR#1000#00000000-0000-4000-8000-000000000000#oak"),
+            "EUR#1000#00000000-0000-4000-8000-000000000000#oak".to_owned(),
             format!("EUR#1000#{ID}#oak"),
             format!("USD#1#{ID}#oak"),
             format!("EUR#1#{ID}#oak table"),
