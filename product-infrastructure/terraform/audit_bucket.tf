@@ -83,6 +83,14 @@ resource "aws_s3_bucket_lifecycle_configuration" "audit_logs" {
       days          = 365
       storage_class = "GLACIER"
     }
+  }
+
+  # A rule of its own: S3 refuses this action in a rule that filters by size.
+  rule {
+    id     = "abort-incomplete-uploads"
+    status = "Enabled"
+
+    filter {}
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 7

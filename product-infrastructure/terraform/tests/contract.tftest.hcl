@@ -434,6 +434,11 @@ run "small_records_can_stay_out_of_glacier" {
     condition     = aws_s3_bucket_lifecycle_configuration.audit_logs.rule[0].filter[0].object_size_greater_than == 40000
     error_message = "Below the limit a record stays in Standard."
   }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.audit_logs.rule[0].abort_incomplete_multipart_upload) == 0
+    error_message = "S3 refuses a rule that filters by size and aborts uploads."
+  }
 }
 
 run "bucket_names_take_a_suffix" {

@@ -24,6 +24,36 @@ run "rejects_malformed_bucket_suffix" {
   expect_failures = [var.bucket_suffix]
 }
 
+run "rejects_runbooks_url_with_trailing_slash" {
+  command = plan
+
+  variables {
+    runbooks_url = "https://github.com/example-shop/product-infrastructure/blob/main/docs/runbooks/"
+  }
+
+  expect_failures = [var.runbooks_url]
+}
+
+run "rejects_fraction_of_a_settle_second" {
+  command = plan
+
+  variables {
+    stream_settle_seconds = 0.5
+  }
+
+  expect_failures = [var.stream_settle_seconds]
+}
+
+run "rejects_negative_archive_size" {
+  command = plan
+
+  variables {
+    audit_archive_min_bytes = -1
+  }
+
+  expect_failures = [var.audit_archive_min_bytes]
+}
+
 run "refuses_an_unknown_environment" {
   command = plan
 

@@ -145,6 +145,26 @@ run "rejects_an_id_that_two_repositories_share" {
   expect_failures = [var.github_repository_ids]
 }
 
+run "rejects_an_owner_id_that_is_a_name" {
+  command = plan
+
+  variables {
+    github_owner_id = "example-shop"
+  }
+
+  expect_failures = [var.github_owner_id]
+}
+
+run "rejects_a_repository_id_that_is_a_name" {
+  command = plan
+
+  variables {
+    github_repository_ids = { product-infrastructure = "1", list-products = "list-products", get-product = "3", create-product = "4", update-product = "5", delete-product = "6", product-creator = "7", audit-logger = "8" }
+  }
+
+  expect_failures = [var.github_repository_ids]
+}
+
 run "rejects_a_missing_repository" {
   command = plan
 
