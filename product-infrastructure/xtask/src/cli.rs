@@ -12,7 +12,7 @@ use crate::stack::DEFAULT_STACK;
 #[command(name = "xtask", bin_name = "cargo xtask", version)]
 pub struct Cli {
     /// The local stack to work on: each has its own port and data.
-    #[arg(long, global = true, default_value = DEFAULT_STACK, value_name = "NAME", value_parser = stack_name)]
+    #[arg(long, global = true, env = "CATALOGUE_STACK", default_value = DEFAULT_STACK, value_name = "NAME", value_parser = stack_name)]
     pub stack: String,
 
     #[command(subcommand)]
@@ -59,8 +59,8 @@ pub struct Up {
     /// Build the functions as they are shipped: smaller and faster, but slow to compile.
     #[arg(long)]
     pub release: bool,
-    /// The loopback port; without it, the one last used, or 4566.
-    #[arg(long)]
+    /// Loopback port (default: the last one used, or 4566)
+    #[arg(long, env = "CATALOGUE_PORT")]
     pub port: Option<u16>,
 }
 

@@ -1,6 +1,6 @@
-//! The whole system, through its front door: HTTP in, products and audit records out, on a running stack.
+//! The whole system on a running stack: HTTP requests in, products, changes and audit records out.
 //!
-//! `cargo xtask test` starts a stack and runs these; `CATALOGUE_STATUS` holds what `cargo xtask status --json` says.
+//! `cargo xtask test` starts a stack and runs these; `CATALOGUE_STATUS` holds the output of `cargo xtask status --json`.
 //! By hand, against a stack of one's own:
 //!
 //! ```sh
@@ -25,21 +25,23 @@ use support::aws;
 use xtask::stack::ENVIRONMENT;
 use xtask::status::Running;
 
-/// Within this time a change that was accepted must be readable.
-const APPLIED: Duration = Duration::from_secs(5);
-/// Within this time it must be in the audit bucket: through the stream, the pipe, a topic and a queue.
-const AUDITED: Duration = Duration::from_secs(30);
-/// Within this time a message that cannot be read must be in the dead-letter queue.
-const DEAD: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
+/// Maximum time from the response to a write until the change is applied.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time until the change is in the audit bucket: through the stream, the pipe, a topic and a queue.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time until an unreadable message is in the dead-letter queue.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The feed returns a change after at most 30 seconds.
+const FEED_TIMEOUT: Duration = Duration::from_secs(45);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A product of the first of all entries in a hash chain.
+/// `prevHash` of the first record in a hash chain.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 fn stack() -> Running {
     let status = std::env::var("CATALOGUE_STATUS")
         .expect("CATALOGUE_STATUS must hold the output of `cargo xtask status --json`; `cargo xtask test` sets it");
-    serde_json::from_str(&status).expect("CATALOGUE_STATUS is not a running stack")
+    serde_json::from_str(&status).expect("CATALOGUE_STATUS must describe a running stack")
 }
 
 struct Response {
@@ -50,12 +52,15 @@ struct Response {
 
 impl Response {
     async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.expect("the API answers");
+        let response = request.send().await.expect("the API responds");
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("the answer is complete");
+        let text = response.text().await.expect("the response is complete");
         let body =
             if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Self { status, headers, body }
+        let response = Self { status, headers, body };
+        // On every response, whoever made it (contract: Support).
+        assert!(!response.header("x-request-id").is_empty());
+        response
     }
 
     fn header(&self, name: &str) -> &str {
@@ -67,16 +72,24 @@ impl Response {
         self
     }
 
-    /// Checks the envelope that every error comes in.
+    /// Checks the body and the headers that every error has.
     fn expect_error(self, status: u16, code: &str) -> Self {
         let response = self.expect(status);
         let error = &response.body["error"];
         assert_eq!(error["code"], code, "{}", response.body);
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{}", response.body);
-        assert_eq!(error["requestId"], response.header("x-amzn-requestid"), "{}", response.body);
+        assert_eq!(error["requestId"], response.header("x-request-id"), "{}", response.body);
         assert_eq!(response.header("cache-control"), "no-store", "{}", response.body);
         assert_eq!(response.header("content-type"), "application/json");
         response
+    }
+
+    /// The address of the change that this write was accepted as, relative to the base URL.
+    fn change(&self, path: &str) -> String {
+        let reference = self.header("operation-location");
+        // A relative reference (RFC 3986, section 4.2) replaces the last segment of the request's path.
+        let folder = path.rsplit_once('/').expect("a path").0;
+        format!("{folder}/{reference}")
     }
 }
 
@@ -97,7 +110,7 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Response {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
         if let Some(key) = &self.key {
             request = request.header("x-api-key", key);
         }
@@ -105,7 +118,8 @@ impl Api {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            let media_type = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+            request = request.header("content-type", media_type).body(body.to_string());
         }
         Response::of(request).await
     }
@@ -118,10 +132,31 @@ impl Api {
         self.send(Method::POST, "/products", &[], Some(product)).await
     }
 
+    /// Sends a write and waits for the end of its change.
+    async fn change(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Value {
+        let status = if method == Method::DELETE { 204 } else { 202 };
+        let response = self.send(method, path, headers, body).await.expect(status);
+        self.follow(&response.change(path)).await
+    }
+
+    /// Polls a change's address until the change is done.
+    async fn follow(&self, path: &str) -> Value {
+        eventually(&format!("{path} is done"), APPLY_TIMEOUT, || async {
+            let response = self.get(path).await.expect(200);
+            if response.body["status"] == "PENDING" {
+                assert_eq!((&response.body["done"], response.header("retry-after")), (&json!(false), "1"));
+                return None;
+            }
+            assert_eq!(response.body["done"], true, "{}", response.body);
+            Some(response.body)
+        })
+        .await
+    }
+
     /// Waits until the product has reached that version.
     async fn version(&self, id: &str, version: u64) -> Response {
         let path = format!("/products/{id}");
-        eventually(&format!("{path} reaches version {version}"), APPLIED, || async {
+        eventually(&format!("{path} reaches version {version}"), APPLY_TIMEOUT, || async {
             let response = self.get(&path).await;
             (response.status == StatusCode::OK && response.body["version"] == version).then_some(response)
         })
@@ -143,7 +178,7 @@ impl Api {
     }
 }
 
-/// Asks again and again until there is an answer.
+/// Polls until there is a result.
 async fn eventually<T, Ask, Answer>(what: &str, within: Duration, mut ask: Ask) -> T
 where
     Ask: FnMut() -> Answer,
@@ -154,8 +189,8 @@ where
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(started.elapsed() < within, "within {within:?} it did not happen that {what}");
-        tokio::time::sleep(POLL).await;
+        assert!(started.elapsed() < within, "not within {within:?}: {what}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -176,7 +211,7 @@ fn canonical(value: &Value) -> String {
     value.to_string()
 }
 
-/// A version 7 UUID. Not from the crate `uuid`: with the features for it, half of the AWS SDK would be compiled twice.
+/// A UUIDv7. The crate `uuid` isn't used: with its features, half of the AWS SDK would be compiled twice.
 fn new_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");
@@ -185,7 +220,7 @@ fn new_id() -> String {
     format!("{}-{}-7{}-8{}-{}", &time[..8], &time[8..], &random[..3], &random[3..6], &random[6..18])
 }
 
-/// Where the record of an event lies: under the day on which the event was made.
+/// The key of an event's audit record: below the date of the event ID.
 fn audit_key(event_id: &str) -> String {
     let milliseconds = i64::from_str_radix(&event_id.replace('-', "")[..12], 16).expect("a version 7 UUID");
     let (year, month, day) = civil(milliseconds / 86_400_000);
@@ -205,11 +240,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The audit record of an event, once it is there.
+/// Waits for the audit record of an event.
 async fn audit_record(stack: &Running, config: &SdkConfig, event_id: &str) -> Value {
     let client = aws_sdk_s3::Client::new(config);
     let key = audit_key(event_id);
-    let bytes = eventually(&format!("{key} is written"), AUDITED, || async {
+    let bytes = eventually(&format!("{key} is written"), AUDIT_TIMEOUT, || async {
         let object = client.get_object().bucket(&stack.facts.audit_bucket).key(&key).send().await.ok()?;
         Some(object.body.collect().await.expect("the record is complete").into_bytes())
     })
@@ -218,19 +253,19 @@ async fn audit_record(stack: &Running, config: &SdkConfig, event_id: &str) -> Va
 }
 
 async fn messages(config: &SdkConfig, queue_url: &str) -> u64 {
-    let answer = aws_sdk_sqs::Client::new(config)
+    let response = aws_sdk_sqs::Client::new(config)
         .get_queue_attributes()
         .queue_url(queue_url)
         .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
         .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
         .send()
         .await
-        .expect("the queue answers");
-    answer.attributes().expect("attributes").values().map(|count| count.parse::<u64>().expect("a number")).sum()
+        .expect("the queue responds");
+    response.attributes().expect("attributes").values().map(|count| count.parse::<u64>().expect("a number")).sum()
 }
 
 #[tokio::test]
-async fn a_request_without_a_known_key_is_refused() {
+async fn rejects_missing_and_unknown_keys() {
     let stack = stack();
     let anonymous = Api::of(&stack).with_key(None);
     anonymous.get("/products").await.expect_error(403, "FORBIDDEN");
@@ -240,13 +275,13 @@ async fn a_request_without_a_known_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_beyond_its_limits_is_told_how_long_to_wait() {
+async fn throttled_key_gets_retry_after() {
     let stack = stack();
     let gateway = aws_sdk_apigateway::Client::new(&aws::local(&stack.facts.endpoint_url).await);
     let throttled = ThrottleSettings::builder().rate_limit(0.1).burst_limit(1).build();
     let one_a_day = QuotaSettings::builder().limit(1).period(QuotaPeriodType::Day).build();
     for (throttle, quota, wait) in [(Some(throttled), None, "1"), (None, Some(one_a_day), "3600")] {
-        // A plan and a key beside those that Terraform made, and gone before it plans again.
+        // A plan and a key of its own, deleted before Terraform plans again.
         let name = format!("limits-{}", new_id());
         let served = ApiStage::builder().api_id(&stack.facts.rest_api_id).stage(ENVIRONMENT).build();
         let plan = gateway.create_usage_plan().name(&name).api_stages(served);
@@ -260,16 +295,22 @@ async fn a_key_beyond_its_limits_is_told_how_long_to_wait() {
             .key_type("API_KEY")
             .send()
             .await
-            .expect("used");
+            .expect("the key joins the plan");
 
         let api = Api::of(&stack).with_key(key.value());
         api.get("/products?limit=1").await.expect(200);
         let refused = api.get("/products?limit=1").await;
         let refused_too = api.create(&product("Too many", "1.00", "EUR")).await;
 
-        gateway.delete_usage_plan_key().usage_plan_id(plan).key_id(key_id).send().await.expect("no longer used");
-        gateway.delete_api_key().api_key(key_id).send().await.expect("the key is gone");
-        gateway.delete_usage_plan().usage_plan_id(plan).send().await.expect("the plan is gone");
+        gateway
+            .delete_usage_plan_key()
+            .usage_plan_id(plan)
+            .key_id(key_id)
+            .send()
+            .await
+            .expect("the key leaves the plan");
+        gateway.delete_api_key().api_key(key_id).send().await.expect("the key is deleted");
+        gateway.delete_usage_plan().usage_plan_id(plan).send().await.expect("the plan is deleted");
         for response in [refused, refused_too] {
             assert_eq!(response.expect_error(429, "TOO_MANY_REQUESTS").header("retry-after"), wait);
         }
@@ -278,52 +319,72 @@ async fn a_key_beyond_its_limits_is_told_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_is_not_found() {
+async fn unknown_route_returns_404() {
     let api = Api::of(&stack());
     let id = new_id();
     for path in ["/", "/prodcuts", &format!("/products/{id}/prices"), "/health/functions"] {
         api.get(path).await.expect_error(404, "NOT_FOUND");
     }
     api.send(Method::PATCH, "/prodcuts", &[], Some(&json!({}))).await.expect_error(404, "NOT_FOUND");
-    // What a function does not find is answered no differently.
+    // A function's 404 has the same shape.
     api.get(&format!("/products/{id}")).await.expect_error(404, "NOT_FOUND");
 }
 
 #[tokio::test]
-async fn another_method_is_not_allowed_and_those_that_are_are_named() {
+async fn unsupported_method_returns_405_with_allow() {
     let stack = stack();
     let api = Api::of(&stack);
     let anonymous = Api::of(&stack).with_key(None);
     let product_path = format!("/products/{}", new_id());
-    for (path, allowed) in [("/products", "GET, POST"), (&product_path, "GET, PUT, DELETE"), ("/health", "GET")] {
+    let changes_path = format!("{product_path}/changes");
+    let change_path = format!("{changes_path}/{}", new_id());
+    for (path, allowed) in [
+        ("/products", "GET, POST"),
+        ("/products/changes", "GET"),
+        (&product_path, "GET, PUT, PATCH, DELETE"),
+        (&changes_path, "GET"),
+        (&change_path, "GET"),
+        ("/health", "GET, HEAD"),
+    ] {
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
             if allowed.split(", ").any(|name| name == method.as_str()) {
                 continue;
             }
-            for body in [None, Some(&json!({"name": "Never read"}))] {
-                let response = api.send(method.clone(), path, &[], body).await.expect_error(405, "METHOD_NOT_ALLOWED");
+            let mut requests = vec![api.send(method.clone(), path, &[], None).await];
+            if method != Method::PATCH {
+                requests.push(api.send(method.clone(), path, &[], Some(&json!({"name": "Never read"}))).await);
+            }
+            for response in requests {
+                let response = response.expect_error(405, "METHOD_NOT_ALLOWED");
                 assert_eq!(response.header("allow"), allowed, "{method} {path}");
             }
             if path != "/health" {
                 anonymous.send(method, path, &[], None).await.expect_error(403, "FORBIDDEN");
             }
         }
-        // What the gateway itself cannot read it refuses by itself, too.
-        let text = api.http.patch(format!("{}{path}", api.url)).header("x-api-key", &stack.api_key);
+        // API Gateway's own method, which is behind every method that isn't allowed, reads JSON only.
+        let text = api.http.request(Method::OPTIONS, format!("{}{path}", api.url)).header("x-api-key", &stack.api_key);
         let text = text.header("content-type", "text/plain").body("name=Never read");
         Response::of(text).await.expect_error(415, "UNSUPPORTED_MEDIA_TYPE");
-        let head = api.send(Method::HEAD, path, &[], None).await.expect(405);
-        assert_eq!((head.header("allow"), &head.body), (allowed, &Value::Null), "HEAD {path}");
+        let head = api.send(Method::HEAD, path, &[], None).await;
+        assert_eq!(head.body, Value::Null, "HEAD {path}");
+        if path != "/health" {
+            assert_eq!(head.expect(405).header("allow"), allowed, "HEAD {path}");
+        }
     }
 }
 
 #[tokio::test]
-async fn health_needs_no_key() {
-    Api::of(&stack()).with_key(None).get("/health").await.expect(200);
+async fn health_check_needs_no_key() {
+    let api = Api::of(&stack()).with_key(None);
+    let health = api.get("/health").await.expect(200);
+    assert_eq!((&health.body, health.header("cache-control")), (&json!({"status": "ok"}), "no-store"));
+    let head = api.send(Method::HEAD, "/health", &[], None).await.expect(200);
+    assert_eq!((&head.body, head.header("cache-control")), (&Value::Null, "no-store"));
 }
 
 #[tokio::test]
-async fn a_wrong_product_is_answered_with_all_its_mistakes() {
+async fn reports_all_invalid_fields_at_once() {
     let api = Api::of(&stack());
     let wrong = json!({"name": "  ", "price": "1.234", "currency": "EUR", "colour": "red"});
     let response = api.create(&wrong).await.expect_error(400, "VALIDATION_FAILED");
@@ -342,7 +403,7 @@ async fn a_wrong_product_is_answered_with_all_its_mistakes() {
 }
 
 #[tokio::test]
-async fn a_products_life_is_served_and_audited() {
+async fn serves_and_audits_every_change_of_a_product() {
     let stack = stack();
     let (api, config) = (Api::of(&stack), aws::local(&stack.facts.endpoint_url).await);
     let listed = |items: &[Value], id: &str| items.iter().any(|item| item["productId"] == id);
@@ -351,35 +412,58 @@ async fn a_products_life_is_served_and_audited() {
     let id = id(&created);
     assert_eq!(created.body["status"], "ACCEPTED");
     assert_eq!(created.header("retry-after"), "1");
-    assert!(created.header("location").ends_with(&format!("/v1.0/products/{id}")), "{}", created.header("location"));
-    let shown = api.version(&id, 1).await;
-    assert_eq!(shown.header("etag"), "\"1\"");
-    assert_eq!((&shown.body["price"], &shown.body["status"]), (&json!("19.99"), &json!("ACTIVE")));
-    eventually("the product is listed", APPLIED, || async {
+    // Relative to /v1.0/products, which the client asked for.
+    assert_eq!(created.header("location"), format!("products/{id}"));
+    let event_id = created.body["eventId"].as_str().expect("eventId");
+    assert_eq!(created.header("operation-location"), format!("products/{id}/changes/{event_id}"));
+    let change = api.follow(&created.change("/products")).await;
+    assert_eq!(
+        (&change["status"], &change["type"], &change["version"]),
+        (&json!("APPLIED"), &json!("CREATE"), &json!(1))
+    );
+    assert!(!change.to_string().contains("sourceIp"), "a source address is returned: {change}");
+
+    let path = format!("/products/{id}");
+    let read = api.get(&path).await.expect(200);
+    assert_eq!(read.header("etag"), "\"1\"");
+    assert_eq!((&read.body["price"], &read.body["status"]), (&json!("19.99"), &json!("ACTIVE")));
+    assert_eq!(change["after"], read.body);
+    eventually("the product is listed", APPLY_TIMEOUT, || async {
         listed(&api.list("currency=EUR&limit=100").await.0, &id).then_some(())
     })
     .await;
 
-    let path = format!("/products/{id}");
-    api.send(Method::PUT, &path, &[("if-match", "\"7\"")], Some(&product("No", "1", "EUR")))
-        .await
-        .expect_error(412, "PRECONDITION_FAILED");
-    let change = product("A better lamp", "24.5", "EUR");
-    let updated = api.send(Method::PUT, &path, &[("if-match", "\"1\"")], Some(&change)).await.expect(202);
-    let shown = api.version(&id, 2).await;
-    assert_eq!((&shown.body["name"], &shown.body["price"]), (&json!("A better lamp"), &json!("24.50")));
+    let stale = api.send(Method::PUT, &path, &[("if-match", "\"7\"")], Some(&product("No", "1", "EUR"))).await;
+    assert_eq!(stale.expect_error(412, "PRECONDITION_FAILED").header("etag"), "\"1\"");
+    // PUT takes the body of GET, output-only fields included.
+    let mut wanted = read.body.clone();
+    wanted["name"] = json!("A better lamp");
+    wanted["price"] = json!("24.5");
+    let updated = api.send(Method::PUT, &path, &[("if-match", "\"1\"")], Some(&wanted)).await.expect(202);
+    assert_eq!(api.follow(&updated.change(&path)).await["status"], "APPLIED");
+    let read = api.version(&id, 2).await;
+    assert_eq!((&read.body["name"], &read.body["price"]), (&json!("A better lamp"), &json!("24.50")));
+
+    let patch = json!({"price": "22.00", "tags": ["sale"]});
+    let patched = api.send(Method::PATCH, &path, &[("if-match", "\"2\"")], Some(&patch)).await.expect(202);
+    let change = api.follow(&patched.change(&path)).await;
+    assert_eq!((&change["status"], &change["requested"]), (&json!("APPLIED"), &json!({"patch": patch})));
+    assert_eq!((&change["before"], &change["after"]["price"]), (&read.body, &json!("22.00")));
 
     let deleted = api.send(Method::DELETE, &path, &[], None).await.expect(204);
-    eventually("the product is gone", APPLIED, || async {
-        (api.get(&path).await.status == StatusCode::NOT_FOUND).then_some(())
-    })
-    .await;
+    assert_eq!(api.follow(&deleted.change(&path)).await["status"], "APPLIED");
     api.get(&path).await.expect_error(404, "NOT_FOUND");
     assert!(!listed(&api.list("currency=EUR&limit=100").await.0, &id));
 
+    let changes = api.get(&format!("{path}/changes")).await.expect(200).body;
+    let kinds: Vec<&Value> = changes["items"].as_array().expect("items").iter().map(|change| &change["type"]).collect();
+    assert_eq!(kinds, ["DELETE", "UPDATE", "UPDATE", "CREATE"]);
+    assert_eq!((&changes["nextCursor"], &changes["complete"]), (&Value::Null, &json!(true)));
+
     let events = [
-        created.body["eventId"].as_str().unwrap(),
+        event_id,
         updated.body["eventId"].as_str().unwrap(),
+        patched.body["eventId"].as_str().unwrap(),
         deleted.header("x-event-id"),
     ];
     let mut records = Vec::new();
@@ -387,29 +471,197 @@ async fn a_products_life_is_served_and_audited() {
         records.push(audit_record(&stack, &config, event).await);
     }
     let mut previous_hash = NO_HASH.to_owned();
-    for (number, (record, kind)) in records.iter().zip(["CREATE", "UPDATE", "DELETE"]).enumerate() {
+    for (number, (record, kind)) in records.iter().zip(["CREATE", "UPDATE", "UPDATE", "DELETE"]).enumerate() {
         assert_eq!(
             (&record["type"], &record["outcome"], &record["productId"]),
             (&json!(kind), &json!("APPLIED"), &json!(id))
         );
         assert_eq!(record["version"], number + 1);
-        assert!(record["actor"]["apiKeyId"].is_string(), "who changed it is not recorded: {record}");
+        assert!(record["actor"]["apiKeyId"].is_string(), "the record has no API key ID: {record}");
         assert!(!record.to_string().contains(&stack.api_key), "the key itself is recorded");
         assert_eq!(record["prevHash"], previous_hash.as_str());
         let mut hashed = record.clone();
         let hash = hashed.as_object_mut().unwrap().remove("hash").expect("hash");
-        assert_eq!(hash, sha256(&canonical(&hashed)).as_str(), "{kind} was altered");
+        assert_eq!(hash, sha256(&canonical(&hashed)).as_str(), "hash of {kind}");
         previous_hash = hash.as_str().unwrap().to_owned();
     }
     assert_eq!(records[0].get("before"), None);
     assert_eq!(records[1]["before"], records[0]["after"]);
     assert_eq!(records[2]["before"], records[1]["after"]);
-    assert_eq!(records[2]["after"]["status"], "DELETED");
-    assert_eq!(messages(&config, &stack.facts.audit_dlq_url).await, 0, "audit records were given up");
+    assert_eq!(records[2]["requested"], json!({"patch": patch}));
+    assert_eq!(records[3]["before"], records[2]["after"]);
+    assert_eq!(records[3]["after"]["status"], "DELETED");
+    assert_eq!(messages(&config, &stack.facts.audit_dlq_url).await, 0, "audit records are in the dead-letter queue");
 }
 
 #[tokio::test]
-async fn an_idempotency_key_names_one_product() {
+async fn one_of_six_conditional_puts_at_once_is_applied() {
+    let api = Api::of(&stack());
+    let created = api.create(&product("Contested", "1.00", "EUR")).await.expect(202);
+    api.version(&id(&created), 1).await;
+    let path = format!("/products/{}", id(&created));
+    let wanted: Vec<Value> = (1..=6).map(|number| product(&format!("Contested {number}"), "2.00", "EUR")).collect();
+    let responses =
+        join_all(wanted.iter().map(|body| api.send(Method::PUT, &path, &[("if-match", "\"1\"")], Some(body)))).await;
+    let mut ends = Vec::new();
+    for response in responses {
+        // One that comes after the first was applied is refused at once.
+        if response.status == StatusCode::PRECONDITION_FAILED {
+            ends.push("412".to_owned());
+            continue;
+        }
+        let change = api.follow(&response.expect(202).change(&path)).await;
+        ends.push(format!("{} {}", change["status"], change["reason"]));
+        if change["status"] != "APPLIED" {
+            assert!(change["requested"]["product"]["name"].is_string(), "{change}");
+        }
+    }
+    assert_eq!(ends.len(), 6);
+    assert_eq!(ends.iter().filter(|end| end.starts_with("\"APPLIED\"")).count(), 1, "{ends:?}");
+    assert_eq!(api.get(&path).await.expect(200).body["version"], 2);
+    println!("six conditional PUTs: {ends:?}");
+}
+
+#[tokio::test]
+async fn one_of_twelve_creates_at_once_gets_the_sku() {
+    let api = Api::of(&stack());
+    let sku = format!("SKU-{}", new_id());
+    let wanted: Vec<Value> = (1..=12)
+        .map(|number| json!({"name": format!("Twin {number}"), "price": "1.00", "currency": "EUR", "sku": sku}))
+        .collect();
+    let (mut applied, mut ends) = (Vec::new(), Vec::new());
+    for response in join_all(wanted.iter().map(|body| api.create(body))).await {
+        // One that comes after the first was applied is refused at once.
+        if response.status == StatusCode::CONFLICT {
+            response.expect_error(409, "SKU_TAKEN");
+            ends.push("409".to_owned());
+            continue;
+        }
+        let change = api.follow(&response.expect(202).change("/products")).await;
+        ends.push(format!("{} {}", change["status"], change["reason"]));
+        match change["status"].as_str() {
+            Some("APPLIED") => applied.push(change["productId"].as_str().expect("productId").to_owned()),
+            _ => assert_eq!(change["reason"], "SKU_TAKEN", "{change}"),
+        }
+    }
+    println!("twelve POSTs with one SKU: {ends:?}");
+    let [holder] = applied.as_slice() else { panic!("{applied:?} of {ends:?}") };
+    let query = format!("sku={sku}");
+    let found = || api.list(&query);
+    assert_eq!(found().await.0.iter().map(|item| &item["productId"]).collect::<Vec<_>>(), [holder]);
+    api.create(&wanted[0]).await.expect_error(409, "SKU_TAKEN");
+
+    // A deleted product no longer holds its SKU.
+    let deleted = api.change(Method::DELETE, &format!("/products/{holder}"), &[], None).await;
+    assert_eq!(deleted["status"], "APPLIED");
+    assert!(found().await.0.is_empty());
+    let next = api.change(Method::POST, "/products", &[], Some(&wanted[0])).await;
+    assert_eq!(next["status"], "APPLIED", "{next}");
+}
+
+#[tokio::test]
+async fn consecutive_patches_keep_each_others_fields() {
+    let api = Api::of(&stack());
+    let created = api.create(&product("Patched", "1.00", "EUR")).await.expect(202);
+    api.version(&id(&created), 1).await;
+    let path = format!("/products/{}", id(&created));
+    let mut wanted = vec![json!({"category": "Kitchen"}), json!({"attributes": {"colour": "blue"}})];
+    // A queue doesn't keep the order. A patch that was overtaken is superseded, and its client sends it again.
+    while !wanted.is_empty() {
+        let mut sent = Vec::new();
+        for patch in &wanted {
+            sent.push(api.send(Method::PATCH, &path, &[], Some(patch)).await.expect(202).change(&path));
+        }
+        let mut ends = Vec::new();
+        for change in &sent {
+            ends.push(api.follow(change).await);
+        }
+        assert!(ends.iter().all(|end| end["status"] == "APPLIED" || end["status"] == "SUPERSEDED"), "{ends:?}");
+        let mut ends = ends.iter();
+        wanted.retain(|_| ends.next().is_some_and(|end| end["status"] == "SUPERSEDED"));
+    }
+    let read = api.get(&path).await.expect(200).body;
+    assert_eq!((&read["category"], &read["attributes"]), (&json!("Kitchen"), &json!({"colour": "blue"})));
+
+    // Refused at once: invalid in any product, or read-only.
+    let refused = api.send(Method::PATCH, &path, &[], Some(&json!({"currency": "JPY", "price": "1.5"}))).await;
+    refused.expect_error(400, "VALIDATION_FAILED");
+    api.send(Method::PATCH, &path, &[], Some(&json!({"version": 9}))).await.expect_error(400, "VALIDATION_FAILED");
+}
+
+#[tokio::test]
+async fn finds_products_by_category_name_prefix_sku_and_ids() {
+    let api = Api::of(&stack());
+    let run = new_id();
+    let (category, sku) = (format!("Straße {run}"), format!("S-{run}"));
+    let mut ids = Vec::new();
+    for (name, price) in [("Ärmel a", "3.00"), ("Ärmel b", "2.00"), ("Zebra", "1.00")] {
+        let mut body =
+            json!({"name": format!("{run} {name}"), "price": price, "currency": "EUR", "category": category});
+        if name == "Zebra" {
+            body["sku"] = json!(sku);
+        }
+        let change = api.change(Method::POST, "/products", &[], Some(&body)).await;
+        assert_eq!(change["status"], "APPLIED", "{change}");
+        ids.push(change["productId"].as_str().expect("productId").to_owned());
+    }
+    let [a, b, zebra] = ids.as_slice() else { panic!("{ids:?}") };
+    let selections = [
+        (format!("category=STRASSE%20{run}"), vec![zebra, b, a]),
+        (format!("category=STRASSE%20{run}&currency=EUR&minPrice=2&sort=-price"), vec![a, b]),
+        // The name in another normalization form: A and a combining diaeresis.
+        (format!("namePrefix={run}%20A%CC%88RMEL"), vec![a, b]),
+        (format!("name={run}%20zebra"), vec![zebra]),
+        (format!("sku={sku}"), vec![zebra]),
+    ];
+    for (query, expected) in selections {
+        let found = eventually(&format!("?{query} lists {}", expected.len()), APPLY_TIMEOUT, || async {
+            let (items, _) = api.list(&format!("{query}&limit=100")).await;
+            (items.len() >= expected.len()).then_some(items)
+        })
+        .await;
+        assert_eq!(found.iter().map(|item| &item["productId"]).collect::<Vec<_>>(), expected, "{query}");
+        assert_eq!(api.list(&format!("{query}&limit=1")).await.0, found, "{query} page by page");
+    }
+    let unknown = new_id();
+    let page = api.get(&format!("/products?ids={zebra},{unknown},{a}")).await.expect(200).body;
+    let found: Vec<&Value> = page["items"].as_array().expect("items").iter().map(|item| &item["productId"]).collect();
+    assert_eq!((found, &page["missing"]), (vec![&json!(zebra), &json!(a)], &json!([unknown])));
+}
+
+#[tokio::test]
+async fn feed_returns_each_changed_product_once_caught_up() {
+    let api = Api::of(&stack());
+    let kept = api.change(Method::POST, "/products", &[], Some(&product("In the feed", "1.00", "EUR"))).await;
+    let gone = api.change(Method::POST, "/products", &[], Some(&product("Out of the feed", "1.00", "EUR"))).await;
+    let path = format!("/products/{}", gone["productId"].as_str().expect("productId"));
+    assert_eq!(api.change(Method::DELETE, &path, &[], None).await["status"], "APPLIED");
+
+    let (mut seen, mut after) = (std::collections::HashMap::new(), String::new());
+    let started = Instant::now();
+    loop {
+        let page = api.get(&format!("/products/changes?limit=100{after}")).await.expect(200).body;
+        for item in page["items"].as_array().expect("items") {
+            seen.insert(item["productId"].as_str().expect("productId").to_owned(), item.clone());
+        }
+        after = format!("&after={}", page["nextCursor"].as_str().expect("a cursor that is never null"));
+        let both = [&kept, &gone].map(|change| seen.get(change["productId"].as_str().expect("productId")));
+        if let [Some(kept), Some(gone)] = both
+            && gone["status"] == "DELETED"
+        {
+            assert_eq!((&kept["status"], &kept["product"]["name"]), (&json!("ACTIVE"), &json!("In the feed")));
+            assert_eq!((&gone["version"], gone.get("product")), (&json!(2), None));
+            break;
+        }
+        assert!(started.elapsed() < FEED_TIMEOUT, "the feed doesn't have both products: {both:?}");
+        if page["caughtUp"] == true {
+            tokio::time::sleep(POLL_INTERVAL * 10).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn idempotency_key_names_one_product() {
     let api = Api::of(&stack());
     let key = new_id();
     let headers = [("idempotency-key", key.as_str())];
@@ -427,22 +679,22 @@ async fn an_idempotency_key_names_one_product() {
 }
 
 #[tokio::test]
-async fn a_hundred_identical_creates_at_once_make_one_product() {
+async fn hundred_identical_creates_at_once_make_one_product() {
     let stack = stack();
     let (api, config) = (Api::of(&stack), aws::local(&stack.facts.endpoint_url).await);
     let (key, name) = (new_id(), format!("One of a hundred {}", new_id()));
     let headers = [("idempotency-key", key.as_str())];
     let wanted = product(&name, "8.00", "NOK");
-    // Two cores start some dozens of functions for this. One that did not reach the table in time says so, and its client
-    // tries again with the same key, which is what the key is for.
+    // Two cores start dozens of functions for this. One that can't reach the table in time returns 503, and its client
+    // retries with the same key.
     let accepted = || {
-        eventually("the creation is accepted", DEAD, || async {
-            let answer = api.send(Method::POST, "/products", &headers, Some(&wanted)).await;
-            if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-                assert_eq!(answer.header("retry-after"), "1");
+        eventually("the request is accepted", DEAD_LETTER_TIMEOUT, || async {
+            let response = api.send(Method::POST, "/products", &headers, Some(&wanted)).await;
+            if response.status == StatusCode::SERVICE_UNAVAILABLE {
+                assert_eq!(response.header("retry-after"), "1");
                 return None;
             }
-            Some(id(&answer.expect(202)))
+            Some(id(&response.expect(202)))
         })
     };
     let mut ids: Vec<String> = join_all((0..100).map(|_| accepted())).await;
@@ -453,9 +705,8 @@ async fn a_hundred_identical_creates_at_once_make_one_product() {
     let before = api.version(one, 1).await.body;
     let other = product(&name, "9.00", "NOK");
     api.send(Method::POST, "/products", &headers, Some(&other)).await.expect_error(422, "IDEMPOTENCY_KEY_REUSED");
-    // Whatever the hundred and one have left on the queue has been worked off before the product is looked at again. The
-    // poison message of another test may lie there as well.
-    eventually("the queue is empty", DEAD, || async {
+    // The product is read again after all messages were processed. The poison message of another test may be there too.
+    eventually("the queue is empty", DEAD_LETTER_TIMEOUT, || async {
         (messages(&config, &stack.facts.change_queue_url).await == 0).then_some(())
     })
     .await;
@@ -467,8 +718,8 @@ async fn a_hundred_identical_creates_at_once_make_one_product() {
 
 #[tokio::test]
 async fn pages_concatenate_to_the_whole_list_in_order() {
-    // A currency that no other test uses, so that the list is known whole. The products stay: the restart that follows
-    // must find them again.
+    // No other test uses this currency, so the whole list is known. The products stay: the restart that follows must find
+    // them again.
     let api = Api::of(&stack());
     let prices = ["5.000", "1.250", "3.000", "1.250", "2.000"];
     let mut expected = Vec::new();
@@ -478,7 +729,7 @@ async fn pages_concatenate_to_the_whole_list_in_order() {
     for id in &expected {
         api.version(id, 1).await;
     }
-    let whole = eventually("all are listed", APPLIED, || async {
+    let whole = eventually("all are listed", APPLY_TIMEOUT, || async {
         let (items, _) = api.list("currency=KWD&limit=100").await;
         expected.iter().all(|id| items.iter().any(|item| item["productId"] == id.as_str())).then_some(items)
     })
@@ -499,7 +750,7 @@ async fn pages_concatenate_to_the_whole_list_in_order() {
 }
 
 #[tokio::test]
-async fn a_poison_message_ends_in_the_dead_letter_queue_and_its_neighbours_are_applied() {
+async fn moves_poison_message_to_dead_letter_queue_and_applies_the_others() {
     let stack = stack();
     let (api, config) = (Api::of(&stack), aws::local(&stack.facts.endpoint_url).await);
     let sqs = aws_sdk_sqs::Client::new(&config);
@@ -513,10 +764,10 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_its_neighbours_are_a
         .attribute_names(QueueAttributeName::VisibilityTimeout)
         .send()
         .await
-        .expect("the queue answers");
+        .expect("the queue responds");
     let configured: &'static str =
         configured.attributes().unwrap()[&QueueAttributeName::VisibilityTimeout].clone().leak();
-    // Five receives, a minute apart, are what is deployed; a test has less time.
+    // The deployed queue makes five attempts a minute apart; a test has less time.
     visibility("1").await.expect("the timeout is changed");
 
     let poison = format!("not JSON {}", new_id());
@@ -532,7 +783,7 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_its_neighbours_are_a
     for (id, _) in &good {
         api.version(id, 1).await;
     }
-    let dead = eventually("the poison message is in the dead-letter queue", DEAD, || async {
+    let dead = eventually("the poison message is in the dead-letter queue", DEAD_LETTER_TIMEOUT, || async {
         let received = sqs
             .receive_message()
             .queue_url(&stack.facts.change_dlq_url)
@@ -548,14 +799,14 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_its_neighbours_are_a
         .receipt_handle(dead.receipt_handle().unwrap())
         .send()
         .await
-        .expect("the message is taken out again");
+        .expect("the message is deleted");
     visibility(configured).await.expect("the timeout is restored");
     for (id, _) in &good {
         assert_eq!(api.get(&format!("/products/{id}")).await.expect(200).body["version"], 1, "applied twice");
     }
 }
 
-/// A change event as create-product sends it, and its product's id.
+/// A change event as create-product sends it, and its product's ID.
 fn create_event(name: &str) -> (String, String) {
     let id = new_id();
     let product = json!({"name": name, "price": "7.00", "currency": "SEK"});
@@ -574,7 +825,7 @@ fn create_event(name: &str) -> (String, String) {
 }
 
 #[test]
-fn days_become_dates() {
+fn converts_days_to_dates() {
     for (days, date) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_483, (2026, 1, 30))] {
         assert_eq!(civil(days), date);
     }

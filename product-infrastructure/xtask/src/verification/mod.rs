@@ -3,6 +3,7 @@
 
 mod alone;
 mod checkov;
+mod clients;
 mod contract;
 mod dependencies;
 mod expectations;
@@ -11,6 +12,7 @@ mod leftovers;
 mod lock_files;
 mod permissions;
 mod prose;
+mod readme;
 mod scripts;
 mod secrets;
 mod system;
@@ -65,6 +67,8 @@ enum Check {
     Tests(&'static str),
     /// A root, alone in an empty folder, is valid, formatted and passes its tests.
     Terraform(Root),
+    /// The tour in README.md works as it stands.
+    Readme,
     /// A whole stack comes up, works, keeps the HTTP contract, survives a restart and goes down.
     System,
     /// This tool's lines, as its own tests and the system test together executed them.
@@ -88,7 +92,7 @@ impl Check {
         checks.extend(Root::all(workspace).map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(workspace.functions().iter().copied().map(Self::Tests));
-        checks.extend([Self::Tests(INFRASTRUCTURE), Self::System, Self::Coverage]);
+        checks.extend([Self::Tests(INFRASTRUCTURE), Self::Readme, Self::System, Self::Coverage]);
         checks
     }
 
@@ -113,6 +117,7 @@ impl fmt::Display for Check {
             Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
             Self::Tests(repository) => write!(formatter, "tests {repository}"),
             Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
+            Self::Readme => formatter.write_str("readme"),
             Self::System => formatter.write_str("system"),
             Self::Coverage => write!(formatter, "coverage {INFRASTRUCTURE}"),
         }
@@ -132,6 +137,8 @@ struct Context<'a> {
     /// This program. Asked for at the start: the tests of this tool build it anew, and then the kernel calls the file that
     /// runs deleted.
     program: PathBuf,
+    /// Whether the system test follows the tour, which then leaves it its stack.
+    tour_precedes_system: bool,
     /// Whether faults are tried in their long form.
     long: bool,
 }
@@ -164,14 +171,16 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
         lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
-        system: checks.contains(&Check::System),
+        system: checks.iter().any(|check| matches!(check, Check::Readme | Check::System)),
         workflows: checks.contains(&Check::Workflows),
         checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
         dependencies: checks.iter().any(|check| matches!(check, Check::Dependencies(_))),
     };
     let program = std::env::current_exe().context("this program cannot find itself")?;
     tools::ensure(workspace, &stack, needs, progress).await?;
-    let context = Context { workspace, stack, progress, alone: Alone::new()?, program, long: arguments.long };
+    let tour_precedes_system = [Check::Readme, Check::System].iter().all(|check| checks.contains(check));
+    let long = arguments.long;
+    let context = Context { workspace, stack, progress, alone: Alone::new()?, program, tour_precedes_system, long };
 
     let (mut outcomes, started) = (Vec::new(), Instant::now());
     for group in checks.chunk_by(|one, next| one.shares_the_machine() && next.shares_the_machine()) {
@@ -227,6 +236,7 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::Clippy(repository) => Ok(clippy(context, repository).await?),
         Check::Tests(repository) => context.alone.tests(context, repository).await,
         Check::Terraform(root) => context.alone.terraform(context, root).await,
+        Check::Readme => Ok(system::tour(context).await?),
         Check::System => system::check(context).await,
         Check::Coverage => Ok(context.alone.coverage(context).await?),
     }
@@ -267,7 +277,7 @@ async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
                 .then_some(system::TARGETS)
                 .into_iter()
                 .flatten()
-                .flat_map(|(_, name)| ["--test", name]),
+                .flat_map(|name| ["--test", name]),
         )
         .args(["--", "-D", "warnings"])
         .run(&format!("`cargo clippy` in {repository}"))

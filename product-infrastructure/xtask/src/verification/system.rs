@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::alone::Alone;
 use super::contract;
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, leftovers, permissions, secrets};
+use super::{Context, clients, leftovers, permissions, readme, secrets};
 use crate::cargo;
 use crate::duplicates::Manifest;
 use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
@@ -25,12 +25,11 @@ use crate::status::{Running, Status};
 use crate::terraform::root::Root;
 use crate::terraform::{Terraform, Variables};
 
-/// The tests on a running stack, by package and target.
-pub const TARGETS: [(&str, &str); 4] =
-    [("xtask", "system"), ("catalogctl", "operations"), ("catalogctl", "keys"), ("xtask", "deployment")];
+/// The test targets that need a running stack.
+pub const TARGETS: [&str; 4] = ["system", "operations", "keys", "deployment"];
 
 /// Clear of the developer's own stack.
-const FIRST_PORT: u16 = DEFAULT_PORT + 10;
+pub const FIRST_PORT: u16 = DEFAULT_PORT + 10;
 
 /// Within this time a second `up` with nothing changed must be ready.
 const SECOND_UP: Duration = Duration::from_secs(20);
@@ -38,8 +37,10 @@ const SECOND_UP: Duration = Duration::from_secs(20);
 pub async fn check(context: &Context<'_>) -> Result<Tally, Failed> {
     let counter = Counter::new(context.progress);
     let tool = Tool::new(context)?;
-    // What an earlier run may have left.
-    tool.run("down", &["down", "--purge"]).await?;
+    if !context.tour_precedes_system {
+        // What an earlier run may have left.
+        tool.run("down", &["down", "--purge"]).await?;
+    }
     let outcome = exercise(context, &tool, &counter).await;
     let down = tool.run("down", &["down", "--purge"]).await;
     outcome.map_err(|error| counter.failed(error))?;
@@ -47,16 +48,33 @@ pub async fn check(context: &Context<'_>) -> Result<Tally, Failed> {
     Ok(counter.tally())
 }
 
+/// The tour in README.md brings the stack up from nothing. The system test continues on it when it runs too: a second stack
+/// would take two more minutes.
+pub async fn tour(context: &Context<'_>) -> Result<Tally> {
+    let tool = Tool::new(context)?;
+    tool.run("down", &["down", "--purge"]).await?;
+    let outcome = readme::check(context, &tool.stack).await;
+    if outcome.is_err() || !context.tour_precedes_system {
+        tool.run("down", &["down", "--purge"]).await?;
+    }
+    outcome.map(|()| Tally::default())
+}
+
 async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> Result<()> {
     refusals(tool).await?;
     let port = find_free_port(FIRST_PORT).context("no loopback port is free for the stack under test")?.to_string();
-    tool.run("up", &["up", "--detach", "--port", &port]).await?;
+    let mut up = vec!["up", "--detach"];
+    if !context.tour_precedes_system {
+        up.extend(["--port", &port]);
+    }
+    tool.run("up", &up).await?;
     tool.run("status", &["status"]).await?;
     tool.run("plan", &["plan"]).await.context("a second plan of every root must be empty")?;
 
     tests(context, tool, counter, &["system", "operations"]).await?;
     let running = tool.running()?;
     contract::check(context, &tool.stack, &running).await?;
+    clients::check(context, &running).await?;
 
     let before = products(&running).await?;
     tool.run("down", &["down"]).await?;
@@ -88,11 +106,12 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names: &[&str]) -> Result<()> {
     let started = Instant::now();
     let status = serde_json::to_string(&tool.running()?).context("failed to parse the status")?;
-    for (package, name) in TARGETS.into_iter().filter(|(_, name)| names.contains(name)) {
+    for name in TARGETS.into_iter().filter(|name| names.contains(name)) {
         let watching = counter.clone();
         cargo::command(context.log(&format!("system tests {name}")))
             .directory(context.workspace.tools_workspace())
-            .args(["test", "--locked", "--package", package, "--test", name])
+            // The whole workspace: one package alone would have its dependencies compiled again, with other features.
+            .args(["test", "--locked", "--workspace", "--test", name])
             .env("CATALOGUE_STATUS", &status)
             .env("CATALOGUE_LOCAL", tool.stack.facts())
             // A rotated key is applied by `up`.
