@@ -52,7 +52,7 @@ impl ProductContent {
         let mut found = Vec::new();
         check_text(&mut found, "name", &self.name, 1, LONGEST_NAME);
         if self.name.trim() != self.name {
-            found.push(Violation::new("name", DetailCode::InvalidFormat, "must not begin or end with white space"));
+            found.push(Violation::new("name", DetailCode::InvalidFormat, "must not begin or end with whitespace"));
         }
         if let Some(sku) = &self.sku {
             check_text(&mut found, "sku", sku, 1, LONGEST_SKU);
@@ -130,7 +130,7 @@ fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: usiz
     if length < least {
         found.push(Violation::new(field, DetailCode::TooShort, "must not be empty"));
     } else if length > most {
-        found.push(Violation::new(field, DetailCode::TooLong, format!("must have at most {most} characters")));
+        found.push(Violation::new(field, DetailCode::TooLong, format!("must contain at most {most} characters")));
     }
     // Amazon SQS refuses a message that holds one of them (SendMessage, "Unicode characters"). JSON escapes the control
     // characters that it refuses as well, but not these two.
@@ -145,21 +145,25 @@ fn check_length(found: &mut Vec<Violation>, field: &str, text: &str, least: usiz
 
 fn check_tags(found: &mut Vec<Violation>, tags: &[String]) {
     if tags.len() > MOST_TAGS {
-        found.push(Violation::new("tags", DetailCode::TooMany, format!("must be at most {MOST_TAGS}")));
+        found.push(Violation::new("tags", DetailCode::TooMany, format!("must contain at most {MOST_TAGS} items")));
         return;
     }
     for (place, tag) in tags.iter().enumerate() {
         let field = format!("tags[{place}]");
         check_text(found, &field, tag, 1, LONGEST_TAG);
         if tags[..place].contains(tag) {
-            found.push(Violation::new(field, DetailCode::Duplicate, "is there already"));
+            found.push(Violation::new(field, DetailCode::Duplicate, "duplicates an earlier item"));
         }
     }
 }
 
 fn check_image_urls(found: &mut Vec<Violation>, urls: &[String]) {
     if urls.len() > MOST_IMAGES {
-        found.push(Violation::new("imageUrls", DetailCode::TooMany, format!("must be at most {MOST_IMAGES}")));
+        found.push(Violation::new(
+            "imageUrls",
+            DetailCode::TooMany,
+            format!("must contain at most {MOST_IMAGES} items"),
+        ));
         return;
     }
     for (place, text) in urls.iter().enumerate() {
@@ -193,7 +197,11 @@ fn is_host_name(host: &str) -> bool {
 
 fn check_attributes(found: &mut Vec<Violation>, attributes: &BTreeMap<String, String>) {
     if attributes.len() > MOST_ATTRIBUTES {
-        found.push(Violation::new("attributes", DetailCode::TooMany, format!("must be at most {MOST_ATTRIBUTES}")));
+        found.push(Violation::new(
+            "attributes",
+            DetailCode::TooMany,
+            format!("must contain at most {MOST_ATTRIBUTES} items"),
+        ));
         return;
     }
     for (name, value) in attributes {

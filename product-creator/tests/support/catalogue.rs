@@ -89,7 +89,7 @@ impl Catalogue {
             (previous, after, last) = (entry.hash.clone().unwrap(), entry.after.clone(), Some(entry));
         }
         let Some(meta) = meta else {
-            assert_eq!(version, 0, "{id}: a change was applied, and there is no product");
+            assert_eq!(version, 0, "{id}: a change was applied, and the product is missing");
             return journal;
         };
         assert_eq!((&meta["version"], &meta["chainHash"]), (&json!(version), &json!(previous)), "{id}");
