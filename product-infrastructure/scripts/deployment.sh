@@ -32,8 +32,11 @@ terraform_plan() {
   # A plan of api-keys prints the keys: the provider doesn't mark `usage_plan_key.value` as sensitive. Its text goes nowhere;
   # errors, which hold no value, are on standard error.
   if [[ $1 == api-keys ]]; then output=/dev/null; fi
-  terraform -chdir="$folder" plan -input=false -lock-timeout=5m -out="$PWD/$2" \
-    -var-file="environments/$ENVIRONMENT.tfvars" > "$output"
+  local variables=(-var-file="environments/$ENVIRONMENT.tfvars")
+  # `catalogctl keys rotate` writes this file; before the first rotation it doesn't exist.
+  local generations=environments/$ENVIRONMENT.key-generations.tfvars.json
+  if [[ -f $folder/$generations ]]; then variables+=(-var-file="$generations"); fi
+  terraform -chdir="$folder" plan -input=false -lock-timeout=5m -out="$PWD/$2" "${variables[@]}" > "$output"
 }
 
 # The commit that is checked out, which is not GITHUB_SHA in a promotion.

@@ -1,39 +1,47 @@
-//! What can be typed.
-
-use std::path::PathBuf;
+//! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use clap_verbosity_flag::{ErrorLevel, Verbosity};
 
 use crate::audit;
 use crate::bootstrap;
 use crate::dlq;
 use crate::keys;
-use crate::target::{self, Place};
+use crate::target::{Resources, System};
 
-/// Operates the product catalogue.
+/// Operate the product catalogue: its audit log, dead-letter queues and API keys.
+///
+/// Works on an environment on AWS (--env dev, sit or prod) or on a local stack. Nothing is changed without --apply.
+///
+/// Exit codes: 0 success; 1 the command failed; 2 the command found something to look at; 130 interrupted; 141 standard
+/// output was closed.
 #[derive(Debug, Parser)]
-#[command(name = "catalogctl", version)]
+#[command(name = "catalogctl", version, verbatim_doc_comment)]
 pub struct Cli {
+    #[command(flatten)]
+    pub color: colorchoice_clap::Color,
+    /// Without -v errors are shown; -v adds the AWS SDK's warnings, -vv its requests.
+    #[command(flatten)]
+    pub verbosity: Verbosity<ErrorLevel>,
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read, verify, export and repair the audit log.
+    /// Read, verify, export and repair the audit log
     Audit(Audit),
-    /// Look into the dead-letter queues, and send their messages again.
+    /// Inspect the dead-letter queues and redrive their messages
     Dlq(Dlq),
-    /// Fetch the API key, or replace it.
+    /// Export or rotate the API key
     Keys(Keys),
-    /// Make an account ready for Terraform; once, by an administrator.
     Bootstrap(bootstrap::Arguments),
 }
 
 #[derive(Debug, Args)]
 pub struct Audit {
     #[command(flatten)]
-    pub place: Place,
+    pub resources: Resources,
     #[command(subcommand)]
     pub command: AuditCommand,
 }
@@ -50,7 +58,7 @@ pub enum AuditCommand {
 #[derive(Debug, Args)]
 pub struct Dlq {
     #[command(flatten)]
-    pub place: Place,
+    pub resources: Resources,
     #[command(subcommand)]
     pub command: DlqCommand,
 }
@@ -63,22 +71,10 @@ pub enum DlqCommand {
 
 #[derive(Debug, Args)]
 pub struct Keys {
-    /// The environment on AWS (dev, sit, prod). Account, region and credentials are those of the SDK's ordinary
-    /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, … Without it: the local stack.
-    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", value_parser = target::environment, global = true)]
-    pub env: Option<String>,
-    /// The local stack: the file that `cargo xtask up` writes. Without it, `.catalogue/stack.json` in this folder or one
-    /// above it.
-    #[arg(long, env = "CATALOGUE_LOCAL", value_name = "FILE", conflicts_with = "env", global = true)]
-    pub local: Option<PathBuf>,
+    #[command(flatten)]
+    pub system: System,
     #[command(subcommand)]
     pub command: KeysCommand,
-}
-
-impl Keys {
-    pub fn place(&self) -> Place {
-        Place { env: self.env.clone(), local: self.local.clone(), ..Place::default() }
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,13 +89,23 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn an_environment_and_a_local_stack_exclude_each_other() {
+    fn environment_and_local_stack_exclude_each_other() {
         let both = ["catalogctl", "audit", "verify", "--env", "dev", "--local", "stack.json"];
         assert!(Cli::try_parse_from(both).is_err());
+    }
+
+    #[test]
+    fn accepts_only_known_environments() {
+        for env in ["dev", "sit", "prod"] {
+            assert!(Cli::try_parse_from(["catalogctl", "audit", "verify", "--env", env]).is_ok(), "{env}");
+        }
+        for env in ["qa", "production", "Prod", ""] {
+            assert!(Cli::try_parse_from(["catalogctl", "audit", "verify", "--env", env]).is_err(), "{env}");
+        }
     }
 }

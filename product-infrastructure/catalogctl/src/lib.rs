@@ -2,21 +2,31 @@
 //!
 //! The crate's map, from the outside in:
 //!
-//! - [`cli`] is what can be typed, [`commands`] what each of it does.
-//! - A command works on a [`target`]: an environment on AWS, or the [`local_stack`] of a developer.
-//! - [`audit`] and [`dlq`] are for whoever relies on the system or is called when it fails.
-//! - [`keys`] are for whoever calls the API: the current key, and how it is replaced. [`bootstrap`] makes an account ready.
-//! - [`aws`], [`progress`], [`private_file`] and [`table_text`] serve the others.
+//! - [`cli`] is the command line, [`commands`] dispatches; [`exit_status`] lists the exit codes.
+//! - A command works on a [`target`]: an environment on AWS, or a developer's [`local_stack`].
+//! - [`audit`] reads, verifies and repairs the audit log, [`dlq`] the dead-letter queues, [`keys`] the API key;
+//!   [`bootstrap`] prepares an account.
+//! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
+//!   the clients and explains their errors.
+//! - [`output`] prints results and [`progress`] what is going on; [`printable`] and [`table_text`] format them.
+//!   [`private_file`] writes secrets.
 
 pub mod audit;
+pub mod audit_bucket;
 pub mod aws;
 pub mod bootstrap;
 pub mod cli;
 pub mod commands;
 pub mod dlq;
+pub mod exit_status;
 pub mod keys;
 pub mod local_stack;
+pub mod output;
+pub mod printable;
 pub mod private_file;
+pub mod products_table;
 pub mod progress;
+pub mod queue;
+pub mod rate;
 pub mod table_text;
 pub mod target;

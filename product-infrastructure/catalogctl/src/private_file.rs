@@ -1,4 +1,4 @@
-//! A file for a secret: complete or not there, and readable by its owner only from the first byte on.
+//! A file for a secret: written atomically, and readable only by its owner from the first byte on.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -7,14 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Writes one line to a file that nobody else can read, in place of what was there.
+/// Replaces a file by one line that only its owner can read (mode 0600).
 ///
-/// It is written beside its place and then renamed, so whoever reads it finds the old line or the new one. A rename does
-/// not follow a link, so a link could not lead the secret elsewhere; it is refused all the same, because whoever made it
-/// expects another file to change.
+/// The line is written to a temporary file beside it and renamed, so a reader finds the old line or the new one. A symbolic
+/// link is rejected: the rename would replace the link, and whoever made it expects its target to change.
 pub fn write(path: &Path, line: &str) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        bail!("{} is not an ordinary file but a link or a folder; it stays as it is", path.display());
+        bail!("{} is a symbolic link or a directory, not a regular file", path.display());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
@@ -27,7 +26,7 @@ pub fn write(path: &Path, line: &str) -> Result<()> {
         file.persist(path)?;
         Ok(())
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    write().with_context(|| format!("failed to write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -35,40 +34,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_owner_can_read_it_whatever_was_there() {
+    fn replaces_existing_file_with_private_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         fs::write(&path, "a longer line that was there before\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        // Somebody who has the old file open does not see the secret through it.
+        // A reader that has the old file open doesn't see the secret.
         let open = fs::File::open(&path).unwrap();
         write(&path, "secret").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "secret\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(std::io::read_to_string(open).unwrap().starts_with("a longer line"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
-    fn a_link_leads_nowhere() {
+    fn rejects_symbolic_link() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
-        for there in [false, true] {
-            if there {
+        for target_exists in [false, true] {
+            if target_exists {
                 fs::write(&target, "untouched").unwrap();
             }
             let _ = fs::remove_file(&link);
             std::os::unix::fs::symlink(&target, &link).unwrap();
-            assert!(write(&link, "secret").unwrap_err().to_string().contains("a link"), "{there}");
+            assert!(write(&link, "secret").unwrap_err().to_string().contains("a symbolic link"), "{target_exists}");
         }
         assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
         assert!(write(folder.path(), "secret").is_err());
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn error_names_missing_folder() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("none/key"), "secret").unwrap_err();
-        assert!(format!("{error:#}").contains("none/key cannot be written"), "{error:#}");
+        assert!(format!("{error:#}").contains("none/key"), "{error:#}");
     }
 }

@@ -1,46 +1,58 @@
-//! What the user sees while a long step runs: a bar on a terminal, plain lines in a log.
+//! Progress of long steps on standard error: bars on a terminal, lines in a log.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The steps under way.
+use crate::printable::printable;
+
+/// The steps that are running.
 #[derive(Debug, Clone)]
 pub struct Progress {
     bars: MultiProgress,
-    terminal: bool,
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Terminal,
+    Log,
+    Hidden,
 }
 
 impl Progress {
     /// Bars on standard error when that is a terminal. Standard output stays free for results.
     pub fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let terminal = !bars.is_hidden();
-        Self { bars, terminal }
+        let mode = if bars.is_hidden() { Mode::Log } else { Mode::Terminal };
+        Self { bars, mode }
     }
 
-    /// A line that stays.
+    /// Shows nothing.
+    pub fn hidden() -> Self {
+        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), mode: Mode::Hidden }
+    }
+
+    /// Prints a line that stays. Characters that a terminal would act upon are escaped.
     pub fn say(&self, line: impl AsRef<str>) {
-        if self.terminal {
-            // Printed above the bars; a terminal that went away is no reason to fail.
-            let _ = self.bars.println(line);
-        } else {
-            eprintln!("{}", line.as_ref());
-        }
-    }
-
-    /// A result, on standard output.
-    pub fn print(&self, text: &str) {
-        self.bars.suspend(|| println!("{text}"));
+        let line = printable(line.as_ref());
+        // A closed standard error is no reason to fail.
+        let _ = match self.mode {
+            Mode::Terminal => self.bars.println(line),
+            Mode::Log => writeln!(std::io::stderr(), "{line}"),
+            Mode::Hidden => Ok(()),
+        };
     }
 
     /// A step of unknown length.
     pub fn step(&self, name: impl Into<String>) -> Step {
         let name = name.into();
         let bar = ProgressBar::new_spinner().with_style(spinner());
-        let bar = if self.terminal { self.bars.add(bar) } else { ProgressBar::hidden() };
+        let is_terminal = self.mode == Mode::Terminal;
+        let bar = if is_terminal { self.bars.add(bar) } else { ProgressBar::hidden() };
         bar.set_prefix(name.clone());
-        if self.terminal {
+        if is_terminal {
             bar.enable_steady_tick(Duration::from_millis(120));
         } else {
             self.say(format!("  … {name}"));
@@ -55,7 +67,7 @@ impl Default for Progress {
     }
 }
 
-/// A step under way. Dropped without an end, it has failed.
+/// A running step. Dropping it without [`Step::done`] reports it as failed.
 #[derive(Debug)]
 pub struct Step {
     progress: Progress,
@@ -66,12 +78,12 @@ pub struct Step {
 }
 
 impl Step {
-    /// Shows how far the step is; may be moved into whatever watches it.
+    /// A handle that updates the step's bar.
     pub fn meter(&self) -> Meter {
         Meter(self.bar.clone())
     }
 
-    /// The step succeeded; `note` says what came of it.
+    /// Reports the step as done, with its result.
     pub fn done(mut self, note: impl AsRef<str>) {
         self.end("✓", note.as_ref());
     }
@@ -92,7 +104,7 @@ impl Drop for Step {
     }
 }
 
-/// How far a step is.
+/// Updates a step's bar.
 #[derive(Debug, Clone)]
 pub struct Meter(ProgressBar);
 
@@ -102,12 +114,12 @@ impl Meter {
         Self(ProgressBar::hidden())
     }
 
-    /// What is being done just now.
+    /// Shows the current item.
     pub fn now(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }
 
-    /// Turns the step into a bar of that length.
+    /// Shows a bar of that length.
     pub fn length(&self, length: u64) {
         if length > 0 {
             self.0.set_style(bar());
@@ -115,7 +127,7 @@ impl Meter {
         }
     }
 
-    /// So many more are to be done than was known.
+    /// Adds to the bar's length.
     pub fn lengthen(&self, by: u64) {
         if self.0.length().is_none() {
             self.0.set_style(bar());
@@ -124,7 +136,7 @@ impl Meter {
         self.0.inc_length(by);
     }
 
-    /// One more of [`Meter::length`] is done.
+    /// Advances the bar by one.
     pub fn advance(&self) {
         self.0.inc(1);
     }
@@ -149,36 +161,26 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// A size for people.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} B"),
-        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_sizes_are_readable() {
+    fn formats_durations() {
         assert_eq!(duration(Duration::from_millis(432)), "0.4 s");
         assert_eq!(duration(Duration::from_secs(12)), "12 s");
         assert_eq!(duration(Duration::from_secs(185)), "3 min 05 s");
-        assert_eq!((size(9_999), size(48_000), size(12_340_000)), ("9999 B".into(), "48 kB".into(), "12.3 MB".into()));
     }
 
     #[test]
-    fn a_step_ends_once() {
+    fn step_ends_once() {
         let progress = Progress::new();
-        let step = progress.step("a step");
+        let step = progress.step("step");
         let meter = step.meter();
         meter.length(2);
         meter.now("one");
         meter.advance();
         step.done("fine");
-        drop(progress.step("a step that fails"));
+        drop(progress.step("failing step"));
     }
 }

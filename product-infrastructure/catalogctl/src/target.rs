@@ -1,32 +1,66 @@
 //! Which system a command works on: the local stack, or an environment on AWS.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::audit::bucket::Bucket;
-use crate::audit::table::Table;
-use crate::aws;
+use crate::audit_bucket::Bucket;
+use crate::aws::{self, CallContext};
 use crate::local_stack::LocalStack;
+use crate::products_table::Table;
 
-/// Without `--env`: a local stack.
+/// An environment on AWS: an account of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    Dev,
+    Sit,
+    Prod,
+}
+
+impl Environment {
+    /// As in the names of the environment's resources.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Sit => "sit",
+            Self::Prod => "prod",
+        }
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The system to work on. Without `--env`: a local stack.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Where")]
-pub struct Place {
-    /// The environment on AWS (dev, sit, prod). Account, region and credentials are those of the SDK's ordinary
-    /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, … Without it: the local stack.
-    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", value_parser = environment, global = true)]
-    pub env: Option<String>,
-    /// The local stack: the file that `cargo xtask up` writes. Without it, `.catalogue/stack.json` in this folder or one
-    /// above it.
+#[command(next_help_heading = "System")]
+pub struct System {
+    /// Environment on AWS (default: the local stack). Account, region and credentials come from the AWS SDK's usual
+    /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, …
+    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", global = true)]
+    pub env: Option<Environment>,
+    /// File that describes the local stack, written by `cargo xtask up` (default: the nearest `.catalogue/stack.json`, in
+    /// this folder or a folder above it)
     #[arg(long, env = "CATALOGUE_LOCAL", value_name = "FILE", conflicts_with = "env", global = true)]
     pub local: Option<PathBuf>,
-    /// The products table, if it is not called `products`: one that was restored, for example.
+}
+
+/// The system to work on, and resources of other names than the contract's.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "System")]
+pub struct Resources {
+    #[command(flatten)]
+    pub system: System,
+    /// Products table, such as a restored one (default: products)
     #[arg(long, value_name = "NAME", global = true)]
     pub table: Option<String>,
-    /// The audit bucket, if it is not called `bbws-product-audit-logs-{env}`: a replica, for example.
+    /// Audit bucket, such as a replica (default: bbws-product-audit-logs-ENV)
     #[arg(long, value_name = "NAME", global = true)]
     pub bucket: Option<String>,
 }
@@ -45,41 +79,46 @@ pub struct Target {
 }
 
 impl Target {
-    /// The environment that is named, or else a local stack.
-    pub async fn find(place: &Place) -> Result<Self> {
-        let found = match &place.env {
-            Some(environment) => Self::environment(environment).await?,
-            None => Self::local(place.local.as_deref()).await?,
-        };
+    /// The system, with the contract's names except for the resources that the arguments name.
+    pub async fn with_resources(resources: &Resources) -> Result<Self> {
+        let found = Self::find(&resources.system).await?;
         Ok(Self {
-            table: place.table.clone().unwrap_or(found.table),
-            bucket: place.bucket.clone().unwrap_or(found.bucket),
+            table: resources.table.clone().unwrap_or(found.table),
+            bucket: resources.bucket.clone().unwrap_or(found.bucket),
             ..found
         })
     }
 
-    /// An environment on AWS.
-    pub async fn environment(environment: &str) -> Result<Self> {
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(aws::http_client()).load().await;
-        let Some(region) = config.region() else {
-            bail!("no region is configured: set AWS_REGION, or AWS_PROFILE to a profile that has one");
-        };
-        let at = config.endpoint_url().map_or_else(|| "AWS".to_owned(), str::to_owned);
-        let name = format!("{environment} ({at}, {region})");
-        Ok(Self::by_contract(config, environment, name))
+    /// The named environment, or else a local stack.
+    pub async fn find(system: &System) -> Result<Self> {
+        match system.env {
+            Some(environment) => Self::environment(environment).await,
+            None => Self::local(system.local.as_deref()).await,
+        }
     }
 
-    async fn local(file: Option<&std::path::Path>) -> Result<Self> {
-        let here = std::env::current_dir().context("the working directory cannot be read")?;
-        let stack = LocalStack::find(file, &here)?;
-        let config = aws::local(&stack.facts).await;
-        let name = format!("the local stack {}", stack.facts.endpoint_url);
-        let found = Self::by_contract(config, &stack.facts.environment, name);
-        let (table, bucket) = (stack.facts.table_name.clone(), stack.facts.audit_bucket.clone());
+    /// An environment on AWS. Fails when no region is configured; credentials are first needed by a call.
+    pub async fn environment(environment: Environment) -> Result<Self> {
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(aws::http_client()).load().await;
+        let Some(region) = config.region() else {
+            bail!("no AWS region is configured. Set AWS_REGION, or set AWS_PROFILE to a profile with a region");
+        };
+        let endpoint = config.endpoint_url().map_or_else(|| "AWS".to_owned(), str::to_owned);
+        let name = format!("{environment} ({endpoint}, {region})");
+        Ok(Self::by_contract(config, environment.name(), name))
+    }
+
+    async fn local(file: Option<&Path>) -> Result<Self> {
+        let folder = std::env::current_dir().context("failed to read the working directory")?;
+        let stack = LocalStack::find(file, &folder)?;
+        let config = aws::local(&stack.file).await;
+        let name = format!("the local stack ({})", stack.file.endpoint_url);
+        let found = Self::by_contract(config, &stack.file.environment, name);
+        let (table, bucket) = (stack.file.table_name.clone(), stack.file.audit_bucket.clone());
         Ok(Self { table, bucket, local: Some(stack), ..found })
     }
 
-    /// The names are a contract, so they need not be asked for.
+    /// A system whose resources have the contract's names.
     pub fn by_contract(config: SdkConfig, environment: &str, name: String) -> Self {
         Self {
             config,
@@ -115,24 +154,18 @@ impl Target {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
-    /// `change`, `audit`, `change-dlq`, `audit-dlq` or `events-dlq`, as it is called here.
+    /// The full name of a queue: `change`, `audit`, `change-dlq`, `audit-dlq` or `events-dlq`.
     pub fn queue_name(&self, queue: &str) -> String {
         format!("bbws-product-{queue}-{}", self.environment)
     }
 
-    /// The address of a queue.
+    /// The URL of a queue.
     pub async fn queue_url(&self, queue: &str) -> Result<String> {
         let name = self.queue_name(queue);
-        let answer = self.sqs().get_queue_url().queue_name(&name).send().await;
-        let answer = answer.with_context(|| format!("the queue {name} is not to be found on {}", self.name))?;
-        answer.queue_url.with_context(|| format!("the queue {name} has no address"))
+        let response = self.sqs().get_queue_url().queue_name(&name).send().await;
+        let response = response.call("sqs:GetQueueUrl", format!("queue {name}"))?;
+        response.queue_url.with_context(|| format!("queue {name} has no URL"))
     }
-}
-
-/// An environment's name is part of the names of what it has.
-pub fn environment(text: &str) -> Result<String, String> {
-    let valid = !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if valid { Ok(text.to_owned()) } else { Err("dev, sit or prod".to_owned()) }
 }
 
 #[cfg(test)]
@@ -144,8 +177,5 @@ mod tests {
         let target = Target::by_contract(SdkConfig::builder().build(), "sit", "sit".to_owned());
         assert_eq!((target.table.as_str(), target.bucket.as_str()), ("products", "bbws-product-audit-logs-sit"));
         assert_eq!(target.queue_name("change-dlq"), "bbws-product-change-dlq-sit");
-        for text in ["", "Prod", "../x", "a b"] {
-            assert!(environment(text).is_err(), "{text}");
-        }
     }
 }

@@ -1,5 +1,4 @@
-//! What an administrator does on AWS, as somebody types it, on services in this process: an account made ready, a key
-//! fetched, a key replaced.
+//! An administrator's commands, on services in this process: bootstrap, key export and key rotation.
 
 mod support;
 
@@ -9,14 +8,14 @@ use serde_json::{Value, json};
 use support::account::{ACCOUNT, Account, KEY};
 use support::system::{Ended, run_in};
 
-/// A checkout's file, named to the one command that needs it.
-const DEV: &str = "environments/dev.tfvars";
+/// The file that a rotation writes.
+const GENERATIONS: &str = "environments/dev.key-generations.tfvars.json";
 
-/// A folder with no more than the commands need, so that the tests edit no committed file.
+/// A folder like `terraform/api-keys`, so that the tests change no committed file.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("environments")).unwrap();
-    std::fs::write(folder.path().join(DEV), "environment = \"dev\"\naccount_id  = null\n").unwrap();
+    std::fs::write(folder.path().join("environments/dev.tfvars"), "environment = \"dev\"\n").unwrap();
     folder
 }
 
@@ -35,19 +34,22 @@ impl Dev {
     }
 
     async fn rotate(&self, step: &str, arguments: &[&str]) -> Ended {
-        self.run(&[&["keys", "--env", "dev", "rotate", step, "--variables", DEV], arguments].concat()).await
+        self.run(&[&["keys", "--env", "dev", "rotate", step, "--terraform-root", "."], arguments].concat()).await
     }
 
-    fn variables(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join(DEV)).unwrap()
+    /// The key generations and the disabled ones, as the file declares them.
+    fn generations(&self) -> Value {
+        let json = std::fs::read(self.folder.path().join(GENERATIONS)).unwrap();
+        let file: Value = serde_json::from_slice(&json).unwrap();
+        json!([file["key_generations"], file["disabled_generations"]])
     }
 }
 
 #[tokio::test]
-async fn a_state_bucket_is_made_from_nothing_and_once() {
+async fn bootstrap_creates_the_state_bucket_once() {
     let dev = Dev::new().await;
     let look = dev.run(&["bootstrap", "--env", "dev"]).await.expect(2);
-    assert!(look.stdout.contains("to be made in eu-west-1") && look.stdout.contains("A dry run"), "{}", look.stdout);
+    assert!(look.stdout.contains("to create in eu-west-1") && look.stdout.contains("Dry run"), "{}", look.stdout);
     assert!(look.stderr.contains(ACCOUNT), "{}", look.stderr);
     assert!(!dev.account.buckets().contains_key("bbws-terraform-state-dev"));
 
@@ -66,11 +68,11 @@ async fn a_state_bucket_is_made_from_nothing_and_once() {
         assert!(bucket[what].contains(said), "{what}: {}", bucket[what]);
     }
     let again = dev.run(&["bootstrap", "--env", "dev"]).await.expect(0);
-    assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
+    assert!(again.stdout.contains("no changes needed"), "{}", again.stdout);
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_there_gets_what_it_lacks_and_keeps_what_it_has() {
+async fn bootstrap_adds_missing_settings_and_keeps_others() {
     let dev = Dev::new().await;
     dev.run(&["bootstrap", "--env", "sit", "--apply"]).await.expect(0);
     let name = "bbws-terraform-state-sit";
@@ -95,7 +97,7 @@ async fn a_bucket_that_is_there_gets_what_it_lacks_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn another_account_and_anothers_bucket_are_refused() {
+async fn bootstrap_rejects_another_account_and_its_bucket() {
     let dev = Dev::new().await;
     let other = dev.run(&["bootstrap", "--env", "dev", "--account-id", "999999999999", "--apply"]).await.expect(1);
     assert!(other.stderr.contains(&format!("belong to account {ACCOUNT}, not to 999999999999")), "{}", other.stderr);
@@ -106,7 +108,7 @@ async fn another_account_and_anothers_bucket_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_exported_to_where_git_does_not_take_it() {
+async fn key_is_exported_only_to_files_that_git_ignores() {
     let dev = Dev::new().await;
     let exported = dev.run(&["keys", "export", "--env", "dev"]).await.expect(0);
     let file = dev.folder.path().join(".catalogue/api-key-dev");
@@ -119,11 +121,11 @@ async fn a_key_is_exported_to_where_git_does_not_take_it() {
 
     git_init(dev.folder.path());
     let refused = dev.run(&["keys", "export", "--env", "dev"]).await.expect(1);
-    assert!(refused.stderr.contains("is not ignored"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("isn't ignored"), "{}", refused.stderr);
     std::fs::write(dev.folder.path().join(".gitignore"), "/.catalogue/\n").unwrap();
     dev.run(&["keys", "export", "--env", "dev"]).await.expect(0);
     let none = dev.run(&["keys", "export", "--env", "sit"]).await.expect(1);
-    assert!(none.stderr.contains("bbws/product-api/key-sit cannot be read"), "{}", none.stderr);
+    assert!(none.stderr.contains("secret bbws/product-api/key-sit failed: not found"), "{}", none.stderr);
 }
 
 fn git_init(folder: &Path) {
@@ -131,14 +133,13 @@ fn git_init(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_rotation_on_aws_is_written_for_the_pipeline_and_waits_for_it() {
+async fn rotation_on_aws_writes_a_file_and_requires_its_deployment() {
     let dev = Dev::new().await;
-    let unchanged = dev.variables();
     dev.rotate("begin", &[]).await.expect(0);
-    assert_eq!(dev.variables(), unchanged);
+    assert!(!dev.folder.path().join(GENERATIONS).exists(), "a dry run writes nothing");
     let begun = dev.rotate("begin", &["--apply"]).await.expect(0);
     assert!(begun.stdout.contains("\"Deploy to DEV\" with root: api-keys"), "{}", begun.stdout);
-    assert!(dev.variables().ends_with("null\n\nkey_generations = [1, 2]\n\ndisabled_generations = []\n"));
+    assert_eq!(dev.generations(), json!([[1, 2], []]));
 
     // Written, but not deployed: API Gateway has the first key only.
     dev.account.keys(&[(1, true)], None);
@@ -150,26 +151,26 @@ async fn a_rotation_on_aws_is_written_for_the_pipeline_and_waits_for_it() {
     let used = dev.rotate("finish", &["--apply", "--json"]).await.expect(2).json();
     assert_eq!((&used["stillUsed"], &used["applied"]), (&json!(true), &json!(false)));
     assert_eq!(used["oldKeyUse"]["requests"]["count"], 12);
-    assert!(dev.variables().contains("disabled_generations = []"));
+    assert_eq!(dev.generations(), json!([[1, 2], []]));
     dev.rotate("finish", &["--although-used"]).await.expect(0);
 
     dev.account.keys(&[(1, true), (2, true)], Some(0));
     let finished = dev.rotate("finish", &["--apply"]).await.expect(0);
     assert!(finished.stdout.contains("used for 0 requests"), "{}", finished.stdout);
-    assert!(dev.variables().contains("disabled_generations = [1]"));
+    assert_eq!(dev.generations(), json!([[1, 2], [1]]));
     let early = dev.rotate("remove", &["--apply"]).await.expect(1);
     assert!(early.stderr.contains("still enabled in API Gateway"), "{}", early.stderr);
 
     let shown = dev.rotate("show", &[]).await.expect(0).stdout;
-    assert!(shown.contains("What is declared is not what API Gateway has: deploy `api-keys` to dev first"), "{shown}");
+    assert!(shown.contains("The declared generations aren't deployed: deploy `api-keys` to dev first"), "{shown}");
 
     dev.account.keys(&[(1, false), (2, true)], Some(0));
     let shown = dev.rotate("show", &[]).await.expect(0).stdout;
     assert!(shown.contains("Generation 1 is disabled") && shown.contains("Generation 2 is valid"), "{shown}");
     dev.rotate("remove", &["--apply"]).await.expect(0);
-    assert!(dev.variables().ends_with("key_generations = [2]\n\ndisabled_generations = []\n"), "{}", dev.variables());
-    let nowhere = dev.run(&["keys", "--env", "dev", "rotate", "begin", "--variables", "none.tfvars"]).await.expect(1);
-    assert!(nowhere.stderr.contains("none.tfvars is not there"), "{}", nowhere.stderr);
+    assert_eq!(dev.generations(), json!([[2], []]));
+    let other = dev.run(&["keys", "--env", "dev", "rotate", "begin", "--terraform-root", "other"]).await.expect(1);
+    assert!(other.stderr.contains("other isn't the folder terraform/api-keys"), "{}", other.stderr);
     let unnamed = dev.run(&["keys", "--env", "dev", "rotate", "begin"]).await.expect(1);
-    assert!(unnamed.stderr.contains("--variables terraform/api-keys/environments/dev.tfvars"), "{}", unnamed.stderr);
+    assert!(unnamed.stderr.contains("--terraform-root is required"), "{}", unnamed.stderr);
 }

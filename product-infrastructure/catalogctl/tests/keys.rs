@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use catalogctl::aws;
-use catalogctl::local_stack::Facts;
+use catalogctl::local_stack::StackFile;
 use serde_json::{Value, json};
 use support::system::{Ended, run_locally};
 
@@ -19,7 +19,7 @@ use support::system::{Ended, run_locally};
 struct Running {
     api_url: String,
     #[serde(flatten)]
-    facts: Facts,
+    facts: StackFile,
 }
 
 struct Stack {

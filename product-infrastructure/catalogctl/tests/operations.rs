@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use catalogctl::aws;
-use catalogctl::local_stack::Facts;
+use catalogctl::local_stack::StackFile;
 use serde_json::{Value, json};
 use support::lives::{event_id, sha256, timestamp};
 use support::products_table::{self, items};
@@ -42,7 +42,7 @@ struct Running {
     api_key: String,
     change_dlq_url: String,
     #[serde(flatten)]
-    facts: Facts,
+    facts: StackFile,
 }
 
 struct Stack {

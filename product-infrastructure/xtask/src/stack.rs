@@ -95,7 +95,7 @@ impl Stack {
     /// How far a rotation of the key has come on this stack: a file of Terraform variables, which `catalogctl keys rotate`
     /// writes. Not there before the first one.
     pub fn key_generations(&self) -> PathBuf {
-        self.folder.join("api-keys.tfvars")
+        self.folder.join("key-generations.tfvars.json")
     }
 
     /// The options that name this stack on a command line, for messages.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,8 +10,9 @@ use futures_util::TryStreamExt;
 use tempfile::NamedTempFile;
 use time::Date;
 
-use super::bucket::{Bucket, Listed};
-use super::verify::{BROKEN, Days};
+use super::verify::Days;
+use crate::audit_bucket::{Bucket, Listed};
+use crate::exit_status::ExitStatus;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::Finding;
@@ -44,7 +44,7 @@ pub struct Exported {
 }
 
 /// Exports to where it was asked for.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let exported = match &arguments.out {
         Some(path) => into_file(target, arguments, path, progress).await?,
         None => export(target, arguments, &mut BufWriter::new(std::io::stdout()), progress).await?,
@@ -57,9 +57,9 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     }
     progress.say(format!("{} records written, {} left out.", exported.lines, exported.left_out.len()));
     Ok(match (exported.left_out.is_empty(), exported.archived) {
-        (false, _) => ExitCode::from(BROKEN),
-        (true, 0) => ExitCode::SUCCESS,
-        (true, _) => ExitCode::FAILURE,
+        (false, _) => ExitStatus::NeedsAttention,
+        (true, 0) => ExitStatus::Success,
+        (true, _) => ExitStatus::Failure,
     })
 }
 

@@ -1,7 +1,6 @@
 //! `catalogctl audit history`: the life of one product.
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -9,8 +8,10 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bucket::Listed;
-use super::verify::{BROKEN, Days};
+use super::verify::Days;
+use crate::audit_bucket::Listed;
+use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::progress::Progress;
 use crate::table_text::table;
 use crate::target::Target;
@@ -59,7 +60,7 @@ pub struct History {
 }
 
 /// Collects a product's records and shows them.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let history = if arguments.quick {
         quickly(target, arguments.id, progress).await?
     } else {
@@ -69,11 +70,11 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
         bail!("the audit log has no record of product {}", arguments.id);
     }
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&history)?);
+        output::print_json(&history)?;
     } else {
-        progress.print(&text(&history));
+        output::print(&text(&history))?;
     }
-    Ok(if history.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    Ok(if history.findings.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
 /// From every object of the window.

@@ -1,12 +1,9 @@
 //! The audit log, read by those who have to rely on it: `catalogctl audit …`.
 //!
-//! What a record and a log must be is in the library `audit-log`. Here [`bucket`] and [`table`] read what is to be checked;
-//! [`verify`], [`history`], [`export`], [`rebuild`] and [`repair`] are the commands.
+//! What a record and a log must be is in the library `audit-log`. [`verify`], [`history`], [`export`], [`rebuild`] and [`repair`] are the commands.
 
-pub mod bucket;
 pub mod export;
 pub mod history;
 pub mod rebuild;
 pub mod repair;
-pub mod table;
 pub mod verify;

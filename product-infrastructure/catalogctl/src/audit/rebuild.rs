@@ -1,7 +1,6 @@
 //! `catalogctl audit rebuild`: the table again, from the bucket.
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::types::{KeyType, PutRequest, WriteRequest};
@@ -9,9 +8,12 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::bucket::Bucket;
-use super::table::{Item, Table};
-use super::verify::{BROKEN, millis_ago, text};
+use super::verify::{millis_ago, text};
+use crate::audit_bucket::Bucket;
+use crate::aws::CallContext;
+use crate::exit_status::ExitStatus;
+use crate::output;
+use crate::products_table::{Item, Table};
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::chain::Chain;
@@ -68,22 +70,22 @@ pub struct Rebuilt {
 }
 
 /// Rebuilds and says what was written.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let rebuilt = rebuild(target, arguments, progress).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&rebuilt)?);
+        output::print_json(&rebuilt)?;
     } else {
-        progress.print(&text(&rebuilt.report));
+        output::print(&text(&rebuilt.report))?;
         for left_out in &rebuilt.left_out {
-            progress.print(&format!("Left out: {left_out}"));
+            output::print(&format!("Left out: {left_out}"))?;
         }
-        progress.print(&format!(
+        output::print(&format!(
             "{} products and {} journal entries written to {}.",
             rebuilt.products, rebuilt.journal_entries, rebuilt.table
-        ));
+        ))?;
     }
     let refused = !rebuilt.report.findings.is_empty() && !arguments.despite_findings;
-    Ok(if refused { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+    Ok(if refused { ExitStatus::NeedsAttention } else { ExitStatus::Success })
 }
 
 /// Verifies, and then writes; nothing if the audit log is broken, unless that was asked for.
@@ -184,11 +186,17 @@ async fn read_change(bucket: &Bucket, event: EventId, version: Option<String>) -
 /// An error unless the table is one to rebuild into.
 async fn is_fit(target: &Target, table: &Table) -> Result<()> {
     let describe = async |name: &str| {
-        let answer = table.client().describe_table().table_name(name).send().await;
+        let answer = table
+            .client()
+            .describe_table()
+            .table_name(name)
+            .send()
+            .await
+            .call("dynamodb:DescribeTable", format!("table {name}"));
         answer.map(|answer| answer.table)
     };
     let name = table.name();
-    let found = describe(name).await.with_context(|| format!("there is no table {name} on {}", target.name))?;
+    let found = describe(name).await?;
     let found = found.with_context(|| format!("the table {name} is not described"))?;
     // The live table may be lost: that is what this command is for.
     let live = describe(&target.table).await.ok().flatten();
@@ -206,7 +214,7 @@ async fn is_fit(target: &Target, table: &Table) -> Result<()> {
         }
     }
     let first = table.client().scan().table_name(name).limit(1).consistent_read(true).send().await;
-    if first.with_context(|| format!("{name} cannot be read"))?.count() > 0 {
+    if first.call("dynamodb:Scan", format!("table {name}"))?.count() > 0 {
         bail!("{name} is not empty");
     }
     Ok(())
@@ -235,7 +243,7 @@ async fn write(table: &Table, items: Vec<Item>, meter: &Meter) -> Result<()> {
             .request_items(table.name(), requests)
             .send()
             .await
-            .with_context(|| format!("{} cannot be written", table.name()))?;
+            .call("dynamodb:BatchWriteItem", format!("table {}", table.name()))?;
         requests = answer.unprocessed_items.unwrap_or_default().remove(table.name()).unwrap_or_default();
         round += 1;
     }

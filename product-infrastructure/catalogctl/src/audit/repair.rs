@@ -5,7 +5,6 @@
 //! which the pipe delivers it: there is one writer of the bucket, and it compares with what is there.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,12 +12,15 @@ use clap::Args;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 
-use super::bucket::{Body, Bucket};
-use super::table::{Table, document};
-use super::verify::{BROKEN, millis_ago};
-use crate::dlq::queue::Queue;
-use crate::dlq::redrive::Pace;
+use super::verify::millis_ago;
+use crate::audit_bucket::{Body, Bucket};
+use crate::aws::CallContext;
+use crate::exit_status::ExitStatus;
+use crate::output;
+use crate::products_table::{Table, document};
 use crate::progress::Progress;
+use crate::queue::Queue;
+use crate::rate::Rate;
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
 use audit_log::ids::{EventId, ProductId};
@@ -78,15 +80,15 @@ pub struct Repaired {
 }
 
 /// Repairs and says what was found and done.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let repaired = repair(target, arguments, progress).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&repaired)?);
+        output::print_json(&repaired)?;
     } else {
-        progress.print(&text(&repaired));
+        output::print(&text(&repaired))?;
     }
     let left = if repaired.applied { &repaired.outstanding } else { &repaired.missing };
-    Ok(if left.is_empty() && repaired.unfit.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    Ok(if left.is_empty() && repaired.unfit.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
 /// Compares the table's journal with the bucket and, if asked, sends what is missing and waits until it is there.
@@ -156,7 +158,7 @@ async fn send(
 ) -> Result<Vec<Due>> {
     let region = target.config.region().map_or("", |region| region.as_ref());
     let described = table.client().describe_table().table_name(table.name()).send().await;
-    let described = described.with_context(|| format!("{} is not described", table.name()))?.table;
+    let described = described.call("dynamodb:DescribeTable", format!("table {}", table.name()))?.table;
     let stream = described.as_ref().and_then(|table| table.latest_stream_arn());
     let queue = Queue::new(target.sqs(), target.queue_url("audit").await?, target.queue_name("audit"));
 
@@ -164,7 +166,7 @@ async fn send(
     let step = progress.step(format!("{doing} {}", queue.name));
     let meter = step.meter();
     meter.length(missing.len() as u64);
-    let mut pace = Pace::new(arguments.rate);
+    let mut rate = Rate::per_second(arguments.rate);
     let (mut due, mut bodies) = (Vec::new(), Vec::new());
     for (place, (event, facts)) in missing.iter().enumerate() {
         match message(table, *event, facts, region, stream).await? {
@@ -174,8 +176,8 @@ async fn send(
             }
             Err(finding) => repaired.unfit.push(finding),
         }
-        if arguments.apply && (bodies.len() == pace.at_once() || place + 1 == missing.len()) && !bodies.is_empty() {
-            pace.wait(bodies.len()).await;
+        if arguments.apply && (bodies.len() == rate.batch_size() || place + 1 == missing.len()) && !bodies.is_empty() {
+            rate.wait(bodies.len()).await;
             queue.send_bodies(&bodies).await?;
             repaired.sent += bodies.len() as u64;
             bodies.clear();

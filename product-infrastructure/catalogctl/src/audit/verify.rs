@@ -1,6 +1,5 @@
 //! `catalogctl audit verify`: is the audit log what was written?
 
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -8,13 +7,12 @@ use clap::Args;
 use futures_util::TryStreamExt;
 use time::Date;
 
+use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::verification::{Outcome, Report, Verification};
 use audit_log::window::{Window, day};
-
-/// The exit code that means: read all of it, and something is wrong.
-pub const BROKEN: u8 = 2;
 
 /// Verify the audit log: every object's key, bytes, form and hash, and every product's chain.
 ///
@@ -60,17 +58,17 @@ impl Days {
 }
 
 /// Verifies and says what was found.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let report = verify(target, arguments, progress).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&report)?);
+        output::print_json(&report)?;
     } else {
-        progress.print(&text(&report));
+        output::print(&text(&report))?;
     }
     Ok(match report.result {
-        Outcome::Intact => ExitCode::SUCCESS,
-        Outcome::Incomplete => ExitCode::FAILURE,
-        Outcome::Broken => ExitCode::from(BROKEN),
+        Outcome::Intact => ExitStatus::Success,
+        Outcome::Incomplete => ExitStatus::Failure,
+        Outcome::Broken => ExitStatus::NeedsAttention,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The bucket for Terraform's state: what it must be, what it is, and the difference made good.
+//! The bucket for Terraform's state: its required settings, and how missing ones are applied.
 
 use std::fmt;
 
@@ -15,41 +15,43 @@ use aws_sdk_s3::types::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// How long a state that was replaced can still be gone back to.
-const KEEP_DAYS: i32 = 90;
-/// How long an upload that broke off is kept.
+use crate::aws::CallContext;
+use crate::target::Environment;
+
+/// Days for which a replaced state can be restored.
+const NONCURRENT_DAYS: i32 = 90;
+/// Days after which an incomplete upload is aborted.
 const ABORT_DAYS: i32 = 7;
-/// Names of what is ours in the lifecycle and the policy; what else is there stays.
+/// IDs of this module's lifecycle rule and policy statement; others stay as they are.
 const RULE: &str = "noncurrent-states-go-after-90-days";
 const STATEMENT: &str = "TlsOnly";
 
-/// The bucket of an environment, as every root's `environments/{env}.s3.tfbackend` names it.
-pub fn name(environment: &str) -> String {
+/// The name of an environment's bucket, as in every root's `environments/{env}.s3.tfbackend`.
+pub fn name(environment: Environment) -> String {
     format!("bbws-terraform-state-{environment}")
 }
 
-/// Something that the bucket must be.
+/// A required setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setting {
-    /// Not even by mistake: the state of `api-keys` holds the keys.
+    /// Public access is blocked in all four ways: the state of `api-keys` holds the keys.
     NotPublic,
-    /// Access lists are off: who may read is said in policies alone.
+    /// Access control lists are disabled, so only policies grant access.
     OwnerEnforced,
-    /// A state that was overwritten or deleted can be had again.
+    /// An overwritten or deleted state can be restored.
     Versioned,
-    /// With S3's own keys (SSE-S3). Not with a KMS key: `encrypt = true` in the roots' backend asks for SSE-S3 with every
-    /// state that is written, so a KMS default would look like protection and never be used. And that key would have to
-    /// be there before the first state. Whoever has set KMS keeps it.
+    /// Encrypted by default with SSE-S3, or with KMS where that is set already. SSE-S3 because `encrypt = true` in the
+    /// roots' backends requests it for every state, so a KMS default would never be used.
     Encrypted,
-    /// Old states go after 90 days, uploads that broke off after 7, and with them the delete markers of lock files.
+    /// Noncurrent versions expire after 90 days, incomplete uploads after 7; expired delete markers are removed.
     Lifecycle,
-    /// Whoever comes without TLS is refused.
+    /// Requests without TLS are denied.
     TlsOnly,
 }
 
 impl Setting {
-    /// All of them, in the order in which a new bucket gets them: closed first.
+    /// All settings, in the order in which a new bucket gets them: access is blocked first.
     pub const ALL: [Self; 6] =
         [Self::NotPublic, Self::OwnerEnforced, Self::Versioned, Self::Encrypted, Self::Lifecycle, Self::TlsOnly];
 }
@@ -57,23 +59,23 @@ impl Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NotPublic => "closed to the public, in all four ways",
-            Self::OwnerEnforced => "without access lists (bucket owner enforced)",
-            Self::Versioned => "versioned",
-            Self::Encrypted => "encrypted (SSE-S3)",
-            Self::Lifecycle => "rid of noncurrent versions after 90 days and of broken uploads after 7",
-            Self::TlsOnly => "open to TLS only",
+            Self::NotPublic => "block all public access",
+            Self::OwnerEnforced => "bucket owner enforced (no access control lists)",
+            Self::Versioned => "versioning",
+            Self::Encrypted => "default encryption (SSE-S3)",
+            Self::Lifecycle => "lifecycle: noncurrent versions expire after 90 days, incomplete uploads after 7",
+            Self::TlsOnly => "policy: TLS only",
         })
     }
 }
 
-/// What is to be done to a bucket.
+/// The changes that a bucket needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// It is not there.
+    /// The bucket doesn't exist.
     pub create: bool,
-    /// What it is not yet.
+    /// Settings that are missing or different.
     pub settings: Vec<Setting>,
 }
 
@@ -89,13 +91,13 @@ pub struct StateBucket {
     pub client: Client,
     pub name: String,
     pub region: String,
-    /// The account that it must belong to, when that is known. A bucket's name is taken all over the world: without it
-    /// somebody else's bucket of that name would do, and would be handed the state.
+    /// The account that must own the bucket. Bucket names are global: without this check, the state could be written to
+    /// somebody else's bucket of that name.
     pub owner: Option<String>,
 }
 
 impl StateBucket {
-    /// What is to be done.
+    /// Compares the bucket with the required settings.
     pub async fn plan(&self) -> Result<Plan> {
         if !self.exists().await? {
             return Ok(Plan { create: true, settings: Setting::ALL.to_vec() });
@@ -103,20 +105,22 @@ impl StateBucket {
         let mut settings = Vec::new();
         for setting in &Setting::ALL {
             let has = self.has(*setting).await;
-            if !has.with_context(|| format!("it cannot be told whether {} is {setting}", self.name))? {
+            if !has.with_context(|| format!("failed to read a setting of bucket {} ({setting})", self.name))? {
                 settings.push(*setting);
             }
         }
         Ok(Plan { create: false, settings })
     }
 
-    /// Does it.
-    pub async fn carry_out(&self, plan: &Plan) -> Result<()> {
+    /// Makes the changes.
+    pub async fn apply(&self, plan: &Plan) -> Result<()> {
         if plan.create {
-            self.create().await.with_context(|| format!("the bucket {} cannot be made", self.name))?;
+            self.create().await.with_context(|| format!("failed to create bucket {}", self.name))?;
         }
         for setting in &plan.settings {
-            self.set(*setting).await.with_context(|| format!("{} cannot be made {setting}", self.name))?;
+            self.set(*setting)
+                .await
+                .with_context(|| format!("failed to configure bucket {} ({setting})", self.name))?;
         }
         Ok(())
     }
@@ -126,19 +130,19 @@ impl StateBucket {
         match head.send().await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Ok(false),
-            // 403: its name is taken by another account, or these credentials may not look. 301: another region's.
+            // 403: another account owns the name, or the credentials lack s3:ListBucket. 301: another region.
             Err(SdkError::ServiceError(error)) => bail!(
-                "the bucket {} is there but not to be had (HTTP {}): it belongs to another account or lies in another \
-                 region, or these credentials may not see it",
+                "bucket {} exists but isn't accessible (HTTP {}): it belongs to another account or region, or these \
+                 credentials lack s3:ListBucket",
                 self.name,
                 error.raw().status()
             ),
-            Err(error) => Err(error).with_context(|| format!("the bucket {} cannot be looked for", self.name)),
+            Err(error) => Err(error).call("s3:ListBucket", format!("bucket {}", self.name)).map_err(Into::into),
         }
     }
 
     async fn create(&self) -> Result<()> {
-        // The one region that must not be named.
+        // S3 rejects a location constraint for us-east-1.
         let location = (self.region != "us-east-1").then(|| {
             let region = BucketLocationConstraint::from(self.region.as_str());
             CreateBucketConfiguration::builder().location_constraint(region).build()
@@ -251,7 +255,7 @@ impl StateBucket {
     }
 }
 
-/// An answer, or `None` when S3 says by this code that nothing is set.
+/// The response, or `None` when S3's error code says that the setting doesn't exist.
 fn unless_absent<T, E, R>(answer: Result<T, SdkError<E, R>>, code: &str) -> Result<Option<T>>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -268,9 +272,9 @@ fn our_rule() -> Result<LifecycleRule> {
     let rule = LifecycleRule::builder()
         .id(RULE)
         .status(ExpirationStatus::Enabled)
-        // The whole bucket.
+        // An empty prefix matches every object.
         .filter(LifecycleRuleFilter::builder().prefix("").build())
-        .noncurrent_version_expiration(NoncurrentVersionExpiration::builder().noncurrent_days(KEEP_DAYS).build())
+        .noncurrent_version_expiration(NoncurrentVersionExpiration::builder().noncurrent_days(NONCURRENT_DAYS).build())
         .expiration(LifecycleExpiration::builder().expired_object_delete_marker(true).build())
         .abort_incomplete_multipart_upload(
             AbortIncompleteMultipartUpload::builder().days_after_initiation(ABORT_DAYS).build(),
@@ -279,8 +283,8 @@ fn our_rule() -> Result<LifecycleRule> {
     Ok(rule)
 }
 
-/// The policy with the statement that refuses what comes without TLS; `None` when it is there already. Other statements
-/// stay as they are.
+/// The policy with the statement that denies requests without TLS; `None` when the statement exists. Other statements stay
+/// as they are.
 fn with_statement(policy: Option<&str>, bucket: &str) -> Result<Option<String>> {
     let ours = json!({
         "Sid": STATEMENT, "Effect": "Deny", "Principal": "*", "Action": "s3:*",
@@ -288,11 +292,11 @@ fn with_statement(policy: Option<&str>, bucket: &str) -> Result<Option<String>> 
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     });
     let mut policy: Value = match policy {
-        Some(policy) => serde_json::from_str(policy).context("the bucket's policy is no JSON")?,
+        Some(policy) => serde_json::from_str(policy).context("the bucket policy isn't valid JSON")?,
         None => json!({"Version": "2012-10-17", "Statement": []}),
     };
     let statements = policy["Statement"].take();
-    // IAM allows one statement without a list around it.
+    // IAM also accepts a single statement without an array.
     let mut statements = if let Value::Array(list) = statements { list } else { vec![statements] };
     if statements.contains(&ours) {
         return Ok(None);
@@ -308,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_keeps_what_others_wrote() {
+    fn policy_keeps_other_statements() {
         let new: Value = serde_json::from_str(&with_statement(None, "b").unwrap().unwrap()).unwrap();
         assert_eq!(new["Statement"].as_array().unwrap().len(), 1);
         assert_eq!(with_statement(Some(&new.to_string()), "b").unwrap(), None);
@@ -321,8 +325,8 @@ mod tests {
         );
         let mut weakened = new.clone();
         weakened["Statement"][0]["Effect"] = json!("Allow");
-        let mended = with_statement(Some(&weakened.to_string()), "b").unwrap().unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), new);
+        let repaired = with_statement(Some(&weakened.to_string()), "b").unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&repaired).unwrap(), new);
         assert!(with_statement(Some("{"), "b").is_err());
     }
 }

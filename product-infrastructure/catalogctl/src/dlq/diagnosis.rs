@@ -8,8 +8,8 @@ use jsonschema::Validator;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::audit::bucket::{Body, Bucket};
-use crate::audit::table::Table;
+use crate::audit_bucket::{Body, Bucket};
+use crate::products_table::Table;
 use audit_log::ids::{EventId, ProductId};
 use audit_log::json::{canonical, hex, sha256, stored};
 use audit_log::record::violation;

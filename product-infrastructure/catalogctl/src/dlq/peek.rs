@@ -1,6 +1,4 @@
-//! `catalogctl dlq peek`: what has been set aside, and why.
-
-use std::process::ExitCode;
+//! `catalogctl dlq peek`: the messages of a dead-letter queue, and why each failed.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -9,25 +7,27 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::diagnosis::{self, Diagnosis};
-use super::queue::{Message, Queue};
+use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::progress::Progress;
+use crate::queue::{Message, Queue};
 use crate::target::Target;
 
-/// Show the messages of a dead-letter queue, and why each was set aside.
+/// Show the messages of a dead-letter queue and why each failed
 ///
-/// SQS does not keep a reason, so each message is read once more: by the contract's schemas, and by looking whether what
-/// it asks for has been done since. Nothing is changed; only the messages' receive counts go up by one.
+/// SQS doesn't keep a reason, so each message is validated again with the contract's schemas, and looked up in the table
+/// or the audit bucket. Nothing is changed, except that the messages' receive counts rise by one.
 ///
-/// Exit code: 0 shown; 1 could not be done.
+/// Exit codes: 0 the queue is empty; 1 the command failed; 2 the queue has messages.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Which dead-letter queue.
+    /// Dead-letter queue
     pub queue: DeadLetters,
-    /// Show at most so many.
+    /// Maximum number of messages to show
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
-    /// One JSON object, the messages' bodies included.
+    /// Print the output as JSON, with the messages' bodies
     #[arg(long)]
     pub json: bool,
 }
@@ -35,12 +35,11 @@ pub struct Arguments {
 /// The dead-letter queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeadLetters {
-    /// Changes that product-creator could not apply.
+    /// Changes that product-creator failed to apply
     Change,
-    /// Stream records that audit-logger could not write, or the topic not deliver.
+    /// Stream records that audit-logger failed to write, or that the topic failed to deliver
     Audit,
-    /// Positions of changes in the table's stream that the pipe could not publish. Only to be looked at: no function
-    /// reads such a message; `audit repair` sends the changes' records again.
+    /// Positions in the table's stream that the pipe failed to publish; recover their records with `audit repair`
     Events,
 }
 
@@ -53,12 +52,13 @@ impl DeadLetters {
         }
     }
 
+    /// The queue in a system.
     pub async fn queue(self, target: &Target) -> Result<Queue> {
         let url = target.queue_url(self.name()).await?;
         Ok(Queue::new(target.sqs(), url, target.queue_name(self.name())))
     }
 
-    /// Why a message of this queue was set aside.
+    /// Why a message of this queue failed.
     pub async fn diagnose(self, target: &Target, message: &Message) -> Diagnosis {
         match self {
             Self::Change => diagnosis::of_change(&message.body, &target.products()).await,
@@ -71,24 +71,27 @@ impl DeadLetters {
 /// A message with its diagnosis.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown {
+pub struct DeadLetter {
     pub message_id: String,
+    /// When it was first sent, RFC 3339.
     pub sent_at: String,
+    /// Receives by its consumer and by this tool.
     pub receive_count: u64,
+    /// The queue that it was moved from; absent for messages that a topic or a pipe sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_aside_by: Option<String>,
+    pub moved_from: Option<String>,
     #[serde(flatten)]
     pub diagnosis: Diagnosis,
     pub body: String,
 }
 
-impl Shown {
+impl DeadLetter {
     pub fn new(message: &Message, diagnosis: Diagnosis) -> Self {
         Self {
             message_id: message.id.clone(),
-            sent_at: moment(message.sent_at),
-            receive_count: message.received,
-            set_aside_by: message.source.clone(),
+            sent_at: timestamp(message.sent_at),
+            receive_count: message.receive_count,
+            moved_from: message.source.clone(),
             diagnosis,
             body: message.body.clone(),
         }
@@ -96,10 +99,10 @@ impl Shown {
 
     /// A few lines for people.
     pub fn text(&self) -> String {
-        let by = self.set_aside_by.as_deref().unwrap_or("no queue");
+        let moved = self.moved_from.as_ref().map(|queue| format!(", moved from {queue}")).unwrap_or_default();
         let about = Some(&self.diagnosis.about).filter(|about| !about.is_empty());
         format!(
-            "{}\n  first sent {}, received {} times, set aside by {by}\n{}  {}: {}\n  (known from: {})\n",
+            "{}\n  first sent {}, received {} times{moved}\n{}  {}: {}\n  (source: {})\n",
             self.message_id,
             self.sent_at,
             self.receive_count,
@@ -111,69 +114,75 @@ impl Shown {
     }
 }
 
-/// What the command says as JSON.
+/// The command's output as JSON.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct Peeked<'a> {
     queue: &'a str,
-    messages: &'a [Shown],
+    messages: &'a [DeadLetter],
 }
 
-/// Receives what is there, shows it and puts it back.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+/// Receives the messages, prints them and makes them visible again.
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let queue = arguments.queue.queue(target).await?;
-    let shown = look(target, arguments.queue, &queue, arguments.limit, progress).await?;
+    let messages = read(target, arguments.queue, &queue, arguments.limit, progress).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&Answer { queue: &queue.name, messages: &shown })?);
-        return Ok(ExitCode::SUCCESS);
+        output::print_json(&Peeked { queue: &queue.name, messages: &messages })?;
+    } else {
+        for message in &messages {
+            output::print(&message.text())?;
+        }
+        output::print(&format!("Messages in {}: {}", queue.name, messages.len()))?;
     }
-    for message in &shown {
-        progress.print(&message.text());
-    }
-    progress.print(&format!("{} messages in {}.", shown.len(), queue.name));
-    Ok(ExitCode::SUCCESS)
+    Ok(if messages.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// The messages of a queue with their diagnoses, at most so many, oldest first. They are put back.
-pub async fn look(
+/// Up to `limit` messages of a queue with their diagnoses, oldest first. They are visible to others again afterwards.
+pub async fn read(
     target: &Target,
-    kind: DeadLetters,
+    dead_letters: DeadLetters,
     queue: &Queue,
     limit: usize,
     progress: &Progress,
-) -> Result<Vec<Shown>> {
-    let step = progress.step(format!("look into {}", queue.name));
+) -> Result<Vec<DeadLetter>> {
+    let step = progress.step(format!("read {}", queue.name));
     let meter = step.meter();
     let mut messages: Vec<Message> = Vec::new();
-    let outcome = async {
-        while messages.len() < limit {
-            let received = queue.receive().await?;
-            // One that was seen before has come back meanwhile: all have been seen.
-            let new: Vec<_> = received.into_iter().filter(|new| messages.iter().all(|old| old.id != new.id)).collect();
-            if new.is_empty() {
-                break;
-            }
-            messages.extend(new);
-            meter.now(format!("{} messages", messages.len()));
-        }
-        anyhow::Ok(())
-    }
-    .await;
+    let received = receive(queue, limit, &mut messages, &meter).await;
     queue.release(&messages).await;
-    outcome?;
+    received?;
     messages.sort_by_key(|message| message.sent_at);
     messages.truncate(limit);
     meter.length(messages.len() as u64);
-    let mut shown = Vec::with_capacity(messages.len());
+    let mut diagnosed = Vec::with_capacity(messages.len());
     for message in &messages {
-        shown.push(Shown::new(message, kind.diagnose(target, message).await));
+        diagnosed.push(DeadLetter::new(message, dead_letters.diagnose(target, message).await));
         meter.advance();
     }
-    step.done(format!("{} messages", shown.len()));
-    Ok(shown)
+    step.done(format!("{} messages", diagnosed.len()));
+    Ok(diagnosed)
 }
 
-/// A moment as the contract writes it.
-pub fn moment(millis: u64) -> String {
+async fn receive(
+    queue: &Queue,
+    limit: usize,
+    messages: &mut Vec<Message>,
+    meter: &crate::progress::Meter,
+) -> Result<()> {
+    while messages.len() < limit {
+        let received = queue.receive().await?;
+        // A message that was received before is visible again, so every message has been seen.
+        let new: Vec<_> = received.into_iter().filter(|new| messages.iter().all(|old| old.id != new.id)).collect();
+        if new.is_empty() {
+            break;
+        }
+        messages.extend(new);
+        meter.now(format!("{} messages", messages.len()));
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970 as RFC 3339.
+fn timestamp(millis: u64) -> String {
     let nanos = i128::from(millis) * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()

@@ -1,254 +1,209 @@
-//! `catalogctl dlq redrive`: what has been set aside goes back to where it came from.
+//! `catalogctl dlq redrive`: sends the messages of a dead-letter queue back to their source queue.
 //!
-//! SQS has a call for this, StartMessageMoveTask, and it is not used: it moves every message, also one that can only fail
-//! again and ring the alarm once more; it does not move what no queue has set aside, such as what the topic could not
-//! deliver, unless told where to; it shows nothing beforehand; and the local stack does not have it, so nobody could try
-//! it before the night on which it is needed.
+//! SQS has StartMessageMoveTask for this. It isn't used, because it also moves messages that can only fail again, doesn't
+//! move messages that a topic sent unless it is given a destination, and has no dry run.
 //!
-//! A message is sent before it is deleted, never the other way round: what is interrupted in between is there twice, which
-//! does no harm, instead of not at all. Neither does it matter how late it comes. product-creator decides by the event's
-//! id: a change that it has recorded is recognised, and one that a newer change has overtaken is journalled as
-//! superseded and changes nothing. audit-logger compares with what is there.
-
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+//! A message is sent before it is deleted: an interruption in between leaves a duplicate, which is harmless, instead of
+//! losing the message. A late redrive is harmless too: product-creator recognises a recorded change by its event ID and
+//! journals an overtaken one as superseded, and audit-logger compares with the object that exists.
 
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::peek::{DeadLetters, Shown};
-use super::queue::{BATCH, Message, Queue};
-use crate::audit::verify::BROKEN;
+use super::peek::{DeadLetter, DeadLetters};
+use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::progress::{Meter, Progress};
+use crate::queue::{Message, Queue};
+use crate::rate::Rate;
 use crate::target::Target;
 
-/// Send the messages of a dead-letter queue back to the queue they came from. A dry run unless --apply is given.
+/// Send the messages of a dead-letter queue back to their source queue (default: dry run)
 ///
-/// Messages that their function cannot read as they are stay where they are, unless --include-unreadable is given: they
-/// would only fail again. Late and repeated redrives do no harm: what was done is recognised by its event id, and what a
-/// newer change has overtaken is recorded as superseded.
+/// Messages that are malformed or invalid stay in the dead-letter queue, because they would fail again, unless
+/// --include-unreadable is given. Late and repeated redrives are harmless: a change that was recorded is recognised by its
+/// event ID, and a change that a newer one has overtaken is recorded as superseded.
 ///
-/// Exit code: 0 all were sent, or would be; 1 could not be done; 2 some were left where they are.
+/// Exit codes: 0 every message was sent (dry run: would be sent); 1 the command failed; 2 some messages were left.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Which dead-letter queue: change or audit.
+    /// Dead-letter queue: change or audit
     pub queue: DeadLetters,
-    /// Do it.
+    /// Apply the changes (default: dry run)
     #[arg(long)]
     pub apply: bool,
-    /// Send at most so many messages a second.
+    /// Maximum number of messages to send per second
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rate: u32,
-    /// Send at most so many messages.
+    /// Maximum number of messages to send (default: all)
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Send also what cannot be read, or breaks the contract: after the release of a function that understands it.
+    /// Also send malformed and invalid messages, such as after the release of a function that can read them
     #[arg(long)]
     pub include_unreadable: bool,
-    /// One JSON object.
+    /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was done, or would be.
+/// The result of a redrive or of its dry run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Redriven {
     pub from: String,
     pub to: String,
     pub applied: bool,
-    pub sent: Vec<Shown>,
-    pub left: Vec<Shown>,
+    pub sent: Vec<DeadLetter>,
+    pub left: Vec<DeadLetter>,
 }
 
-/// Sends the messages and says what became of each.
-pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
+/// Redrives the messages and prints the result.
+pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let redriven = redrive(target, arguments, progress).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&redriven)?);
+        output::print_json(&redriven)?;
     } else {
-        progress.print(&text(&redriven));
+        output::print(&text(&redriven))?;
     }
-    Ok(if redriven.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    Ok(if redriven.left.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Goes once through the dead-letter queue.
+/// Reads the dead-letter queue once from beginning to end.
 pub async fn redrive(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Redriven> {
     let source = match arguments.queue {
         DeadLetters::Change => "change",
         DeadLetters::Audit => "audit",
         DeadLetters::Events => bail!(
-            "these messages are not changes but their positions in the table's stream, which no function reads; \
-             `catalogctl audit repair` sends the changes' records again"
+            "the events dead-letter queue can't be redriven: its messages are positions in the table's stream. Run \
+             `catalogctl audit repair` to write the missing records"
         ),
     };
     let dead = arguments.queue.queue(target).await?;
     let source = Queue::new(target.sqs(), target.queue_url(source).await?, target.queue_name(source));
-    let doing = if arguments.apply { "send back" } else { "look at" };
-    let step = progress.step(format!("{doing} the messages of {}", dead.name));
+    let action = if arguments.apply { "redrive" } else { "read" };
+    let step = progress.step(format!("{action} {}", dead.name));
     let mut run = Run {
         target,
         arguments,
         dead: &dead,
         source: &source,
-        pace: Pace::new(arguments.rate),
+        rate: Rate::per_second(arguments.rate),
         meter: step.meter(),
         kept: Vec::new(),
         sent: Vec::new(),
         left: Vec::new(),
     };
-    let outcome = run.through().await;
+    let result = run.read_queue().await;
     dead.release(&run.kept).await;
     let (sent, left) = (run.sent, run.left);
-    if let Err(error) = outcome {
-        return Err(error.context(format!("{} messages were sent back before", sent.len())));
+    if let Err(error) = result {
+        return Err(error.context(format!("failed after {} messages were sent", sent.len())));
     }
-    step.done(format!("{} {}, {} left", sent.len(), if arguments.apply { "sent" } else { "to be sent" }, left.len()));
+    step.done(format!("{} {}, {} left", sent.len(), if arguments.apply { "sent" } else { "to send" }, left.len()));
     Ok(Redriven { from: dead.name.clone(), to: source.name.clone(), applied: arguments.apply, sent, left })
 }
 
-/// One way through a queue.
+/// One pass through a dead-letter queue.
 struct Run<'a> {
     target: &'a Target,
     arguments: &'a Arguments,
     dead: &'a Queue,
     source: &'a Queue,
-    pace: Pace,
+    rate: Rate,
     meter: Meter,
-    /// Received, and to be put back.
+    /// Received, and to be made visible again.
     kept: Vec<Message>,
-    sent: Vec<Shown>,
-    left: Vec<Shown>,
+    sent: Vec<DeadLetter>,
+    left: Vec<DeadLetter>,
 }
 
 impl Run<'_> {
-    async fn through(&mut self) -> Result<()> {
-        while !self.is_full() {
+    async fn read_queue(&mut self) -> Result<()> {
+        while !self.is_limit_reached() {
             let received = self.dead.receive().await?;
             let (new, again): (Vec<_>, Vec<_>) =
                 received.into_iter().partition(|message| self.kept.iter().all(|kept| kept.id != message.id));
-            // A message that was kept is back: the way through is done.
+            // A kept message is visible again, so every message has been seen.
             self.kept.extend(again);
             if new.is_empty() {
                 return Ok(());
             }
-            self.batch(new).await?;
+            self.redrive_batch(new).await?;
             self.meter.now(format!("{} messages", self.sent.len() + self.left.len()));
         }
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
+    fn is_limit_reached(&self) -> bool {
         self.arguments.limit.is_some_and(|limit| self.sent.len() >= limit)
     }
 
-    async fn batch(&mut self, received: Vec<Message>) -> Result<()> {
+    async fn redrive_batch(&mut self, received: Vec<Message>) -> Result<()> {
         let mut chosen = Vec::new();
         for message in received {
             let diagnosis = self.arguments.queue.diagnose(self.target, &message).await;
-            let hopeful = diagnosis.kind.is_hopeful() || self.arguments.include_unreadable;
-            let room = self.arguments.limit.is_none_or(|limit| self.sent.len() + chosen.len() < limit);
-            let shown = Shown::new(&message, diagnosis);
-            match (hopeful, room) {
-                (true, true) => chosen.push((message, shown)),
-                // Not looked at any further: there is a limit.
+            let may_succeed = diagnosis.kind.is_hopeful() || self.arguments.include_unreadable;
+            let below_limit = self.arguments.limit.is_none_or(|limit| self.sent.len() + chosen.len() < limit);
+            let letter = DeadLetter::new(&message, diagnosis);
+            match (may_succeed, below_limit) {
+                (true, true) => chosen.push((message, letter)),
                 (true, false) => self.kept.push(message),
                 (false, _) => {
                     self.kept.push(message);
-                    self.left.push(shown);
+                    self.left.push(letter);
                 }
             }
         }
         if !self.arguments.apply {
-            let (messages, shown): (Vec<_>, Vec<_>) = chosen.into_iter().unzip();
+            let (messages, letters): (Vec<_>, Vec<_>) = chosen.into_iter().unzip();
             self.kept.extend(messages);
-            self.sent.extend(shown);
+            self.sent.extend(letters);
             return Ok(());
         }
-        for part in chosen.chunks(self.pace.at_once()) {
-            self.pace.wait(part.len()).await;
-            let messages: Vec<&Message> = part.iter().map(|(message, _)| message).collect();
-            let taken = self.source.send(&messages).await?;
-            if !taken.is_empty() {
-                self.dead.delete(&taken).await?;
+        let mut chosen = chosen.into_iter().peekable();
+        while chosen.peek().is_some() {
+            let batch: Vec<_> = chosen.by_ref().take(self.rate.batch_size()).collect();
+            self.send(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: Vec<(Message, DeadLetter)>) -> Result<()> {
+        self.rate.wait(batch.len()).await;
+        let messages: Vec<&Message> = batch.iter().map(|(message, _)| message).collect();
+        let accepted = self.source.send(&messages).await?;
+        if !accepted.is_empty() {
+            self.dead.delete(&accepted).await?;
+        }
+        let accepted: Vec<String> = accepted.into_iter().map(|message| message.id.clone()).collect();
+        for (message, letter) in batch {
+            if accepted.contains(&message.id) {
+                self.sent.push(letter);
+            } else {
+                self.left.push(letter);
+                self.kept.push(message);
             }
-            for (message, shown) in part {
-                let list =
-                    if taken.iter().any(|taken| taken.id == message.id) { &mut self.sent } else { &mut self.left };
-                list.push(Shown { body: shown.body.clone(), ..Shown::new(message, shown.diagnosis.clone()) });
-            }
-            let left = part.iter().filter(|(message, _)| taken.iter().all(|taken| taken.id != message.id));
-            self.kept.extend(left.map(|(message, _)| message.clone()));
         }
         Ok(())
     }
 }
 
-/// Keeps to so many messages a second.
-#[derive(Debug)]
-pub struct Pace {
-    each: Duration,
-    next: Instant,
-}
-
-impl Pace {
-    pub fn new(per_second: u32) -> Self {
-        Self { each: Duration::from_secs(1) / per_second.max(1), next: Instant::now() }
-    }
-
-    /// How many may go in one call without making a burst of them.
-    pub fn at_once(&self) -> usize {
-        let in_a_second = Duration::from_secs(1).as_nanos() / self.each.as_nanos().max(1);
-        usize::try_from(in_a_second).unwrap_or(BATCH).clamp(1, BATCH)
-    }
-
-    /// Waits until so many more may go.
-    pub async fn wait(&mut self, messages: usize) {
-        tokio::time::sleep(self.due(Instant::now(), messages)).await;
-    }
-
-    /// How long so many more have to wait; they count as gone then.
-    fn due(&mut self, now: Instant, messages: usize) -> Duration {
-        let start = self.next.max(now);
-        self.next = start + self.each * u32::try_from(messages).unwrap_or(u32::MAX);
-        start - now
-    }
-}
-
 fn text(redriven: &Redriven) -> String {
+    let Redriven { from, to, applied, sent, left } = redriven;
     let mut text = String::new();
-    if !redriven.applied {
-        for message in &redriven.sent {
-            text.push_str(&format!("WOULD BE SENT  {}", message.text()));
-        }
+    for message in sent.iter().filter(|_| !applied) {
+        text.push_str(&format!("TO SEND  {}", message.text()));
     }
-    for message in &redriven.left {
+    for message in left {
         text.push_str(&format!("LEFT  {}", message.text()));
     }
-    let Redriven { from, to, sent, left, .. } = redriven;
     let (sent, left) = (sent.len(), left.len());
-    text.push_str(&match redriven.applied {
-        true => format!("{sent} messages sent from {from} to {to}, {left} left."),
-        false => format!("A dry run: {sent} messages would be sent from {from} to {to}, {left} left. --apply does it."),
-    });
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_is_kept() {
-        let mut pace = Pace::new(4);
-        assert_eq!((pace.at_once(), Pace::new(1).at_once(), Pace::new(500).at_once()), (4, 1, BATCH));
-        let now = pace.next;
-        assert_eq!(pace.due(now, 4), Duration::ZERO);
-        assert_eq!(pace.due(now, 1), Duration::from_secs(1));
-        assert_eq!(pace.due(now, 2), Duration::from_millis(1_250));
-        let later = now + Duration::from_secs(60);
-        assert_eq!(pace.due(later, 1), Duration::ZERO, "a pause is not made up for");
+    text + &match applied {
+        true => format!("Sent from {from} to {to}: {sent}. Left: {left}."),
+        false => {
+            format!("Dry run: no changes made. To send from {from} to {to}: {sent}. Left: {left}. Re-run with --apply.")
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! The keys that API Gateway has, as against those that a file says it should have, and whether one is still used.
+//! The keys in API Gateway, and whether one is still used.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use crate::aws::CallContext;
 use crate::target::Target;
 
-/// A key of API Gateway. Its value is not asked for.
+/// An API key in API Gateway, without its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeployedKey {
@@ -15,28 +16,28 @@ pub struct DeployedKey {
     pub enabled: bool,
 }
 
-/// How much a key was used of late.
+/// How much a key was used recently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Use {
-    /// So many requests since the beginning of that day. API Gateway counts whole days.
+    /// The number of requests since the beginning of the day `since` (UTC). API Gateway counts whole days.
     #[serde(rename_all = "camelCase")]
     Requests { count: i64, since: String },
-    /// It cannot be told, and why.
+    /// The usage couldn't be read, and why.
     Unknown(String),
 }
 
-/// What the keys of an environment, and their usage plan, are called; `terraform/api-keys` and `terraform/` name them so.
+/// The name of an environment's usage plan and the prefix of its keys, as `terraform/` and `terraform/api-keys` set them.
 fn name(environment: &str) -> String {
     format!("bbws-product-api-{environment}")
 }
 
-/// The keys that there are, oldest first.
+/// The environment's keys, oldest first.
 pub async fn keys(target: &Target) -> Result<Vec<DeployedKey>> {
     let prefix = format!("{}-", name(&target.environment));
     let found: Result<Vec<_>, _> =
         target.api_gateway().get_api_keys().name_query(&prefix).into_paginator().items().send().collect().await;
-    let found = found.with_context(|| format!("the API keys of {} cannot be listed", target.name))?;
+    let found = found.call("apigateway:GET", "the API keys")?;
     let mut keys: Vec<DeployedKey> = found
         .into_iter()
         .filter_map(|key| {
@@ -48,10 +49,10 @@ pub async fn keys(target: &Target) -> Result<Vec<DeployedKey>> {
     Ok(keys)
 }
 
-/// How much a key was used today and yesterday. Not to know is no failure: it is said, and whoever asked decides.
+/// How much a key was used today and yesterday. A failure is part of the result, because the caller decides what it means.
 pub async fn recent_use(target: &Target, key: &DeployedKey) -> Use {
     match requests(target, key).await {
-        Ok(known) => known,
+        Ok(usage) => usage,
         Err(error) => Use::Unknown(format!("{error:#}")),
     }
 }
@@ -59,9 +60,10 @@ pub async fn recent_use(target: &Target, key: &DeployedKey) -> Use {
 async fn requests(target: &Target, key: &DeployedKey) -> Result<Use> {
     let client = target.api_gateway();
     let plans: Result<Vec<_>, _> = client.get_usage_plans().into_paginator().items().send().collect().await;
-    let plans = plans.context("the usage plans cannot be listed")?;
+    let plans = plans.call("apigateway:GET", "the usage plans")?;
     let plan = plans.into_iter().find(|plan| plan.name.as_deref() == Some(name(&target.environment).as_str()));
-    let plan = plan.and_then(|plan| plan.id).context("there is no usage plan of that name")?;
+    let plan =
+        plan.and_then(|plan| plan.id).with_context(|| format!("usage plan {} not found", name(&target.environment)))?;
     let today = OffsetDateTime::now_utc().date();
     let since = (today - Duration::days(1)).to_string();
     let usage = client
@@ -72,9 +74,9 @@ async fn requests(target: &Target, key: &DeployedKey) -> Result<Use> {
         .end_date(today.to_string())
         .send()
         .await
-        .context("the usage plan does not tell")?;
-    // A key that was not used has no entry in the list; a list that is not there is no answer.
-    let days = usage.items.context("API Gateway does not count requests here")?;
+        .call("apigateway:GET", "the usage of the key")?;
+    // A key that wasn't used has no entry in the list; without a list, requests aren't counted at all.
+    let days = usage.items.context("this API Gateway doesn't count requests")?;
     // Each day is [used, remaining].
     let count = days.values().flatten().filter_map(|day| day.first()).sum();
     Ok(Use::Requests { count, since })

@@ -1,9 +1,8 @@
 //! `catalogctl keys export`: the current API key, from the secret into a file that only its owner can read.
 //!
-//! Into a file and not onto the screen: a terminal keeps what it has shown, and a pipeline's log is read by many.
+//! The key goes to a file and not to standard output: terminals keep their history, and many people read pipeline logs.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,47 +10,46 @@ use serde_json::json;
 
 use super::git;
 use crate::aws;
+use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::private_file;
-use crate::progress::Progress;
 use crate::target::Target;
 
-/// Write the current API key to a file that only you can read. The key itself is never shown.
+/// Write the current API key to a file that only you can read
 ///
-/// Refused when git tracks the file or would: inside a work tree the file must be ignored.
+/// The key is never printed. Inside a git work tree, the file must be ignored by git.
 ///
-/// Exit code: 0 written; 1 could not be done.
+/// Exit codes: 0 the key was written; 1 the command failed.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// The file. Without it, `.catalogue/api-key-ENV`, or the one that `cargo xtask up` writes for a local stack.
+    /// File to write (default: .catalogue/api-key-ENV; for a local stack the file that `cargo xtask up` writes)
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// One JSON object, which says where the key is, not what it is.
+    /// Print the output as JSON: the file's path, without the key
     #[arg(long)]
     pub json: bool,
 }
 
-/// Reads the secret and writes the file; `usual` is where it goes unless told otherwise.
-pub async fn run(target: &Target, arguments: &Arguments, usual: &Path, progress: &Progress) -> Result<ExitCode> {
+/// Reads the secret and writes the file; `default_file` is used without `--out`.
+pub async fn run(target: &Target, arguments: &Arguments, default_file: &Path) -> Result<ExitStatus> {
     let file = match &arguments.out {
         Some(file) => file.as_path(),
         None => {
-            let folder = usual.parent().context("the usual file lies nowhere")?;
-            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-            usual
+            let folder = default_file.parent().context("the default file has no folder")?;
+            std::fs::create_dir_all(folder).with_context(|| format!("failed to create folder {}", folder.display()))?;
+            default_file
         }
     };
-    // Before the secret is read: what is not written need not be fetched, and every read of a secret is on record.
-    git::refuse_if_taken(file)?;
+    // Checked before the secret is read: each read of a secret is recorded in CloudTrail.
+    git::require_ignored(file)?;
     let key = aws::api_key(&target.config, &target.environment).await?;
     private_file::write(file, &key)?;
     let secret = aws::api_key_secret(&target.environment);
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&json!({
-            "environment": target.environment, "secret": secret, "file": file,
-        }))?);
+        output::print_json(&json!({"environment": target.environment, "secret": secret, "file": file}))?;
     } else {
-        progress.print(&format!("The API key of {} is in {}.", target.name, file.display()));
+        output::print(&format!("Wrote the API key of {} to {}.", target.name, file.display()))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitStatus::Success)
 }

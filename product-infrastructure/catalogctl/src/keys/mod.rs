@@ -1,4 +1,4 @@
-//! The API keys: the current one for whoever calls the API, and their rotation.
+//! The API key: `export` writes the current key to a file, `rotate` replaces it step by step.
 
 pub mod deployed;
 pub mod export;

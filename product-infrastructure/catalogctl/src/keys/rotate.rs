@@ -1,69 +1,67 @@
-//! `catalogctl keys rotate`: one key is replaced by the next, in steps, without a moment in which no key works.
+//! `catalogctl keys rotate`: replaces the API key in steps, so that at every moment some key is valid.
 //!
-//! Every stage is declared in Terraform, the disabled key too: what is changed beside Terraform, its next apply undoes.
-//! So a step is an edit of a file of Terraform variables. On AWS that is the environment's file in a checkout, which is
-//! then reviewed and deployed like any other change; for a local stack it lies with the stack's data, and
-//! `cargo xtask up` applies it.
+//! Each stage is declared in Terraform, including the disabled key, because Terraform's next apply would undo any other
+//! change. So a step edits a file of Terraform variables. For an environment on AWS the file is in a checkout, to be
+//! reviewed and deployed like any change; for a local stack it is with the stack's data, and `cargo xtask up` applies it.
 //!
-//! A step that builds on another first asks API Gateway whether that one has arrived: a file can be edited three times
-//! before it is deployed, and then no client would ever have had two keys.
+//! A step that depends on another first asks API Gateway whether that one was deployed. Otherwise three edits before one
+//! deployment would replace the key without a time in which both are valid.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
 use super::deployed::{self, DeployedKey, Use};
 use super::generations::{Generations, Step};
-use crate::audit::verify::BROKEN;
-use crate::progress::Progress;
-use crate::target::{Place, Target};
+use crate::exit_status::ExitStatus;
+use crate::output;
+use crate::target::{Environment, System, Target};
 
-/// Where a local stack's generations are declared, beside the file that describes the stack.
-const LOCAL_VARIABLES: &str = "api-keys.tfvars";
+/// The file of a local stack's generations, beside the file that describes the stack.
+const LOCAL_FILE: &str = "key-generations.tfvars.json";
 
-/// Take a step of a rotation of the API key. A dry run unless --apply is given.
+/// Take one step of an API key rotation (default: dry run)
 ///
-///   show    say how far it is
-///   begin   a second key, valid beside the first; the secret then holds the second. Move the clients over
-///   finish  the old key is disabled: it opens nothing, and can be enabled again
-///   reopen  takes `finish` back: a client was forgotten
-///   remove  the old key is deleted, for good
+///   show    show the rotation's state
+///   begin   add a second key, valid beside the first; the secret then holds the second. Then move the clients over
+///   finish  disable the old key; it can be enabled again
+///   reopen  undo `finish`: enable the old key again, such as for a client that was forgotten
+///   remove  delete the old key for good
 ///
-/// A step is written to a file of Terraform variables. On AWS (--env) that is terraform/api-keys/environments/ENV.tfvars of
-/// a checkout, named with --variables, to be committed and deployed; for a local stack it is its own file, which
-/// `cargo xtask up` applies. A step that was taken already changes nothing.
+/// A step writes a file of Terraform variables. With --env, the file is environments/ENV.key-generations.tfvars.json in
+/// --terraform-root, to be committed and deployed. For a local stack, `cargo xtask up` applies it. A step that was already
+/// taken changes nothing.
 ///
-/// Exit code: 0 done, or would be; 1 could not be done; 2 the old key is still used, and nothing was done.
+/// Exit codes: 0 the step was taken (dry run: can be taken); 1 the command failed; 2 the old key is still used, and nothing
+/// was changed.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Which step.
+    /// Step of the rotation
     #[arg(value_enum, hide_possible_values = true)]
     pub step: Step,
-    /// The file that declares the keys: terraform/api-keys/environments/ENV.tfvars of a checkout of product-infrastructure.
-    /// Needed with --env.
-    #[arg(long, value_name = "FILE")]
-    pub variables: Option<PathBuf>,
-    /// Do it.
+    /// Folder terraform/api-keys of a checkout of product-infrastructure (required with --env)
+    #[arg(long, value_name = "FOLDER")]
+    pub terraform_root: Option<PathBuf>,
+    /// Apply the changes (default: dry run)
     #[arg(long)]
     pub apply: bool,
-    /// Disable the old key although it was used since yesterday: it is known to strangers, for example.
+    /// Disable the old key even though it was used since yesterday, such as a key that has leaked
     #[arg(long)]
     pub although_used: bool,
-    /// One JSON object.
+    /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was done, or would be.
+/// The result of a step or of its dry run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
     /// "prod (AWS, eu-west-1)".
-    pub on: String,
+    pub system: String,
     pub step: Step,
     pub applied: bool,
     /// Whether the step is held back because the old key is still used.
@@ -71,46 +69,45 @@ pub struct Rotation {
     pub file: PathBuf,
     pub before: Generations,
     pub after: Generations,
-    /// The keys that API Gateway has now; `null` when the step need not know.
+    /// The keys in API Gateway; `null` when the step doesn't depend on them.
     pub deployed: Option<Vec<DeployedKey>>,
-    /// How much the old key was used since yesterday, when a step asks for it.
+    /// How much the old key was used since yesterday, for steps that depend on it.
     pub old_key_use: Option<Use>,
-    /// What is to be done next.
+    /// What to do next.
     pub next: String,
 }
 
-/// Where the stages are declared.
+/// The generations that Terraform is given.
 struct Declared {
-    /// The file of variables that a step edits.
     file: PathBuf,
     generations: Generations,
 }
 
-/// Takes the step and says what came of it.
-pub async fn run(place: &Place, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
-    let rotation = rotate(place, arguments).await?;
+/// Takes the step and prints the result.
+pub async fn run(system: &System, arguments: &Arguments) -> Result<ExitStatus> {
+    let rotation = rotate(system, arguments).await?;
     if arguments.json {
-        progress.print(&serde_json::to_string_pretty(&rotation)?);
+        output::print_json(&rotation)?;
     } else {
-        progress.print(&text(&rotation));
+        output::print(&text(&rotation))?;
     }
-    Ok(if rotation.still_used { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+    Ok(if rotation.still_used { ExitStatus::NeedsAttention } else { ExitStatus::Success })
 }
 
-async fn rotate(place: &Place, arguments: &Arguments) -> Result<Rotation> {
-    let (step, environment) = (arguments.step, place.env.as_deref());
-    // To begin, or to take a step back, is right whatever is deployed; it needs no credentials either.
-    let looks = environment.is_none() || !matches!(step, Step::Begin | Step::Reopen);
-    let target = if looks { Some(Target::find(place).await?) } else { None };
+async fn rotate(system: &System, arguments: &Arguments) -> Result<Rotation> {
+    let (step, environment) = (arguments.step, system.env);
+    // `begin` and `reopen` are safe whatever is deployed, so with --env they need no credentials.
+    let depends_on_deployed = environment.is_none() || !matches!(step, Step::Begin | Step::Reopen);
+    let target = if depends_on_deployed { Some(Target::find(system).await?) } else { None };
     let Declared { file, generations: before } = declared(environment, arguments, target.as_ref()).await?;
     let after = before.after(step)?;
 
     let (deployed, old_key_use) = match &target {
-        Some(target) => look(target, step, &before).await?,
+        Some(target) => read_deployed(target, step, &before).await?,
         None => (None, None),
     };
     if let (Some(deployed), true) = (&deployed, before != after) {
-        has_arrived(step, &before, deployed, &first(environment))?;
+        require_deployed(step, &before, deployed, &how_to_deploy(environment))?;
     }
     let used = matches!(old_key_use, Some(Use::Requests { count, .. }) if count > 0);
     let still_used = step == Step::Finish && before != after && used && !arguments.although_used;
@@ -118,37 +115,55 @@ async fn rotate(place: &Place, arguments: &Arguments) -> Result<Rotation> {
     if applied && before != after {
         after.write(&file)?;
     }
-    let on = target.map_or_else(|| environment.unwrap_or_default().to_owned(), |target| target.name);
+    let system = match (target, environment) {
+        (Some(target), _) => target.name,
+        (None, environment) => environment.map_or_else(String::new, |environment| environment.to_string()),
+    };
     let reached = if applied { &after } else { &before };
-    let behind = !applied && deployed.as_ref().is_some_and(|deployed| !is_deployed(&before, deployed));
-    let next = if behind && before == after {
-        format!("What is declared is not what API Gateway has: {}.", first(environment))
+    let outdated = !applied && deployed.as_ref().is_some_and(|deployed| !is_deployed(&before, deployed));
+    let next = if outdated && before == after {
+        format!("The declared generations aren't deployed: {}.", how_to_deploy(environment))
     } else {
         next(environment, arguments, still_used, reached, before != after)
     };
-    Ok(Rotation { on, step, applied, still_used, file, before, after, deployed, old_key_use, next })
+    Ok(Rotation { system, step, applied, still_used, file, before, after, deployed, old_key_use, next })
 }
 
-/// What is declared now. A stack on which no key was rotated declares nothing and has what Terraform gave it.
-async fn declared(environment: Option<&str>, arguments: &Arguments, target: Option<&Target>) -> Result<Declared> {
+/// The generations declared now. A file that doesn't exist stands for the Terraform variables' defaults, except on a local
+/// stack, whose keys may come from an earlier file.
+async fn declared(
+    environment: Option<Environment>,
+    arguments: &Arguments,
+    target: Option<&Target>,
+) -> Result<Declared> {
     let stack = target.and_then(|target| target.local.as_ref());
-    let file = match (&arguments.variables, stack, environment) {
-        (Some(file), ..) => file.clone(),
-        (None, Some(stack), _) => stack.folder.join(LOCAL_VARIABLES),
-        (None, None, environment) => bail!(
-            "the file that declares the keys must be named: `--variables terraform/api-keys/environments/{}.tfvars`, of a \
-             checkout of product-infrastructure",
-            environment.unwrap_or("ENV")
+    let file = match (&arguments.terraform_root, environment, stack) {
+        (Some(root), Some(environment), _) => file_in(root, environment)?,
+        (None, Some(environment), _) => bail!(
+            "--terraform-root is required with --env {environment}: the folder product-infrastructure/terraform/api-keys of \
+             a checkout"
         ),
+        (_, None, Some(stack)) => stack.folder.join(LOCAL_FILE),
+        (_, None, None) => bail!("no environment and no local stack"),
     };
-    match (Generations::read(&file)?, environment, target) {
-        (Some(generations), ..) => Ok(Declared { file, generations }),
-        (None, None, Some(target)) => {
-            let generations = of_deployed(&deployed::keys(target).await?);
-            Ok(Declared { file, generations })
-        }
-        _ => bail!("{} is not there", file.display()),
-    }
+    let generations = match (Generations::read(&file)?, stack, target) {
+        (Some(generations), ..) => generations,
+        (None, Some(_), Some(target)) => of_deployed(&deployed::keys(target).await?),
+        (None, ..) => Generations::initial(),
+    };
+    Ok(Declared { file, generations })
+}
+
+/// The environment's file in the Terraform root. Fails when the folder isn't that root.
+fn file_in(root: &Path, environment: Environment) -> Result<PathBuf> {
+    let folder = root.join("environments");
+    let variables = folder.join(format!("{environment}.tfvars"));
+    ensure!(
+        variables.is_file(),
+        "{} isn't the folder terraform/api-keys: it has no environments/{environment}.tfvars",
+        root.display()
+    );
+    Ok(folder.join(format!("{environment}.{LOCAL_FILE}")))
 }
 
 fn of_deployed(deployed: &[DeployedKey]) -> Generations {
@@ -162,8 +177,12 @@ fn of_deployed(deployed: &[DeployedKey]) -> Generations {
     Generations { key_generations: generations(None), disabled_generations: generations(Some(false)) }
 }
 
-async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
-    let deployed = deployed::keys(target).await?;
+async fn read_deployed(
+    target: &Target,
+    step: Step,
+    before: &Generations,
+) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
+    let deployed = deployed::keys(target).await.context("failed to list the deployed keys")?;
     let old = before.old().filter(|_| matches!(step, Step::Show | Step::Finish));
     let old = old.and_then(|old| deployed.iter().find(|key| key.generation == old));
     let used = match old {
@@ -173,36 +192,36 @@ async fn look(target: &Target, step: Step, before: &Generations) -> Result<(Opti
     Ok((Some(deployed), used))
 }
 
-/// How API Gateway gets what is declared.
-fn first(environment: Option<&str>) -> String {
+/// How the declared generations are deployed.
+fn how_to_deploy(environment: Option<Environment>) -> String {
     match environment {
         Some(environment) => format!("deploy `api-keys` to {environment} first"),
-        None => "bring the stack up to date with `cargo xtask up --detach` first".to_owned(),
+        None => "run `cargo xtask up --detach` first".to_owned(),
     }
 }
 
-/// Whether API Gateway has exactly what is declared.
+/// Whether API Gateway has exactly the declared generations.
 fn is_deployed(declared: &Generations, deployed: &[DeployedKey]) -> bool {
     let keys = declared.key_generations.iter().map(|key| (*key, !declared.disabled_generations.contains(key)));
     keys.eq(deployed.iter().map(|key| (key.generation, key.enabled)))
 }
 
-/// Fails unless API Gateway has what the step builds upon.
-fn has_arrived(step: Step, before: &Generations, deployed: &[DeployedKey], first: &str) -> Result<()> {
+/// Fails unless the step before this one is deployed.
+fn require_deployed(step: Step, before: &Generations, deployed: &[DeployedKey], how_to_deploy: &str) -> Result<()> {
     let enabled = |generation| deployed.iter().any(|key| key.generation == generation && key.enabled);
     let current = before.current();
     if step == Step::Finish && !enabled(current) {
-        bail!("generation {current} is not among the valid keys of API Gateway: {first}, and move the clients over");
+        bail!("generation {current} isn't a valid key in API Gateway: {how_to_deploy}, then move the clients over");
     }
     if let (Step::Remove, Some(old)) = (step, before.old().filter(|old| enabled(*old))) {
-        bail!("generation {old} is still enabled in API Gateway: {first}, and see whether a client misses it");
+        bail!("generation {old} is still enabled in API Gateway: {how_to_deploy}, then check that no client fails");
     }
     Ok(())
 }
 
-/// What to do now, as somebody who does this once a year wants to read it.
+/// What to do next, for somebody who does this once a year.
 fn next(
-    environment: Option<&str>,
+    environment: Option<Environment>,
     arguments: &Arguments,
     still_used: bool,
     reached: &Generations,
@@ -213,30 +232,27 @@ fn next(
         None => "`catalogctl keys rotate ".to_owned(),
     };
     if still_used {
-        return "Move the clients that still use the old key over, and try again tomorrow; or --although-used.".into();
+        return "The old key is still used. Move its clients over and retry tomorrow, or use --although-used.".into();
     }
     if differs && !arguments.apply {
-        return "A dry run. --apply does it.".into();
+        return "Dry run: no changes made. Re-run with --apply.".into();
     }
     let then = match (reached.old(), reached.disabled_generations.is_empty()) {
         (None, _) => format!("One key is valid. {command}begin` starts a rotation."),
-        (Some(old), true) => {
-            format!(
-                "Both keys are valid, and the secret holds the new one. Move the clients over, then {command}finish` disables generation {old}."
-            )
-        }
-        (Some(old), false) => {
-            format!(
-                "Generation {old} opens nothing. If a client misses it: {command}reopen`. If none does: {command}remove`."
-            )
-        }
+        (Some(old), true) => format!(
+            "Both keys are valid, and the secret holds the new one. Move the clients over, then disable generation {old} \
+             with {command}finish`."
+        ),
+        (Some(old), false) => format!(
+            "Generation {old} is disabled. If a client still needs it, run {command}reopen`; otherwise {command}remove`."
+        ),
     };
     match environment {
         Some(environment) if differs => format!(
-            "Commit the file, then start the workflow \"Deploy to {}\" with root: api-keys. After it: {then}",
-            environment.to_uppercase()
+            "Commit the file, then run the workflow \"Deploy to {}\" with root: api-keys. Afterwards: {then}",
+            environment.name().to_uppercase()
         ),
-        None if differs => format!("Apply it with `cargo xtask up --detach`. After it: {then}"),
+        None if differs => format!("Apply it with `cargo xtask up --detach`. Afterwards: {then}"),
         _ => then,
     }
 }
@@ -245,34 +261,29 @@ fn text(rotation: &Rotation) -> String {
     let mut text = String::new();
     for key in rotation.deployed.iter().flatten() {
         let state = if key.enabled { "valid" } else { "disabled" };
-        text.push_str(&format!("Generation {} is {state} ({}).\n", key.generation, key.id));
+        text.push_str(&format!("Generation {} is {state} (key ID {}).\n", key.generation, key.id));
     }
     match &rotation.old_key_use {
         Some(Use::Requests { count, since }) => {
             text.push_str(&format!("The old key was used for {count} requests since {since}.\n"));
         }
         Some(Use::Unknown(why)) => {
-            text.push_str(&format!("Whether the old key is still used cannot be told: {why}.\n"))
+            text.push_str(&format!("Failed to find out whether the old key is still used: {why}.\n"))
         }
         None => {}
     }
-    let shown = |generations: &Generations| {
-        let variables = generations.variables();
-        variables.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
-    };
     let Rotation { before, after, file, applied, .. } = rotation;
+    let file = relative(file);
     text.push_str(&match (before == after, applied) {
-        (true, _) => format!("Declared: {}.\n", shown(before)),
-        (false, true) => format!("Declared: {}, in {}; before: {}.\n", shown(after), shown_path(file), shown(before)),
-        (false, false) => {
-            format!("Declared: {}; it would become {}, in {}.\n", shown(before), shown(after), shown_path(file))
-        }
+        (true, _) => format!("Declared: {before}.\n"),
+        (false, true) => format!("Declared: {after} (before: {before}), in {file}.\n"),
+        (false, false) => format!("Declared: {before}. The step would declare {after}, in {file}.\n"),
     });
     text + &rotation.next
 }
 
-/// A path as one would type it here.
-fn shown_path(path: &Path) -> String {
+/// A path as one would type it in the working directory.
+fn relative(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
@@ -282,20 +293,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_waits_for_the_one_before_to_be_deployed() {
+    fn step_requires_previous_step_to_be_deployed() {
         let before =
             |disabled: &[u32]| Generations { key_generations: vec![1, 2], disabled_generations: disabled.into() };
         let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled };
-        let arrived = |step, disabled: &[u32], deployed: &[DeployedKey]| {
-            has_arrived(step, &before(disabled), deployed, "deploy `api-keys` to dev first")
+        let required = |step, disabled: &[u32], deployed: &[DeployedKey]| {
+            require_deployed(step, &before(disabled), deployed, "deploy `api-keys` to dev first")
                 .map_err(|error| error.to_string())
         };
-        assert!(arrived(Step::Finish, &[], &[key(1, true)]).unwrap_err().contains("deploy `api-keys` to dev first"));
-        assert!(arrived(Step::Finish, &[], &[key(1, true), key(2, false)]).is_err());
-        assert!(arrived(Step::Finish, &[], &[key(1, true), key(2, true)]).is_ok());
-        assert!(arrived(Step::Remove, &[1], &[key(1, true), key(2, true)]).unwrap_err().contains("still enabled"));
-        assert!(arrived(Step::Remove, &[1], &[key(1, false), key(2, true)]).is_ok());
-        assert!(arrived(Step::Remove, &[1], &[key(2, true)]).is_ok());
+        assert!(required(Step::Finish, &[], &[key(1, true)]).unwrap_err().contains("deploy `api-keys` to dev first"));
+        assert!(required(Step::Finish, &[], &[key(1, true), key(2, false)]).is_err());
+        assert!(required(Step::Finish, &[], &[key(1, true), key(2, true)]).is_ok());
+        assert!(required(Step::Remove, &[1], &[key(1, true), key(2, true)]).unwrap_err().contains("still enabled"));
+        assert!(required(Step::Remove, &[1], &[key(1, false), key(2, true)]).is_ok());
+        assert!(required(Step::Remove, &[1], &[key(2, true)]).is_ok());
         assert!(is_deployed(&before(&[1]), &[key(1, false), key(2, true)]));
         assert!(!is_deployed(&before(&[1]), &[key(1, true), key(2, true)]));
         assert!(!is_deployed(&before(&[1]), &[key(2, true)]));

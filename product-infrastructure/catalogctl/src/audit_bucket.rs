@@ -8,6 +8,7 @@ use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::aws::CallContext;
 use crate::progress::Meter;
 use audit_log::record::{Record, check};
 use audit_log::verification::{Content, Object};
@@ -86,7 +87,7 @@ impl Bucket {
                     .set_version_id_marker(version_marker)
                     .send()
                     .await
-                    .with_context(|| format!("the bucket {} cannot be listed", self.name))?;
+                    .call("s3:ListBucketVersions", format!("bucket {}", self.name))?;
                 // A key's versions may be spread over two pages, so the last one is kept back.
                 for listed in group(last.take(), page.versions(), page.delete_markers()) {
                     if stretch.before.as_ref().is_some_and(|before| listed.key >= *before) {
@@ -101,7 +102,7 @@ impl Bucket {
                 }
                 match (page.is_truncated(), page.next_key_marker) {
                     (Some(true), Some(next)) => key_marker = next,
-                    (Some(true), None) => bail!("the list of {} breaks off", self.name),
+                    (Some(true), None) => bail!("failed to list bucket {}: the response was truncated", self.name),
                     _ => break,
                 }
                 version_marker = page.next_version_id_marker;
@@ -133,10 +134,14 @@ impl Bucket {
             Ok(object) => object,
             Err(error) => match why_not(&error) {
                 Some(body) => return Ok(body),
-                None => return Err(error).with_context(|| format!("{key} cannot be read")),
+                None => return Err(error).call("s3:GetObject", format!("object {key} of bucket {}", self.name))?,
             },
         };
-        let bytes = object.body.collect().await.with_context(|| format!("{key} breaks off while it is read"))?;
+        let bytes = object
+            .body
+            .collect()
+            .await
+            .with_context(|| format!("failed to read object {key}: the response was truncated"))?;
         Ok(Body::Bytes(bytes.to_vec()))
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
+use crate::aws::CallContext;
 use crate::progress::Meter;
 use audit_log::finding::{Fault, Finding};
 use audit_log::ids::{EventId, ProductId};
@@ -49,7 +50,7 @@ impl Table {
             .map(|items| stream::unfold(items, |mut items| async { Some((items.next().await?, items)) }).boxed())
             .flatten_unordered(None);
         let mut read = 0_u64;
-        while let Some(item) = pages.try_next().await.with_context(|| format!("{} cannot be read", self.name))? {
+        while let Some(item) = pages.try_next().await.call("dynamodb:Scan", self.resource())? {
             read += 1;
             if read.is_multiple_of(100) {
                 meter.now(format!("{read} items"));
@@ -82,8 +83,7 @@ impl Table {
         product: ProductId,
         after: Option<EventId>,
     ) -> Result<(Option<ProductFacts>, Vec<(EventId, EntryFacts)>)> {
-        let failed = || format!("product {product} cannot be read from {}", self.name);
-        let item = self.item(product, "META").await.with_context(failed)?;
+        let item = self.item(product, "META").await?;
         let facts = item.and_then(read).and_then(|known| match known {
             Ok(Known::Product(_, facts)) => Some(facts),
             _ => None,
@@ -104,7 +104,7 @@ impl Table {
             .send()
             .try_collect()
             .await
-            .with_context(failed)?;
+            .call("dynamodb:Query", self.resource())?;
         let entries = items.into_iter().filter_map(read).filter_map(|known| match known {
             Ok(Known::Entry(event, entry)) => Some((event, entry)),
             _ => None,
@@ -123,8 +123,12 @@ impl Table {
             .consistent_read(true)
             .send()
             .await
-            .with_context(|| format!("{} does not answer", self.name))?;
+            .call("dynamodb:GetItem", self.resource())?;
         Ok(answer.item)
+    }
+
+    fn resource(&self) -> String {
+        format!("table {}", self.name)
     }
 
     pub fn name(&self) -> &str {
