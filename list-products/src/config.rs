@@ -5,18 +5,19 @@
 pub struct Config {
     /// `TABLE_NAME`: the products table.
     pub table_name: String,
-    /// `LIST_SHARDS`: over how many partition keys the active products are spread (1–32), as in product-creator.
+    /// `LIST_SHARDS`: the number of partition keys over which products are spread (1–32). list-products and
+    /// product-creator must agree.
     pub list_shards: u32,
     /// `LOG_LEVEL`: `error`, `warn`, `info` (the default), `debug` or `trace`.
     pub log_level: String,
 }
 
-/// A variable that is missing or cannot be used.
+/// A missing or invalid variable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVariable {
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
-    #[error("the environment variable LIST_SHARDS must be a whole number from 1 to 32")]
+    #[error("the environment variable LIST_SHARDS must be an integer from 1 to 32")]
     Shards,
 }
 
@@ -26,7 +27,7 @@ impl Config {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// `lookup` stands in for the environment, which tests cannot change without disturbing one another.
+    /// `lookup` takes the place of the environment, which tests running in parallel can't change.
     fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidVariable> {
         let required = |name| lookup(name).filter(|value| !value.is_empty()).ok_or(InvalidVariable::Missing(name));
         let shards = required("LIST_SHARDS")?.parse().ok().filter(|shards| (1..=32).contains(shards));
@@ -52,16 +53,19 @@ mod tests {
 
     #[test]
     fn reads_its_variables() {
-        let expected = Config { table_name: "products".to_owned(), list_shards: 4, log_level: "info".to_owned() };
-        assert_eq!(read("products", "4"), Ok(expected));
+        for list_shards in [1, 32] {
+            let expected = Config { table_name: "products".to_owned(), list_shards, log_level: "info".to_owned() };
+            assert_eq!(read("products", &list_shards.to_string()), Ok(expected));
+        }
     }
 
     #[test]
-    fn a_variable_that_is_missing_or_wrong_names_itself() {
+    fn names_missing_or_invalid_variable() {
         for (table, shards, named) in [
             ("", "4", "TABLE_NAME"),
             ("products", "", "LIST_SHARDS"),
             ("products", "0", "LIST_SHARDS"),
+            ("products", "33", "LIST_SHARDS"),
             ("products", "many", "LIST_SHARDS"),
         ] {
             assert!(read(table, shards).unwrap_err().to_string().contains(named), "{table:?} {shards:?}");

@@ -5,7 +5,8 @@
 pub struct Config {
     /// `TABLE_NAME`: the products table.
     pub table_name: String,
-    /// `LIST_SHARDS`: the number of partition keys over which products are spread (1–32), the same as in list-products.
+    /// `LIST_SHARDS`: the number of partition keys over which products are spread (1–32). list-products and
+    /// product-creator must agree.
     pub list_shards: u32,
     /// `LOG_LEVEL`: `error`, `warn`, `info` (the default), `debug` or `trace`.
     pub log_level: String,
