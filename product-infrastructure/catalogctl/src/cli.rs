@@ -18,7 +18,7 @@ use crate::target::{Resources, System};
 #[derive(Debug, Parser)]
 #[command(name = "catalogctl", version, verbatim_doc_comment)]
 pub struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub color: colorchoice_clap::Color,
     /// Without -v errors are shown; -v adds the AWS SDK's warnings, -vv its requests.
     #[command(flatten)]

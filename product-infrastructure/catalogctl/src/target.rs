@@ -43,11 +43,18 @@ impl fmt::Display for Environment {
 pub struct System {
     /// Environment on AWS (default: the local stack). Account, region and credentials come from the AWS SDK's usual
     /// configuration: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, …
-    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV", global = true)]
+    #[arg(long, env = "CATALOGUE_ENV", hide_env_values = true, value_name = "ENV", global = true)]
     pub env: Option<Environment>,
     /// File that describes the local stack, written by `cargo xtask up` (default: the nearest `.catalogue/stack.json`, in
     /// this folder or a folder above it)
-    #[arg(long, env = "CATALOGUE_LOCAL", value_name = "FILE", conflicts_with = "env", global = true)]
+    #[arg(
+        long,
+        env = "CATALOGUE_LOCAL",
+        hide_env_values = true,
+        value_name = "FILE",
+        conflicts_with = "env",
+        global = true
+    )]
     pub local: Option<PathBuf>,
 }
 

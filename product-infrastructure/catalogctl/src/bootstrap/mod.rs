@@ -24,7 +24,7 @@ use state_bucket::{Plan, StateBucket};
 pub struct Arguments {
     /// Environment on AWS. Account, region and credentials come from the AWS SDK's usual configuration: AWS_PROFILE,
     /// AWS_REGION, AWS_ENDPOINT_URL, …
-    #[arg(long, env = "CATALOGUE_ENV", value_name = "ENV")]
+    #[arg(long, env = "CATALOGUE_ENV", hide_env_values = true, value_name = "ENV")]
     pub env: Environment,
     /// Account of the environment; credentials of any other account are rejected (default: not checked)
     #[arg(long, value_name = "ID", value_parser = account_id)]
