@@ -9,12 +9,11 @@ use product_creator::handler::handle;
 use product_creator::models::change_event::{Change, ChangeEvent, ChangeEventDocument};
 use product_creator::models::identifiers::ProductId;
 use product_creator::models::journal::{CHAIN_START, JournalEntry, Reason};
-use product_creator::models::product::ProductDetails;
 use product_creator::models::timestamp::Timestamp;
 use product_creator::repositories::dynamodb::DynamoDbChanges;
 use serde_json::{Value, json};
 use support::catalogue::{Catalogue, SHARDS};
-use support::changes::{batch, body, create, delete, details, details_with_sku, event, patch, update};
+use support::changes::{batch, body, content, content_with, content_with_sku, create, delete, event, patch, update};
 use support::contract::examples;
 use support::products_table::{self, TABLE};
 
@@ -107,7 +106,7 @@ async fn records_rejected_changes() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
     let expecting = |second, expected_version| {
-        event(id, second, Change::Update { details: details("x", "1"), expected_version: Some(expected_version) })
+        event(id, second, Change::Update { content: content("x", "1"), expected_version: Some(expected_version) })
     };
     catalogue.deliver_all(&[&update(id, 1, "1")]).await;
     catalogue.deliver_all(&[&create(id, 2), &expecting(4, 7), &delete(id, 9)]).await;
@@ -223,18 +222,16 @@ async fn applies_concurrent_changes_one_after_another() {
 }
 
 fn create_with_sku(id: ProductId, second: u64, sku: &str) -> ChangeEvent {
-    event(id, second, Change::Create(details_with_sku("Oak table", "19.99", sku)))
+    event(id, second, Change::Create(content_with_sku("Oak table", "19.99", sku)))
 }
 
 #[tokio::test]
 async fn writes_keys_of_all_indexes() {
     let catalogue = Catalogue::empty().await;
     let id = ProductId::random();
-    let details = ProductDetails {
-        category: Some("Garden  FURNITURE".to_owned()),
-        ..details(&format!("Straße {}", "\u{390}".repeat(190)), "19.99")
-    };
-    catalogue.deliver_all(&[&event(id, 1, Change::Create(details))]).await;
+    let name = format!("Straße {}", "\u{390}".repeat(190));
+    let content = content_with(&name, "19.99", json!({"category": "Garden  FURNITURE"}));
+    catalogue.deliver_all(&[&event(id, 1, Change::Create(content))]).await;
 
     let meta = &catalogue.items(id).await["META"];
     let price_sk = format!("EUR#0000000000001999#{id}");
@@ -278,7 +275,7 @@ async fn records_requested_change_of_rejected_and_superseded_entries() {
     let newest = update(id, 9, "1.50");
     catalogue.deliver_all(&[&create(id, 1), &newest]).await;
     let (older, yen) = (update(id, 5, "2"), patch(id, 10, json!({"currency": "JPY"})));
-    let another = event(id, 11, Change::Create(details("Another", "5")));
+    let another = event(id, 11, Change::Create(content("Another", "5")));
     let deletion = event(id, 12, Change::Delete { expected_version: Some(7) });
     let repeated = ChangeEvent { event_id: create(id, 13).event_id, ..create(id, 1) };
     catalogue.deliver_all(&[&older, &yen, &another, &deletion, &repeated]).await;

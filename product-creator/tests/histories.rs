@@ -22,7 +22,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use support::catalogue::Catalogue;
-use support::changes::{batch, body, create, delete, details, details_with_sku, event, patch, update};
+use support::changes::{batch, body, content, content_with_sku, create, delete, event, patch, update};
 use support::model::Model;
 use support::queue::Queue;
 use support::scale::scale;
@@ -129,14 +129,14 @@ fn histories() -> impl Strategy<Value = History> {
 fn change(kind: u8, second: u64, id: ProductId, skus: &[String; 2]) -> ChangeEvent {
     match kind {
         0 | 1 => create(id, second),
-        2 => event(id, second, Change::Create(details("Another", "5"))),
-        3 | 4 => event(id, second, Change::Create(details_with_sku("Oak table", "19.99", &skus[0]))),
+        2 => event(id, second, Change::Create(content("Another", "5"))),
+        3 | 4 => event(id, second, Change::Create(content_with_sku("Oak table", "19.99", &skus[0]))),
         5 => update(id, second, "1"),
         6 | 7 => {
-            let details = details_with_sku("Oak table", "2", &skus[usize::from(kind) - 6]);
-            event(id, second, Change::Update { details, expected_version: None })
+            let content = content_with_sku("Oak table", "2", &skus[usize::from(kind) - 6]);
+            event(id, second, Change::Update { content, expected_version: None })
         }
-        8 => event(id, second, Change::Update { details: details("x", "2"), expected_version: Some(second % 4 + 1) }),
+        8 => event(id, second, Change::Update { content: content("x", "2"), expected_version: Some(second % 4 + 1) }),
         9 => patch(id, second, json!({"price": "24.50", "attributes": {(second % 3).to_string(): "x", "1": null}})),
         10 => patch(id, second, json!({"sku": skus[0], "tags": []})),
         11 => patch(id, second, json!({"sku": null, "description": "patched"})),
@@ -188,7 +188,7 @@ async fn run(catalogue: &Catalogue, history: History) -> Vec<&'static str> {
     for id in ids {
         let of_product: Vec<&ChangeEvent> = events.iter().filter(|event| event.product_id == id).collect();
         let journal = catalogue.check_whole(id, &of_product).await;
-        assert_eq!(content(&journal).as_ref(), model.content(id), "{id}: the content");
+        assert_eq!(newest_content(&journal).as_ref(), model.content(id), "{id}: the content");
         outcomes.extend(journal.iter().map(outcome));
     }
     let expected: BTreeMap<EventId, String> =
@@ -208,7 +208,7 @@ fn outcome(entry: &JournalEntry) -> (EventId, String) {
 }
 
 /// The content in the newest applied entry.
-fn content(journal: &[JournalEntry]) -> Option<Value> {
+fn newest_content(journal: &[JournalEntry]) -> Option<Value> {
     let after = journal.iter().rev().find_map(|entry| entry.after.as_ref())?;
     let mut content = serde_json::to_value(after).unwrap();
     for member in ["productId", "status", "version", "createdAt", "updatedAt", "lastEventId"] {

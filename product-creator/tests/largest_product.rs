@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -22,29 +22,25 @@ const MAX_BODY: usize = 64 * 1024;
 const MAX_MESSAGE: usize = 256 * 1024;
 
 /// A product whose JSON is exactly as large as a body may be, every field at its limit but for the URLs.
-fn largest(letter: char) -> ProductContent {
+fn largest(letter: char) -> Value {
     let text = |length| letter.to_string().repeat(length);
-    let mut content = ProductContent {
-        name: text(200),
-        price: "999999999999.99".to_owned(),
-        currency: "EUR".to_owned(),
-        sku: Some(text(64)),
-        description: Some(text(4_000)),
-        category: Some(text(100)),
-        tags: (0..20).map(|tag| format!("{tag:02}{}", text(48))).collect(),
-        image_urls: vec![],
-        attributes: (0..50).map(|name| (format!("{name:02}{}", text(6)), text(450))).collect::<BTreeMap<_, _>>(),
-    };
-    while content.image_urls.len() < 10 {
-        content.image_urls.push("https://x.example/".to_owned());
-    }
+    let attributes: Map<_, _> = (0..50).map(|name| (format!("{name:02}{}", text(6)), text(450).into())).collect();
+    let url = "https://x.example/";
+    let mut content = json!({
+        "name": text(200), "price": "999999999999.99", "currency": "EUR", "sku": text(64), "description": text(4_000),
+        "category": text(100), "tags": (0..20).map(|tag| format!("{tag:02}{}", text(48))).collect::<Vec<_>>(),
+        "imageUrls": vec![url; 10], "attributes": attributes,
+    });
     for index in 0..10 {
         let missing = MAX_BODY - serde_json::to_vec(&content).unwrap().len();
-        let url = &mut content.image_urls[index];
-        url.push_str(&"u".repeat(missing.min(2_048 - url.len())));
+        content["imageUrls"][index] = format!("{url}{}", "u".repeat(missing.min(2_048 - url.len()))).into();
     }
     assert_eq!(serde_json::to_vec(&content).unwrap().len(), MAX_BODY);
     content
+}
+
+fn product(letter: char) -> ProductContent {
+    serde_json::from_value(largest(letter)).unwrap()
 }
 
 /// An attribute value in DynamoDB's JSON, as it stands in a stream record.
@@ -112,10 +108,9 @@ async fn record_sizes(catalogue: &Catalogue, change: &ChangeEvent) -> (usize, us
 #[tokio::test]
 async fn fits_largest_product_before_and_after_replacement_into_message() {
     let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
-    let details = |letter| largest(letter).check().unwrap();
-    apply(&catalogue, &event(id, 1, Change::Create(details('ü')))).await;
+    apply(&catalogue, &event(id, 1, Change::Create(product('ü')))).await;
 
-    let change = event(id, 2, Change::Update { details: details('é'), expected_version: None });
+    let change = event(id, 2, Change::Update { content: product('é'), expected_version: None });
     let (entry, product) = record_sizes(&catalogue, &change).await;
 
     println!("largest records of a replacement: journal entry {entry} bytes, product {product} bytes");
@@ -126,13 +121,13 @@ async fn fits_largest_product_before_and_after_replacement_into_message() {
 #[tokio::test]
 async fn fits_largest_product_before_and_after_largest_patch_into_message() {
     let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
-    apply(&catalogue, &event(id, 1, Change::Create(largest('ü').check().unwrap()))).await;
+    apply(&catalogue, &event(id, 1, Change::Create(product('ü')))).await;
 
     // Each field anew, and each attribute of the former content removed: the largest patch that makes a valid product.
-    let mut patch = serde_json::to_value(largest('é')).unwrap();
+    let mut patch = largest('é');
     let attributes = patch["attributes"].as_object_mut().unwrap();
-    for name in largest('ü').attributes.into_keys() {
-        attributes.insert(name, Value::Null);
+    for name in largest('ü')["attributes"].as_object().unwrap().keys() {
+        attributes.insert(name.clone(), Value::Null);
     }
     // A body has at most 64 KiB.
     let excess = serde_json::to_vec(&patch).unwrap().len() - MAX_BODY;
@@ -150,7 +145,7 @@ async fn fits_largest_product_before_and_after_largest_patch_into_message() {
 #[tokio::test]
 async fn rejects_patch_that_makes_product_larger_than_request_body() {
     let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
-    apply(&catalogue, &event(id, 1, Change::Create(largest('ü').check().unwrap()))).await;
+    apply(&catalogue, &event(id, 1, Change::Create(product('ü')))).await;
     let longer = json!({"attributes": {"00üüüüüü": "ü".repeat(500)}});
     let patch = event(id, 2, Change::Patch { patch: serde_json::from_value(longer).unwrap(), expected_version: None });
 

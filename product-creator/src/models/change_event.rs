@@ -3,13 +3,16 @@
 //! [`ChangeEvent`] cannot represent an invalid change (a deletion with content, a creation with an expected version);
 //! [`ChangeEventDocument`] is its JSON, which can.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::canonical_json::canonical_digest;
 use super::identifiers::{EventId, ProductId};
-use super::product::ProductDetails;
+use super::json_object::JsonObject;
 use super::product_content::ProductContent;
 use super::product_patch::ProductPatch;
+use super::product_rules::OutputFields;
 use super::timestamp::Timestamp;
 use super::violation::Violation;
 
@@ -19,10 +22,10 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// The change that a caller requests. An update or a deletion with `expected_version` applies only to that version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Create(ProductDetails),
+    Create(ProductContent),
     /// A full replacement of the content (PUT).
     Update {
-        details: ProductDetails,
+        content: ProductContent,
         expected_version: Option<u64>,
     },
     /// A partial change of the content (PATCH), merged into the product as it is when the change is applied.
@@ -48,9 +51,9 @@ pub enum ChangeType {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Actor {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub api_key_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
 }
 
@@ -88,7 +91,7 @@ impl ChangeEvent {
     /// The content or the patch; `None` for a deletion.
     pub fn requested(&self) -> Option<Requested> {
         match &self.change {
-            Change::Create(details) | Change::Update { details, .. } => Some(Requested::from(details)),
+            Change::Create(content) | Change::Update { content, .. } => Some(Requested::Product(content.clone())),
             Change::Patch { patch, .. } => Some(Requested::Patch(patch.clone())),
             Change::Delete { .. } => None,
         }
@@ -96,7 +99,7 @@ impl ChangeEvent {
 
     /// Digest of the requested change. Requests for the same content have the same fingerprint.
     pub fn fingerprint(&self) -> String {
-        fingerprint_of(self.requested().as_ref())
+        fingerprint(self.requested().as_ref())
     }
 }
 
@@ -108,24 +111,13 @@ pub enum Requested {
     Patch(ProductPatch),
 }
 
-impl From<&ProductDetails> for Requested {
-    fn from(details: &ProductDetails) -> Self {
-        Self::Product(details.clone().into())
-    }
-}
-
-/// The fingerprint of a request for this content, or of a deletion.
-pub fn fingerprint(details: Option<&ProductDetails>) -> String {
-    fingerprint_of(details.map(Requested::from).as_ref())
-}
-
 /// SHA-256, in hexadecimal, of the canonical JSON (RFC 8785) of the requested object; of `{}` for a deletion.
-fn fingerprint_of(requested: Option<&Requested>) -> String {
-    requested.map_or_else(|| canonical_digest(&serde_json::Map::new()), canonical_digest)
+pub fn fingerprint(requested: Option<&Requested>) -> String {
+    requested.map_or_else(|| canonical_digest(&Map::new()), canonical_digest)
 }
 
-/// The message body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The message body. An optional member is absent, not `null`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeEventDocument {
     pub schema_version: u32,
@@ -136,13 +128,27 @@ pub struct ChangeEventDocument {
     pub occurred_at: Timestamp,
     pub actor: Actor,
     pub request_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<u64>,
     pub fingerprint: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<ProductContent>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub product: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub patch: Option<ProductPatch>,
+}
+
+/// An optional member that is there. `null` is a value like any other: serde would take it for an absent member.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Content in normal form, as the edge queues it: trimmed, with the currency's decimals, and without empty members.
+fn read_content(json: &RawValue) -> Result<ProductContent, InvalidEvent> {
+    let object: JsonObject =
+        serde_json::from_str(json.get()).map_err(|_| InvalidEvent::Shape("product must be an object"))?;
+    let content = ProductContent::parse(&object, OutputFields::Unknown).map_err(InvalidEvent::Product)?;
+    let is_normal = serde_json::from_str::<Map<String, Value>>(json.get()).is_ok_and(|json| json == content.to_json());
+    if is_normal { Ok(content) } else { Err(InvalidEvent::Shape("product must be in normal form")) }
 }
 
 /// Why a message body isn't a change event.
@@ -167,7 +173,7 @@ fn paths(violations: &[Violation]) -> String {
 impl From<&ChangeEvent> for ChangeEventDocument {
     fn from(event: &ChangeEvent) -> Self {
         let (product, patch) = match event.requested() {
-            Some(Requested::Product(product)) => (Some(product), None),
+            Some(Requested::Product(content)) => (Some(content), None),
             Some(Requested::Patch(patch)) => (None, Some(patch)),
             None => (None, None),
         };
@@ -181,7 +187,7 @@ impl From<&ChangeEvent> for ChangeEventDocument {
             request_id: event.request_id.clone(),
             expected_version: event.expected_version(),
             fingerprint: event.fingerprint(),
-            product,
+            product: product.map(|content| to_raw_value(&content).expect("content is a JSON object")),
             patch,
         }
     }
@@ -200,11 +206,15 @@ impl TryFrom<ChangeEventDocument> for ChangeEvent {
         if document.expected_version == Some(0) {
             return Err(InvalidEvent::Shape("expectedVersion must be at least 1"));
         }
-        let details = document.product.map(|content| content.check().map_err(InvalidEvent::Product)).transpose()?;
+        let Actor { api_key_id, source_ip } = &document.actor;
+        if [api_key_id, source_ip].into_iter().flatten().any(String::is_empty) {
+            return Err(InvalidEvent::Shape("actor must not have empty members"));
+        }
+        let content = document.product.as_deref().map(read_content).transpose()?;
         let expected_version = document.expected_version;
-        let change = match (document.change_type, details, document.patch) {
-            (ChangeType::Create, Some(details), None) if expected_version.is_none() => Change::Create(details),
-            (ChangeType::Update, Some(details), None) => Change::Update { details, expected_version },
+        let change = match (document.change_type, content, document.patch) {
+            (ChangeType::Create, Some(content), None) if expected_version.is_none() => Change::Create(content),
+            (ChangeType::Update, Some(content), None) => Change::Update { content, expected_version },
             (ChangeType::Update, None, Some(patch)) => Change::Patch { patch, expected_version },
             (ChangeType::Delete, None, None) => Change::Delete { expected_version },
             (ChangeType::Create, _, _) => {
@@ -225,7 +235,6 @@ impl TryFrom<ChangeEventDocument> for ChangeEvent {
             request_id: document.request_id,
             change,
         };
-        // This also refuses a price in another than its canonical form, because the digest is of that form.
         if event.fingerprint() == document.fingerprint { Ok(event) } else { Err(InvalidEvent::Fingerprint) }
     }
 }
@@ -250,19 +259,22 @@ mod tests {
     }
 
     fn content() -> ProductContent {
-        ProductContent {
-            name: "Oak table".to_owned(),
-            price: "19.99".to_owned(),
-            currency: "EUR".to_owned(),
-            ..ProductContent::default()
-        }
+        serde_json::from_value(serde_json::json!({"name": "Oak table", "price": "19.99", "currency": "EUR"})).unwrap()
+    }
+
+    fn product(json: Value) -> Option<Box<RawValue>> {
+        Some(to_raw_value(&json).unwrap())
+    }
+
+    fn json_of(document: &ChangeEventDocument) -> Value {
+        serde_json::to_value(document).unwrap()
     }
 
     #[test]
     fn converts_document_to_event_and_back() {
         let event = ChangeEvent::try_from(document()).unwrap();
         assert_eq!(event.change, Change::Delete { expected_version: Some(3) });
-        assert_eq!(ChangeEventDocument::from(&event), document());
+        assert_eq!(json_of(&ChangeEventDocument::from(&event)), json_of(&document()));
     }
 
     fn patch() -> ProductPatch {
@@ -276,7 +288,7 @@ mod tests {
             ..ChangeEvent::try_from(document()).unwrap()
         };
         let document = ChangeEventDocument::from(&event);
-        assert_eq!((document.change_type, &document.product), (ChangeType::Update, &None));
+        assert_eq!((document.change_type, document.product.is_some()), (ChangeType::Update, false));
         assert_eq!(document.patch, Some(patch()));
         let requested = serde_json::json!({"patch": {"price": "24.50", "sku": null}});
         assert_eq!(document.fingerprint, canonical_digest(&requested));
@@ -285,9 +297,15 @@ mod tests {
 
     #[test]
     fn computes_fingerprint_from_content_alone() {
-        let details = |price: &str| ProductContent { price: price.to_owned(), ..content() }.check().unwrap();
-        assert_eq!(fingerprint(Some(&details("19.990"))), fingerprint(Some(&details("19.99"))));
-        assert_ne!(fingerprint(Some(&details("19.98"))), fingerprint(Some(&details("19.99"))));
+        let (request, event) = (Requested::Product(content()), ChangeEvent::try_from(document()).unwrap());
+        let creation = ChangeEvent { change: Change::Create(content()), ..event.clone() };
+        let replacement = Change::Update { content: content(), expected_version: Some(3) };
+        let replacement = ChangeEvent { change: replacement, request_id: "req-2".to_owned(), ..event };
+        assert_eq!(
+            [creation.fingerprint(), replacement.fingerprint()],
+            [fingerprint(Some(&request)), fingerprint(Some(&request))]
+        );
+        assert_ne!(fingerprint(Some(&request)), fingerprint(Some(&Requested::Patch(patch()))));
     }
 
     #[test]
@@ -298,22 +316,49 @@ mod tests {
             ChangeEvent::try_from(changed).unwrap_err()
         };
         assert_eq!(refused(&|d| d.schema_version = 2), InvalidEvent::SchemaVersion(2));
-        assert!(matches!(refused(&|d| d.product = Some(content())), InvalidEvent::Shape(_)));
+        assert!(matches!(refused(&|d| d.product = product(content().to_json().into())), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.change_type = ChangeType::Create), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.change_type = ChangeType::Update), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.patch = Some(patch())), InvalidEvent::Shape(_)));
         let both = refused(&|d| {
             d.change_type = ChangeType::Update;
-            (d.product, d.patch) = (Some(content()), Some(patch()));
+            (d.product, d.patch) = (product(content().to_json().into()), Some(patch()));
         });
         assert_eq!(both.to_string(), "an UPDATE must have exactly one of product and patch");
         assert!(matches!(refused(&|d| d.expected_version = Some(0)), InvalidEvent::Shape(_)));
         assert!(matches!(refused(&|d| d.request_id = String::new()), InvalidEvent::Shape(_)));
         assert_eq!(refused(&|d| d.fingerprint = "0".repeat(64)), InvalidEvent::Fingerprint);
-        let unreadable = refused(&|d| {
-            d.change_type = ChangeType::Update;
-            d.product = Some(ProductContent { name: " secret".to_owned(), ..content() });
-        });
-        assert_eq!(unreadable.to_string(), "the product is invalid: name INVALID_FORMAT");
+        assert!(matches!(refused(&|d| d.actor.api_key_id = Some(String::new())), InvalidEvent::Shape(_)));
+    }
+
+    #[test]
+    fn rejects_invalid_content_and_content_that_is_not_in_normal_form() {
+        let refused = |field: &str, value: Value| {
+            let mut json = content().to_json();
+            json.insert(field.to_owned(), value);
+            let changed =
+                ChangeEventDocument { change_type: ChangeType::Update, product: product(json.into()), ..document() };
+            ChangeEvent::try_from(changed).unwrap_err().to_string()
+        };
+        assert_eq!(refused("name", "secret\u{7}".into()), "the product is invalid: name INVALID_FORMAT");
+        for (field, value) in [
+            ("name", " Oak table".into()),
+            ("price", "19.990".into()),
+            ("price", serde_json::json!(19.99)),
+            ("sku", Value::Null),
+            ("tags", serde_json::json!([])),
+            ("attributes", serde_json::json!({})),
+        ] {
+            assert_eq!(refused(field, value.clone()), "product must be in normal form", "{field}: {value}");
+        }
+    }
+
+    #[test]
+    fn rejects_null_in_place_of_absent_member() {
+        for member in ["expectedVersion", "product", "patch"] {
+            let mut json = json_of(&document());
+            json[member] = Value::Null;
+            assert!(serde_json::from_value::<ChangeEventDocument>(json).is_err() || member == "product", "{member}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::canonical_json::canonical_digest;
 use super::change_event::{Actor, Change, ChangeEvent, ChangeType, Requested};
 use super::identifiers::{EventId, ProductId};
-use super::product::ProductDocument;
+use super::product::Product;
 use super::timestamp::Timestamp;
 
 /// The schema version that this code writes.
@@ -76,9 +76,9 @@ pub struct JournalEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<ProductDocument>,
+    pub before: Option<Product>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<ProductDocument>,
+    pub after: Option<Product>,
     /// `hash` of the product's previous applied entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prev_hash: Option<String>,
@@ -106,8 +106,8 @@ impl JournalEntry {
     pub fn applied(
         event: &ChangeEvent,
         recorded_at: Timestamp,
-        before: Option<ProductDocument>,
-        after: ProductDocument,
+        before: Option<Product>,
+        after: Product,
         prev_hash: &str,
     ) -> (Self, String) {
         let requested = match event.change {

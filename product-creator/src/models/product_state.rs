@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::identifiers::{EventId, ProductId};
-use super::product::{Product, Status};
+use super::product::Product;
+use super::product_content::Sku;
+use super::product_status::Status;
 use super::timestamp::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ impl Product {
     /// The SKU that the product claims: a deleted product claims none.
     pub fn claimed_sku(&self) -> Option<&str> {
         match self.status {
-            Status::Active => self.details.sku.as_deref(),
+            Status::Active => self.content.sku.as_ref().map(Sku::as_str),
             Status::Deleted => None,
         }
     }

@@ -13,7 +13,7 @@ use super::index_keys::{
     name_sk, price_sk, shard_of,
 };
 use super::journal_keys::journal_sk;
-use super::product_item::{Item, ProductItem, UnreadableItem};
+use super::product_item::{Item, UnreadableItem, read_product};
 use super::provenance_item::ProvenanceItem;
 use super::sdk_error::is_retryable;
 use super::sku_claim_keys::{CLAIM, sku_pk};
@@ -21,8 +21,10 @@ use super::table_keys::{META, product_pk};
 use crate::models::folded_text::FoldedText;
 use crate::models::identifiers::ProductId;
 use crate::models::journal::JournalEntry;
-use crate::models::product::Status;
+use crate::models::product::Product;
+use crate::models::product_content::Category;
 use crate::models::product_state::ProductState;
+use crate::models::product_status::Status;
 
 /// How long the table keeps a journal entry. The audit log keeps it for good.
 const JOURNAL_SECONDS: i64 = 90 * 24 * 60 * 60;
@@ -138,7 +140,7 @@ impl ChangeStore for DynamoDbChanges {
         let Some(item) = self.get(product_pk(id), META).await? else { return Ok(None) };
         let provenance = ProvenanceItem::read(item.clone())?;
         Ok(Some(ProductState {
-            product: ProductItem::read(item)?.into_product()?,
+            product: read_product(item)?,
             recorded_at: provenance.recorded_at,
             chain_hash: provenance.chain_hash,
             create_event_id: provenance.create_event_id,
@@ -257,21 +259,30 @@ impl From<UnreadableItem> for ChangeStoreError {
 /// feed.
 fn meta_item(state: &ProductState, shards: u32) -> Result<Item, ChangeStoreError> {
     let product = &state.product;
-    let mut item: Item = serde_dynamo::to_item(ProductItem::from(product)).map_err(refused)?;
+    let mut item = product_item(product)?;
     item.extend(serde_dynamo::to_item::<_, Item>(ProvenanceItem::from(state)).map_err(refused)?);
     item.extend(key(product_pk(product.id), META));
     let shard = shard_of(product.id, shards);
     insert_keys(&mut item, CHANGE_INDEX, feed_pk(shard), feed_sk(state.recorded_at, product.id));
     if product.status == Status::Active {
-        let name = FoldedText::new(&product.details.name);
-        let price = product.details.price;
+        let name = FoldedText::new(product.content.name.as_str());
+        let price = product.content.price;
         insert_keys(&mut item, PRICE_INDEX, active_pk(shard), price_sk(price, product.id));
         insert_keys(&mut item, NAME_INDEX, name_pk(&name), name_sk(&name, price, product.id));
-        if let Some(category) = &product.details.category {
+        if let Some(category) = product.content.category.as_ref().map(Category::as_str) {
             let partition_key = category_pk(&FoldedText::new(category));
             insert_keys(&mut item, CATEGORY_INDEX, partition_key, price_sk(price, product.id));
         }
     }
+    Ok(item)
+}
+
+/// The attributes that [`read_product`] reads.
+fn product_item(product: &Product) -> Result<Item, ChangeStoreError> {
+    let mut item: Item = serde_dynamo::to_item(product).map_err(refused)?;
+    item.remove("price");
+    let minor_units = product.content.price.minor_units().to_string();
+    item.insert("priceMinor".to_owned(), AttributeValue::N(minor_units));
     Ok(item)
 }
 

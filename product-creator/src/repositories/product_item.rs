@@ -1,92 +1,42 @@
 //! The stored form of a product: the `META` item of the `products` table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize};
 
-use crate::models::identifiers::{EventId, ProductId};
 use crate::models::money::{Currency, Money};
-use crate::models::product::{Product, ProductDetails, Status};
-use crate::models::timestamp::Timestamp;
+use crate::models::product::Product;
 
 /// An item of the table, attribute by attribute.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The `META` item without its keys, which follow from the product, and without what only some functions read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProductItem {
-    pub product_id: ProductId,
-    pub name: String,
-    /// The price in the currency's minor units: an integer, so the store never rounds it.
-    pub price_minor: u64,
-    pub currency: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sku: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub image_urls: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
-    pub status: Status,
-    pub version: u64,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    pub last_event_id: EventId,
-}
-
-/// An item that no version of the functions writes: edited by hand, or damaged.
+/// An item that no version of the functions can have written: edited by hand, or damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableItem {
-    #[error("the item has missing or invalid attributes")]
+    #[error("the item isn't a product")]
     Shape(#[from] serde_dynamo::Error),
-    #[error("the currency {0:?} has no minor unit, or the amount is out of range")]
-    Price(String),
-    #[error("the item lacks the key {0}")]
-    Key(&'static str),
+    #[error("the item has no price in a currency with a minor unit")]
+    Price,
 }
 
-impl ProductItem {
-    /// Reads a `META` item. Its keys, and attributes of later versions, are ignored.
-    pub fn read(item: Item) -> Result<Self, UnreadableItem> {
-        Ok(serde_dynamo::from_item(item)?)
-    }
+/// Reads the product of a `META` item; its keys, and attributes of later versions, are ignored.
+///
+/// An item has the product's members, with `priceMinor` in the place of `price`: an integer, so the store never rounds it.
+pub fn read_product(mut item: Item) -> Result<Product, UnreadableItem> {
+    let price = stored_price(&item).ok_or(UnreadableItem::Price)?;
+    item.insert("price".to_owned(), AttributeValue::S(price.to_string()));
+    Ok(serde_dynamo::from_item(item)?)
+}
 
-    /// The product in the item.
-    pub fn into_product(self) -> Result<Product, UnreadableItem> {
-        let price = Currency::from_code(&self.currency)
-            .and_then(|currency| Money::from_minor_units(self.price_minor, currency))
-            .ok_or(UnreadableItem::Price(self.currency))?;
-        Ok(Product {
-            id: self.product_id,
-            details: ProductDetails {
-                name: self.name,
-                price,
-                sku: self.sku,
-                description: self.description,
-                category: self.category,
-                tags: self.tags,
-                image_urls: self.image_urls,
-                attributes: self.attributes,
-            },
-            status: self.status,
-            version: self.version,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            last_event_id: self.last_event_id,
-        })
-    }
+fn stored_price(item: &Item) -> Option<Money> {
+    let currency = Currency::from_code(item.get("currency")?.as_s().ok()?)?;
+    Money::from_minor_units(item.get("priceMinor")?.as_n().ok()?.parse().ok()?, currency)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::product_status::Status;
 
     fn item() -> Item {
         let text = |value: &str| AttributeValue::S(value.to_owned());
@@ -109,27 +59,36 @@ mod tests {
     }
 
     #[test]
-    fn reads_product_from_item() {
-        let product = ProductItem::read(item()).unwrap().into_product().unwrap();
-        assert_eq!(product.details.price.to_string(), "19.99");
-        assert_eq!(product.details.tags, ["oak"]);
-        assert_eq!(product.details.attributes["width"], "90 cm");
-        assert_eq!(product.details.sku, None);
-        assert_eq!(product.status, Status::Active);
+    fn reads_item_as_product() {
+        let product = read_product(item()).unwrap();
+        assert_eq!((product.version, product.status), (1, Status::Active));
+        assert_eq!(
+            serde_json::to_value(product.content).unwrap(),
+            serde_json::json!({
+                "name": "Oak table", "price": "19.99", "currency": "EUR", "tags": ["oak"], "attributes": {"width": "90 cm"},
+            })
+        );
     }
 
     #[test]
-    fn rejects_item_with_missing_or_invalid_attribute() {
+    fn reads_withdrawn_currency() {
+        let mut kuna = item();
+        kuna.insert("currency".to_owned(), AttributeValue::S("HRK".to_owned()));
+        assert_eq!(read_product(kuna).unwrap().content.price.currency(), Currency::HRK);
+    }
+
+    #[test]
+    fn rejects_item_with_missing_or_wrong_attribute() {
         for attribute in ["productId", "name", "priceMinor", "currency", "status", "version", "lastEventId"] {
             let mut without = item();
             without.remove(attribute);
-            assert!(ProductItem::read(without).is_err(), "{attribute} missing");
+            assert!(read_product(without).is_err(), "{attribute} missing");
             let mut wrong = item();
             wrong.insert(attribute.to_owned(), AttributeValue::Bool(true));
-            assert!(ProductItem::read(wrong).is_err(), "{attribute} of another type");
+            assert!(read_product(wrong).is_err(), "{attribute} of another type");
         }
         let mut gold = item();
         gold.insert("currency".to_owned(), AttributeValue::S("XAU".to_owned()));
-        assert!(ProductItem::read(gold).unwrap().into_product().is_err());
+        assert!(read_product(gold).is_err());
     }
 }

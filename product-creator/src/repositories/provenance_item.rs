@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::product_item::{Item, ProductItem, UnreadableItem};
+use super::product_item::{Item, UnreadableItem};
 use crate::models::identifiers::EventId;
-use crate::models::product::Product;
 use crate::models::product_state::ProductState;
 use crate::models::timestamp::Timestamp;
 
@@ -34,29 +33,6 @@ impl From<&ProductState> for ProvenanceItem {
             chain_hash: state.chain_hash.clone(),
             create_event_id: state.create_event_id,
             create_fingerprint: state.create_fingerprint.clone(),
-        }
-    }
-}
-
-impl From<&Product> for ProductItem {
-    fn from(product: &Product) -> Self {
-        let details = product.details.clone();
-        Self {
-            product_id: product.id,
-            name: details.name,
-            price_minor: details.price.minor_units(),
-            currency: details.price.currency().code().to_owned(),
-            sku: details.sku,
-            description: details.description,
-            category: details.category,
-            tags: details.tags,
-            image_urls: details.image_urls,
-            attributes: details.attributes,
-            status: product.status,
-            version: product.version,
-            created_at: product.created_at,
-            updated_at: product.updated_at,
-            last_event_id: product.last_event_id,
         }
     }
 }

@@ -7,9 +7,11 @@
 use crate::models::change_event::{Change, ChangeEvent};
 use crate::models::identifiers::ProductId;
 use crate::models::journal::Reason;
-use crate::models::merge::{InvalidResult, merge};
-use crate::models::product::{Product, ProductDetails, Status};
+use crate::models::product::Product;
+use crate::models::product_content::ProductContent;
 use crate::models::product_state::{KnownClaims, ProductState};
+use crate::models::product_status::Status;
+use crate::models::violation::Violation;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -34,9 +36,9 @@ pub fn decide(current: Option<&ProductState>, event: &ChangeEvent, claims: &Know
         return Decision::Redelivered;
     }
     let decision = match &event.change {
-        Change::Create(details) => decide_create(current, event, details),
-        Change::Update { details, .. } => decide_update(current, event, |_| Ok(details.clone())),
-        Change::Patch { patch, .. } => decide_update(current, event, |content| merge(content, patch)),
+        Change::Create(content) => decide_create(current, event, content),
+        Change::Update { content, .. } => decide_update(current, event, |_| Ok(content.clone())),
+        Change::Patch { patch, .. } => decide_update(current, event, |content| content.merge(patch.as_map())),
         Change::Delete { .. } => decide_delete(current, event),
     };
     match decision {
@@ -47,9 +49,9 @@ pub fn decide(current: Option<&ProductState>, event: &ChangeEvent, claims: &Know
 
 /// A creation is never superseded: whether newer or older, the ID is taken. The fingerprint distinguishes a repeated request
 /// from another one with the same ID.
-fn decide_create(current: Option<&ProductState>, event: &ChangeEvent, details: &ProductDetails) -> Decision {
+fn decide_create(current: Option<&ProductState>, event: &ChangeEvent, content: &ProductContent) -> Decision {
     match current {
-        None => Decision::Apply(Box::new(created(event, details))),
+        None => Decision::Apply(Box::new(created(event, content))),
         Some(state) if state.product.status == Status::Active && state.create_fingerprint == event.fingerprint() => {
             Decision::Duplicate
         }
@@ -60,7 +62,7 @@ fn decide_create(current: Option<&ProductState>, event: &ChangeEvent, details: &
 fn decide_update(
     current: Option<&ProductState>,
     event: &ChangeEvent,
-    next_details: impl FnOnce(&ProductDetails) -> Result<ProductDetails, InvalidResult>,
+    next_content: impl FnOnce(&ProductContent) -> Result<ProductContent, Vec<Violation>>,
 ) -> Decision {
     let Some(ProductState { product, .. }) = current else { return Decision::Reject(Reason::NotFound) };
     if event.event_id < product.last_event_id {
@@ -69,8 +71,8 @@ fn decide_update(
     match product.status {
         Status::Deleted => Decision::Reject(Reason::NotFound),
         Status::Active if !expects(event, product.version) => Decision::Reject(Reason::PreconditionFailed),
-        Status::Active => match next_details(&product.details) {
-            Ok(details) => Decision::Apply(Box::new(Product { details, ..changed(product, event) })),
+        Status::Active => match next_content(&product.content) {
+            Ok(content) => Decision::Apply(Box::new(Product { content, ..changed(product, event) })),
             Err(_) => Decision::Reject(Reason::InvalidResult),
         },
     }
@@ -101,10 +103,10 @@ fn expects(event: &ChangeEvent, version: u64) -> bool {
     event.expected_version().is_none_or(|expected| expected == version)
 }
 
-fn created(event: &ChangeEvent, details: &ProductDetails) -> Product {
+fn created(event: &ChangeEvent, content: &ProductContent) -> Product {
     Product {
         id: event.product_id,
-        details: details.clone(),
+        content: content.clone(),
         status: Status::Active,
         version: 1,
         created_at: event.occurred_at,
@@ -126,23 +128,21 @@ fn changed(product: &Product, event: &ChangeEvent) -> Product {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::change_event::{Actor, fingerprint};
+    use crate::models::change_event::{Actor, Requested, fingerprint};
     use crate::models::identifiers::EventId;
     use crate::models::journal::CHAIN_START;
-    use crate::models::money::{Currency, Money};
     use crate::models::timestamp::Timestamp;
+    use serde_json::json;
 
-    fn details(name: &str) -> ProductDetails {
-        ProductDetails {
-            name: name.to_owned(),
-            price: Money::parse("19.99", Currency::EUR).unwrap(),
-            sku: Some("SKU-1".to_owned()),
-            description: None,
-            category: None,
-            tags: vec![],
-            image_urls: vec![],
-            attributes: [].into(),
-        }
+    fn content(name: &str) -> ProductContent {
+        let content = json!({"name": name, "price": "19.99", "currency": "EUR", "sku": "SKU-1"});
+        serde_json::from_value(content).unwrap()
+    }
+
+    /// The same with a description.
+    fn described(name: &str) -> ProductContent {
+        let content = json!({"name": name, "price": "19.99", "currency": "EUR", "sku": "SKU-1", "description": "old"});
+        serde_json::from_value(content).unwrap()
     }
 
     fn at(second: u64) -> Timestamp {
@@ -162,23 +162,23 @@ mod tests {
 
     /// A product created at second 10 as "first" and last changed at second 20, now at version 4.
     fn state(status: Status) -> ProductState {
-        let create = event(10, Change::Create(details("first")));
+        let create = event(10, Change::Create(content("first")));
         ProductState {
             product: Product {
                 status,
                 version: 4,
                 last_event_id: EventId::after(None, at(20)),
-                ..created(&create, &details("now"))
+                ..created(&create, &content("now"))
             },
             recorded_at: at(21),
             chain_hash: CHAIN_START.to_owned(),
             create_event_id: create.event_id,
-            create_fingerprint: fingerprint(Some(&details("first"))),
+            create_fingerprint: fingerprint(Some(&Requested::Product(content("first")))),
         }
     }
 
     fn update(expected_version: Option<u64>) -> Change {
-        Change::Update { details: details("next"), expected_version }
+        Change::Update { content: content("next"), expected_version }
     }
 
     fn patch(patch: serde_json::Value, expected_version: Option<u64>) -> Change {
@@ -189,7 +189,7 @@ mod tests {
         Change::Delete { expected_version }
     }
 
-    /// The claim of `details`' SKU by another product.
+    /// The claim of `content`'s SKU by another product.
     fn taken() -> KnownClaims {
         let mut claims = KnownClaims::default();
         claims.insert("SKU-1".to_owned(), Some(other_product()));
@@ -219,10 +219,10 @@ mod tests {
         const OLDER: u64 = 15;
         const NEWER: u64 = 25;
         let (active, deleted) = (Some(Status::Active), Some(Status::Deleted));
-        let same = || Change::Create(details("first"));
-        let other = || Change::Create(details("other"));
-        let patched = |expected_version| patch(serde_json::json!({"description": "new"}), expected_version);
-        let invalid = |expected_version| patch(serde_json::json!({"currency": "JPY"}), expected_version);
+        let same = || Change::Create(content("first"));
+        let other = || Change::Create(content("other"));
+        let patched = |expected_version| patch(json!({"description": "new"}), expected_version);
+        let invalid = |expected_version| patch(json!({"currency": "JPY"}), expected_version);
         // The outcome while the SKU is free, and while another product holds it.
         for (current, second, change, expected, expected_while_taken) in [
             (None, NEWER, same(), "applied", "SKU taken"),
@@ -272,13 +272,13 @@ mod tests {
 
     #[test]
     fn names_holder_of_taken_sku() {
-        let decision = decide(None, &event(1, Change::Create(details("first"))), &taken());
+        let decision = decide(None, &event(1, Change::Create(content("first"))), &taken());
         assert_eq!(decision, Decision::RejectSku { sku: "SKU-1".to_owned(), holder: other_product() });
     }
 
     #[test]
     fn applies_change_whose_sku_is_free_or_its_own() {
-        let create = event(1, Change::Create(details("first")));
+        let create = event(1, Change::Create(content("first")));
         for holder in [None, Some(create.product_id)] {
             let mut claims = KnownClaims::default();
             claims.insert("SKU-1".to_owned(), holder);
@@ -290,7 +290,7 @@ mod tests {
     fn recognizes_last_applied_event() {
         for status in [Status::Active, Status::Deleted] {
             let state = state(status);
-            for change in [Change::Create(details("first")), update(None), delete(None)] {
+            for change in [Change::Create(content("first")), update(None), delete(None)] {
                 let again = ChangeEvent { event_id: state.product.last_event_id, ..event(20, change) };
                 assert_eq!(decide(Some(&state), &again, &taken()), Decision::Redelivered);
             }
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn takes_times_and_id_of_new_product_from_event() {
-        let create = event(10, Change::Create(details("first")));
+        let create = event(10, Change::Create(content("first")));
         let product = applied(None, &create);
         assert_eq!((product.version, product.status, product.id), (1, Status::Active, create.product_id));
         assert_eq!((product.created_at, product.updated_at, product.last_event_id), (at(10), at(10), create.event_id));
@@ -315,10 +315,10 @@ mod tests {
     #[test]
     fn replaces_whole_content_for_update() {
         let mut before = state(Status::Active);
-        before.product.details.description = Some("old".to_owned());
+        before.product.content = described("now");
         let change = event(30, update(None));
         let product = applied(Some(&before), &change);
-        assert_eq!(product.details, details("next"));
+        assert_eq!(product.content, content("next"));
         assert_eq!((product.version, product.updated_at, product.last_event_id), (5, at(30), change.event_id));
         assert_eq!((product.created_at, product.id), (before.product.created_at, before.product.id));
     }
@@ -326,11 +326,12 @@ mod tests {
     #[test]
     fn merges_patch_into_current_content() {
         let mut before = state(Status::Active);
-        before.product.details.description = Some("old".to_owned());
-        let change = event(30, patch(serde_json::json!({"name": "patched", "sku": null}), None));
+        before.product.content = described("now");
+        let change = event(30, patch(json!({"name": "patched", "sku": null}), None));
         let product = applied(Some(&before), &change);
-        let expected = ProductDetails { name: "patched".to_owned(), sku: None, ..before.product.details.clone() };
-        assert_eq!(product.details, expected);
+        let mut expected = described("patched");
+        expected.sku = None;
+        assert_eq!(product.content, expected);
         assert_eq!((product.version, product.updated_at, product.last_event_id), (5, at(30), change.event_id));
     }
 
@@ -339,6 +340,6 @@ mod tests {
         let before = state(Status::Active);
         let product = applied(Some(&before), &event(30, delete(None)));
         assert_eq!((product.claimed_sku(), product.status, product.version), (None, Status::Deleted, 5));
-        assert_eq!(product.details, before.product.details);
+        assert_eq!(product.content, before.product.content);
     }
 }

@@ -10,7 +10,7 @@ use product_creator::models::canonical_json::canonical_digest;
 use product_creator::models::change_event::ChangeEvent;
 use product_creator::models::identifiers::{EventId, ProductId};
 use product_creator::models::journal::{CHAIN_START, JournalEntry, Outcome};
-use product_creator::models::product::ProductDocument;
+use product_creator::models::product::Product;
 use product_creator::repositories::dynamodb::DynamoDbChanges;
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ fn journal(items: BTreeMap<String, Value>) -> Vec<JournalEntry> {
 fn check_patch(entry: &JournalEntry) {
     let Some(requested) = &entry.requested else { return };
     assert_eq!(entry.fingerprint, canonical_digest(requested));
-    let content = |product: &Option<ProductDocument>| {
+    let content = |product: &Option<Product>| {
         let mut content = serde_json::to_value(product).unwrap();
         for member in ["productId", "status", "version", "createdAt", "updatedAt", "lastEventId"] {
             content.as_object_mut().unwrap().remove(member);

@@ -3,27 +3,26 @@
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use product_creator::models::change_event::{Actor, Change, ChangeEvent, ChangeEventDocument};
 use product_creator::models::identifiers::{EventId, ProductId};
-use product_creator::models::product::ProductDetails;
 use product_creator::models::product_content::ProductContent;
 use product_creator::models::timestamp::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::contract::assert_keeps;
 
-pub fn details(name: &str, price: &str) -> ProductDetails {
-    let content = ProductContent {
-        name: name.to_owned(),
-        price: price.to_owned(),
-        currency: "EUR".to_owned(),
-        tags: vec!["oak".to_owned()],
-        ..ProductContent::default()
-    };
-    content.check().unwrap()
+pub fn content(name: &str, price: &str) -> ProductContent {
+    content_with(name, price, json!({}))
 }
 
 /// The same with a SKU.
-pub fn details_with_sku(name: &str, price: &str, sku: &str) -> ProductDetails {
-    ProductDetails { sku: Some(sku.to_owned()), ..details(name, price) }
+pub fn content_with_sku(name: &str, price: &str, sku: &str) -> ProductContent {
+    content_with(name, price, json!({"sku": sku}))
+}
+
+/// The same with further fields. An amount gets the decimals of its currency.
+pub fn content_with(name: &str, price: &str, fields: Value) -> ProductContent {
+    let mut content = json!({"name": name, "price": price, "currency": "EUR", "tags": ["oak"]});
+    content.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    serde_json::from_value(content).unwrap()
 }
 
 /// An event made `second` seconds after a fixed moment.
@@ -40,11 +39,11 @@ pub fn event(id: ProductId, second: u64, change: Change) -> ChangeEvent {
 }
 
 pub fn create(id: ProductId, second: u64) -> ChangeEvent {
-    event(id, second, Change::Create(details("Oak table", "19.99")))
+    event(id, second, Change::Create(content("Oak table", "19.99")))
 }
 
 pub fn update(id: ProductId, second: u64, price: &str) -> ChangeEvent {
-    event(id, second, Change::Update { details: details("Oak Table", price), expected_version: None })
+    event(id, second, Change::Update { content: content("Oak Table", price), expected_version: None })
 }
 
 pub fn patch(id: ProductId, second: u64, patch: Value) -> ChangeEvent {

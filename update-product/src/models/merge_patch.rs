@@ -15,9 +15,8 @@ impl ProductContent {
     /// The content after a normalized `patch` (see [`parse_patch`](Self::parse_patch)).
     ///
     /// # Errors
-    /// Every rule that the merged content breaks. Its price must be written with the decimals of its currency, since the
-    /// audit log proves a patch by merging it again: a patch can't give a product a currency with other decimals without
-    /// a price.
+    /// Every rule that the merged content breaks. The merged content must be in normal form, since the audit log proves a
+    /// patch by merging it again: a patch can't give a product a currency with other decimals without a price.
     pub fn merge(&self, patch: &Map<String, Value>) -> Result<Self, Vec<Violation>> {
         let before = self.to_json();
         let size_before = size(&before);
@@ -29,6 +28,14 @@ impl ProductContent {
         if after["price"] != document["price"] {
             let message = "is required when the number of decimals changes with the currency";
             return Err(vec![Violation::new("price", DetailCode::Required, message)]);
+        }
+        // The edge trims what it queues, so only a message from another origin gets here.
+        let untrimmed = ["name", "sku"].into_iter().filter(|field| after.get(*field) != document.get(*field));
+        let message = "must not begin or end with whitespace";
+        let violations: Vec<_> =
+            untrimmed.map(|field| Violation::new(field, DetailCode::InvalidFormat, message)).collect();
+        if !violations.is_empty() {
+            return Err(violations);
         }
         // A replacement may have made a product that is slightly larger: a price gains digits when it is stored.
         if size(&after) > MAX_CONTENT_BYTES.max(size_before) {
@@ -94,6 +101,8 @@ mod tests {
             (json!({"currency": "KWD"}), "price", "REQUIRED"),
             (json!({"price": "5"}), "price", "REQUIRED"),
             (json!({"colour": "red"}), "colour", "UNKNOWN_FIELD"),
+            (json!({"name": " Oak table"}), "name", "INVALID_FORMAT"),
+            (json!({"sku": "OAK-1 "}), "sku", "INVALID_FORMAT"),
         ] {
             assert_eq!(merged(patch.clone()), Err(vec![(field.to_owned(), code)]), "{patch}");
         }
