@@ -154,8 +154,7 @@ impl Chain {
                 Finding::new(head_key, Fault::Altered, why)
             }
             (Break::Unfit, Verdict::Right) => {
-                let why =
-                    format!("its hash is not the `prevHash` of {head_key}: it was altered and its hash made anew");
+                let why = format!("its hash is not the `prevHash` of {head_key}: it was modified and rehashed");
                 Finding::new(former_key, Fault::Altered, why)
             }
             (Break::Unfit, _) => {

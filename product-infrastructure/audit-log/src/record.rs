@@ -109,7 +109,7 @@ fn place(key: &str) -> Result<Place<'_>, Finding> {
     if !key.starts_with("events/") {
         return Err(foreign("audit records lie under events/ and out-of-band/ only"));
     }
-    let id = EventId::parse(name).ok_or_else(|| foreign("its name is no event id"))?;
+    let id = EventId::parse(name).ok_or_else(|| foreign("its file name isn't an event ID"))?;
     if id.object_key() != key {
         return Err(foreign(&format!("the event id is of another day; its record's key is {}", id.object_key())));
     }
@@ -120,7 +120,7 @@ fn place(key: &str) -> Result<Place<'_>, Finding> {
 pub fn check(key: &str, bytes: &[u8]) -> Result<Record, Finding> {
     let place = place(key)?;
     let document: Value = serde_json::from_slice(bytes).map_err(|error| {
-        let how = format!("{} bytes are no JSON text: {error}", bytes.len());
+        let how = format!("invalid JSON ({} bytes): {error}", bytes.len());
         Finding::new(key, Fault::Unreadable, how)
     })?;
     let record = match document["recordType"].as_str() {
@@ -179,7 +179,7 @@ type Wrong = (Fault, String);
 fn link(document: &Value) -> Result<Link, Wrong> {
     let canonical = |value: &Value| canonical(value).map_err(|error| (Fault::Schema, error.to_string()));
     let member = |name: &str| -> Result<Digest, Wrong> {
-        document[name].as_str().and_then(digest).ok_or_else(|| (Fault::Schema, format!("/{name} is no digest")))
+        document[name].as_str().and_then(digest).ok_or_else(|| (Fault::Schema, format!("/{name} isn't a digest")))
     };
     let (hash, prev_hash, fingerprint) = (member("hash")?, member("prevHash")?, member("fingerprint")?);
     let mut hashed = document.clone();
@@ -197,7 +197,7 @@ fn link(document: &Value) -> Result<Link, Wrong> {
     let before = match document.get("before") {
         Some(before) => {
             let event = before["lastEventId"].as_str().and_then(EventId::parse);
-            let event = event.ok_or_else(|| (Fault::Schema, "/before/lastEventId is no event id".to_owned()))?;
+            let event = event.ok_or_else(|| (Fault::Schema, "/before/lastEventId isn't an event ID".to_owned()))?;
             Some((product_digest(before), event))
         }
         None => None,
@@ -280,7 +280,7 @@ fn out_of_band(key: &str, document: Value, bytes: &[u8]) -> Result<OutOfBand, Fi
     Ok(OutOfBand {
         product_id,
         by_ttl: document["cause"] == "TTL",
-        observed_at: observed_at.ok_or_else(|| Finding::new(key, Fault::Schema, "/observedAt is no time"))?,
+        observed_at: observed_at.ok_or_else(|| Finding::new(key, Fault::Schema, "/observedAt isn't a time"))?,
         document,
     })
 }

@@ -354,7 +354,7 @@ impl Verification {
             return Some(Finding::new(last, Fault::Missing, why));
         }
         if facts.version == head.version {
-            let why = "its hash is not the `chainHash` of the table's product: it was altered and its hash made anew";
+            let why = "its hash is not the `chainHash` of the table's product: it was modified and rehashed";
             return Some(Finding::new(end, Fault::Altered, why));
         }
         let remembered: Vec<(EventId, Digest)> = chain.newest_first().collect();

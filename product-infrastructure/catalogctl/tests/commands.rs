@@ -94,7 +94,7 @@ async fn what_cannot_be_read_is_no_verdict() {
         system.bucket.archive(key);
     }
     let archived = system.run(&["audit", "verify"]).await.expect(1);
-    assert!(archived.stdout.contains("Not wholly verified") && archived.stdout.contains("4 objects are archived"));
+    assert!(archived.stdout.contains("Verification incomplete") && archived.stdout.contains("4 objects are archived"));
     system.run(&["audit", "verify", "--table", "nothing"]).await.expect(1);
     let missing = system.run(&["audit", "verify", "--bucket", "nothing"]).await.expect(1);
     assert!(missing.stderr.contains("s3:ListBucketVersions on bucket nothing failed: not found"), "{}", missing.stderr);
@@ -313,7 +313,7 @@ async fn a_repair_that_does_not_arrive_says_so_and_a_forged_entry_is_not_sent() 
     let arguments = ["audit", "repair", "--apply", "--wait", "0", "--settle", "0"];
     let ended = system.run(&arguments).await.expect(2);
     assert!(ended.stdout.contains(&format!("NOT SENT  {second}")), "{}", ended.stdout);
-    assert!(ended.stdout.contains(&format!("NOT THERE YET  {first}")), "{}", ended.stdout);
+    assert!(ended.stdout.contains(&format!("PENDING  {first}")), "{}", ended.stdout);
     assert!(ended.stdout.contains("dlq peek audit"), "{}", ended.stdout);
     assert_eq!(system.queues.bodies(AUDIT).len(), 1);
 }
@@ -351,7 +351,7 @@ async fn each_dead_change_is_explained() {
     let shown = system.run(&["dlq", "peek", "change", "--json"]).await.expect(2).json();
     let messages = shown["messages"].as_array().unwrap();
     let kinds: Vec<&str> = messages.iter().map(|message| message["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["UNREADABLE", "KEPT_FAILING", "DONE_ALREADY", "UNKNOWN_VERSION", "INVALID"]);
+    assert_eq!(kinds, ["UNREADABLE", "KEPT_FAILING", "ALREADY_PROCESSED", "UNKNOWN_VERSION", "INVALID"]);
     assert_eq!(messages[0]["body"], "not JSON");
     assert_eq!((&messages[0]["receiveCount"], &messages[0]["movedFrom"]), (&json!(6), &json!(CHANGE)));
     assert!(messages[0]["sentAt"].as_str().unwrap().starts_with("2026-01-31T12:00:00.0"), "{}", messages[0]["sentAt"]);
@@ -463,14 +463,14 @@ async fn each_dead_audit_record_is_explained_and_sent_again() {
         kinds,
         [
             "INVALID",
-            "DONE_ALREADY",
+            "ALREADY_PROCESSED",
             "KEPT_FAILING",
             "CONFLICT",
             "INVALID",
             "INVALID",
             "KEPT_FAILING",
             "KEPT_FAILING",
-            "DONE_ALREADY",
+            "ALREADY_PROCESSED",
             "UNREADABLE"
         ]
     );

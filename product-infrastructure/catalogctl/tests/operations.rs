@@ -363,7 +363,7 @@ async fn a_late_redrive_changes_nothing_that_is_newer() {
     let mut kinds: Vec<&str> =
         shown["messages"].as_array().unwrap().iter().map(|message| message["kind"].as_str().unwrap()).collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, ["DONE_ALREADY", "KEPT_FAILING", "KEPT_FAILING", "UNREADABLE"]);
+    assert_eq!(kinds, ["ALREADY_PROCESSED", "KEPT_FAILING", "KEPT_FAILING", "UNREADABLE"]);
 
     stack.run(&["dlq", "redrive", "change"]).await.expect(2);
     assert_eq!(stack.version(&id, 2).await["name"], "Redriven", "a dry run changes nothing");
@@ -383,7 +383,7 @@ async fn a_late_redrive_changes_nothing_that_is_newer() {
     }
     let again = stack.run(&["dlq", "redrive", "change", "--apply", "--json"]).await.expect(2).json();
     let sent = again["sent"].as_array().unwrap();
-    assert!(sent.len() == 3 && sent.iter().all(|message| message["kind"] == "DONE_ALREADY"), "{again:#}");
+    assert!(sent.len() == 3 && sent.iter().all(|message| message["kind"] == "ALREADY_PROCESSED"), "{again:#}");
     stack.quiet().await;
     assert_eq!(stack.version(&id, 3).await["name"], "In time");
 

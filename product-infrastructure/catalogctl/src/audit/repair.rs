@@ -74,7 +74,7 @@ pub struct Repaired {
     pub unfit: Vec<Finding>,
     pub applied: bool,
     pub sent: u64,
-    /// Sent, and not there yet.
+    /// Sent, but not in the bucket yet.
     pub outstanding: Vec<String>,
     pub on_their_way: u64,
 }
@@ -239,7 +239,7 @@ async fn wait(bucket: &Bucket, due: Vec<Due>, most: Duration, progress: &Progres
         }
         tokio::time::sleep(POLL).await;
     }
-    step.done(format!("{} are not there yet", outstanding.len()));
+    step.done(format!("{} pending", outstanding.len()));
     Ok(outstanding.into_iter().map(|(key, _)| key).collect())
 }
 
@@ -249,7 +249,7 @@ fn text(repaired: &Repaired) -> String {
         lines.extend(repaired.missing.iter().map(|key| format!("MISSING  {key}")));
     }
     lines.extend(repaired.unfit.iter().map(|finding| format!("NOT SENT  {finding}")));
-    lines.extend(repaired.outstanding.iter().map(|key| format!("NOT THERE YET  {key}")));
+    lines.extend(repaired.outstanding.iter().map(|key| format!("PENDING  {key}")));
     let (entries, missing) = (repaired.journal_entries, repaired.missing.len());
     lines.push(match (missing, repaired.applied) {
         (0, _) => format!("Nothing is missing: the bucket has all {entries} entries of the journal."),

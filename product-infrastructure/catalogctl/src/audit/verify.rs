@@ -123,7 +123,7 @@ pub fn text(report: &Report) -> String {
     let mut lines = Vec::new();
     match report.findings.split_first() {
         None => lines.push(match report.result {
-            Outcome::Incomplete => "Not wholly verified: what could be read is intact.".to_owned(),
+            Outcome::Incomplete => "Verification incomplete. Readable records are intact.".to_owned(),
             _ => "Intact.".to_owned(),
         }),
         Some((first, others)) => {
@@ -146,7 +146,7 @@ pub fn text(report: &Report) -> String {
         (report.chains_begun_before, "chains began before the window and were followed from their first record inside"),
         (report.archived, "objects are archived and were not read: restore them, or begin later with --from"),
         (report.on_their_way, "changes were recorded a moment ago and are not in the bucket yet: verify again later"),
-        (report.made_by_hand, "changes of the table were made past the functions; `audit history` shows a product's"),
+        (report.made_by_hand, "changes to the table were made outside the API; `audit history` shows a product's"),
     ];
     lines.extend(notes.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}.")));
     if !report.compared_with_table {

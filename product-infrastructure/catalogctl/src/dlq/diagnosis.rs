@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::audit_bucket::{Body, Bucket};
 use crate::products_table::Table;
@@ -30,7 +30,7 @@ pub enum Kind {
     /// It can be read, and what it asks for has not been done: it kept failing.
     KeptFailing,
     /// What it asks for has been done all the same: sent again, it changes nothing.
-    DoneAlready,
+    AlreadyProcessed,
     /// The bucket has another record in its place. Sent again, it fails again; it must be looked at.
     Conflict,
     /// Says where changes are in the stream, and is no change itself.
@@ -40,7 +40,7 @@ pub enum Kind {
 impl Kind {
     /// Whether the consumer can take it as it is.
     pub fn is_hopeful(self) -> bool {
-        matches!(self, Self::KeptFailing | Self::DoneAlready)
+        matches!(self, Self::KeptFailing | Self::AlreadyProcessed)
     }
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Kind {
             Self::UnknownVersion => "UNKNOWN_VERSION",
             Self::Invalid => "INVALID",
             Self::KeptFailing => "KEPT_FAILING",
-            Self::DoneAlready => "DONE_ALREADY",
+            Self::AlreadyProcessed => "ALREADY_PROCESSED",
             Self::Conflict => "CONFLICT",
             Self::Position => "POSITION",
         })
@@ -106,7 +106,7 @@ pub async fn of_change(body: &str, table: &Table) -> Diagnosis {
         Ok(Some(item)) => {
             let outcome = item.get("outcome").and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
             let reason = format!("it was handled all the same: the journal has it as {outcome}");
-            Diagnosis::new(Kind::DoneAlready, reason, "the table's journal")
+            Diagnosis::new(Kind::AlreadyProcessed, reason, "the table's journal")
         }
         Ok(None) => Diagnosis::new(
             Kind::KeptFailing,
@@ -127,7 +127,11 @@ fn read_change(body: &str) -> Result<Value, Box<Diagnosis>> {
     let event: Value = serde_json::from_str(body)
         .map_err(|error| Box::new(Diagnosis::new(Kind::Unreadable, format!("not JSON: {error}"), BODY)))?;
     if !event.is_object() {
-        return Err(Box::new(Diagnosis::new(Kind::Unreadable, "no change event: the body is no JSON object", BODY)));
+        return Err(Box::new(Diagnosis::new(
+            Kind::Unreadable,
+            "not a change event: the body isn't a JSON object",
+            BODY,
+        )));
     }
     let invalid = |kind, reason: String| Err(Box::new(Diagnosis::new(kind, reason, BODY).about(about(&event))));
     if let Some(version) = event.get("schemaVersion").filter(|version| version.as_u64() != Some(SCHEMA_VERSION)) {
@@ -138,12 +142,17 @@ fn read_change(body: &str) -> Result<Value, Box<Diagnosis>> {
     if !violations.is_empty() {
         return invalid(Kind::Invalid, format!("invalid: {}", violations.join("; ")));
     }
-    let asked = event.get("product").map_or_else(|| json!({}), |product| json!({"product": product}));
-    let fingerprint = canonical(&asked).map(|text| hex(&sha256(text)));
+    let fingerprint = canonical(&requested(&event)).map(|text| hex(&sha256(text)));
     if fingerprint.as_deref() != Ok(event["fingerprint"].as_str().unwrap_or_default()) {
         return invalid(Kind::Invalid, "invalid: /fingerprint is not that of the content".to_owned());
     }
     Ok(event)
+}
+
+/// What `fingerprint` is of: the event's product or patch; of a DELETE, an empty object.
+fn requested(event: &Value) -> Value {
+    let members = ["product", "patch"].into_iter().filter_map(|name| Some((name.to_owned(), event.get(name)?.clone())));
+    Value::Object(members.collect())
 }
 
 static CHANGE_EVENT: LazyLock<Validator> = LazyLock::new(|| {
@@ -189,7 +198,7 @@ pub async fn of_stream_record(body: &str, bucket: &Bucket) -> Diagnosis {
             worst = Some(diagnosis);
         }
     }
-    worst.unwrap_or_else(|| Diagnosis::new(Kind::DoneAlready, "it holds no record at all", BODY))
+    worst.unwrap_or_else(|| Diagnosis::new(Kind::AlreadyProcessed, "it holds no record at all", BODY))
 }
 
 async fn of_one_record(record: &Value, bucket: &Bucket) -> Diagnosis {
@@ -205,7 +214,7 @@ async fn of_one_record(record: &Value, bucket: &Bucket) -> Diagnosis {
     let (pk, sk) = (keys["PK"]["S"].as_str().unwrap_or_default(), keys["SK"]["S"].as_str().unwrap_or_default());
     let about = format!("{name} of the table's item {pk} {sk}");
     if !matches!(name, "INSERT" | "MODIFY" | "REMOVE") {
-        let reason = "invalid: /eventName is none of INSERT, MODIFY, REMOVE";
+        let reason = "invalid: /eventName must be INSERT, MODIFY or REMOVE";
         return Diagnosis::new(Kind::Invalid, reason, BODY).about(about);
     }
     let kept_failing = "readable: it kept failing, e.g. because the bucket refused, or the topic could not deliver it; \
@@ -226,7 +235,7 @@ async fn of_one_record(record: &Value, bucket: &Bucket) -> Diagnosis {
     let found = match bucket.read_key(&key).await {
         Ok(Body::Bytes(bytes)) if bytes == due.as_bytes() => {
             let reason = format!("it was written all the same: {key}");
-            Diagnosis::new(Kind::DoneAlready, reason, "the audit bucket")
+            Diagnosis::new(Kind::AlreadyProcessed, reason, "the audit bucket")
         }
         Ok(Body::Bytes(_)) => Diagnosis::new(
             Kind::Conflict,
@@ -290,6 +299,7 @@ pub fn of_position(body: &str) -> Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::path::Path;
 
     fn examples(validity: &str) -> Vec<(String, String)> {
