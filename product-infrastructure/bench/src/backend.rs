@@ -78,11 +78,11 @@ impl Tls {
 
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("ca.pem");
-        std::fs::write(&path, root.pem()).with_context(|| format!("{} cannot be written", path.display()))?;
+        std::fs::write(&path, root.pem()).with_context(|| format!("failed to write {}", path.display()))?;
         let roots = folder.path().join("roots.pem");
         let of_machine = ROOTS.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         std::fs::write(&roots, format!("{of_machine}\n{}", root.pem()))
-            .with_context(|| format!("{} cannot be written", roots.display()))?;
+            .with_context(|| format!("failed to write {}", roots.display()))?;
         let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -66,8 +66,8 @@ pub struct Finding {
 
 /// Reads `budgets.toml`.
 pub fn read(path: &Path) -> Result<Vec<Budget>> {
-    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    parse(&text).with_context(|| format!("{} is not valid", path.display()))
+    let text = fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+    parse(&text).with_context(|| format!("{} is invalid", path.display()))
 }
 
 fn parse(text: &str) -> Result<Vec<Budget>> {

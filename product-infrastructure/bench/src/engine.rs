@@ -39,7 +39,7 @@ impl Engine {
         let database = Database::new(path.to_str().context("the temporary folder's name is not text")?)
             .map_err(|error| anyhow!("the engine does not start: {error}"))?;
         let table = serde_json::from_value(definition()).context("the table's definition is not understood")?;
-        database.create_table(table).map_err(|error| anyhow!("the table cannot be made: {error}"))?;
+        database.create_table(table).map_err(|error| anyhow!("failed to create the table: {error}"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
@@ -67,7 +67,7 @@ impl Engine {
             };
             self.database
                 .import_items(TABLE, items, ImportOptions::default())
-                .map_err(|error| anyhow!("the table cannot be filled: {error}"))?;
+                .map_err(|error| anyhow!("failed to fill the table: {error}"))?;
             self.filled = end;
             at(end);
         }

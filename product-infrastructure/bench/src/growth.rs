@@ -188,7 +188,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     step.done("");
     if let Some(folder) = &arguments.svg_dir {
-        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         for series in &report.series {
             let name = series.name.replace(", ", "-").replace(' ', "-");
             growth_plot::write(series, &folder.join(format!("growth-{name}.svg")))?;
@@ -378,7 +378,7 @@ fn measure(subjects: &[Subject], requests: &Requests, largest: usize, meter: &Me
     let cores = Cores::choose();
     let machine = Machine::read(cores);
     if let Some(cores) = cores {
-        cores.enter().context("this thread cannot be kept on one core")?;
+        cores.enter().context("failed to pin this thread to a core")?;
     }
     let bench = Bench { cores, tls: Tls::new()? };
     let subjects: BTreeMap<&str, &Subject> = subjects.iter().map(|subject| (subject.name, subject)).collect();
@@ -482,7 +482,7 @@ fn auditor(bench: &Bench, subject: &Subject, largest: usize, meter: &Meter) -> R
 
 /// What the program has written says more than any error here.
 fn failed(subject: &Subject, error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("{} cannot be measured: {error:#}. {}", subject.name, last_words(&subject.launch))
+    anyhow!("failed to measure {}: {error:#}. {}", subject.name, last_words(&subject.launch))
 }
 
 /// For tests of what is drawn and said.

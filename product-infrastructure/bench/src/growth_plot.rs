@@ -29,8 +29,8 @@ const LINES: [Line; 3] = [
 /// Draws one call.
 pub fn write(series: &Series, path: &Path) -> Result<()> {
     let mut svg = String::new();
-    draw(series, &mut svg).map_err(|error| anyhow!("{} cannot be drawn: {error}", series.name))?;
-    std::fs::write(path, svg).with_context(|| format!("{} cannot be written", path.display()))
+    draw(series, &mut svg).map_err(|error| anyhow!("failed to draw {}: {error}", series.name))?;
+    std::fs::write(path, svg).with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn draw(series: &Series, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {

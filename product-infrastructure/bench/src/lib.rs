@@ -124,7 +124,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
     }
     let markdown = report.markdown(&budgets);
     if let Some(path) = &arguments.markdown {
-        std::fs::write(path, &markdown).with_context(|| format!("{} cannot be written", path.display()))?;
+        std::fs::write(path, &markdown).with_context(|| format!("failed to write {}", path.display()))?;
     }
     progress.print(&if arguments.json {
         serde_json::to_string_pretty(&report)?
@@ -139,7 +139,7 @@ pub fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) 
     let cores = program::Cores::choose();
     let machine = report::Machine::read(cores);
     if let Some(cores) = cores {
-        cores.enter().context("this thread cannot be kept on one core")?;
+        cores.enter().context("failed to pin this thread to a core")?;
     }
     let bench = measure::Bench { cores, tls: backend::Tls::new()?, share: cpu_share::CpuShare::new() };
     let mut samples = vec![metric::Samples::default(); subjects.len()];
@@ -149,7 +149,7 @@ pub fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) 
             meter.now(format!("round {round}: {}", subject.name));
             bench
                 .round(subject, samples)
-                .with_context(|| format!("{} cannot be measured (round {round})", subject.name))?;
+                .with_context(|| format!("failed to measure {} (round {round})", subject.name))?;
             meter.advance();
         }
     }

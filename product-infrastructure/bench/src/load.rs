@@ -162,7 +162,7 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(60))
             .build()
-            .context("no HTTP client")?;
+            .context("failed to create an HTTP client")?;
         Ok(Self { http, products: format!("{}/products", url.trim_end_matches('/')), key })
     }
 
@@ -477,7 +477,7 @@ pub async fn run(arguments: &Arguments, progress: &Progress) -> Result<ExitCode>
     let stack = LocalStack::running()?;
     let api = Arc::new(Api::new(&stack.facts.api_url, stack.facts.api_key.clone())?);
     let emulator = stack.facts.pid;
-    let answer = api.call(Method::GET, "", None).await.context("the API does not answer")?;
+    let answer = api.call(Method::GET, "", None).await.context("the API didn't respond")?;
     if answer.status != StatusCode::OK {
         bail!("a first list was answered with {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     }

@@ -111,7 +111,7 @@ impl LocalStack {
                 .request_items(&self.facts.table_name, wanted.build()?)
                 .send()
                 .await
-                .context("the journal cannot be read")?;
+                .context("failed to read the journal")?;
             let items = answer.responses.unwrap_or_default().into_values().flatten();
             recorded.extend(
                 items.filter_map(|item| item.get("SK")?.as_s().ok()?.strip_prefix("EVENT#").map(str::to_owned)),
@@ -130,7 +130,7 @@ impl LocalStack {
         let mut sum = 0;
         for url in queues {
             let asked = self.sqs.get_queue_attributes().queue_url(*url).set_attribute_names(Some(counts.to_vec()));
-            let answer = asked.send().await.with_context(|| format!("{url} cannot be looked into"))?;
+            let answer = asked.send().await.with_context(|| format!("failed to read {url}"))?;
             let values = answer.attributes().into_iter().flat_map(|attributes| attributes.values());
             sum += values.filter_map(|count| count.parse::<u64>().ok()).sum::<u64>();
         }
@@ -143,7 +143,7 @@ impl LocalStack {
             .args(["audit", "verify", "--settle", "0", "--json"])
             .env_remove("CATALOGUE_ENV")
             .output()
-            .context("catalogctl cannot be started")?;
+            .context("failed to start catalogctl")?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             format!("`catalogctl audit verify` gives no result: {}", String::from_utf8_lossy(&output.stderr))
         })

@@ -90,7 +90,7 @@ impl Bench {
     /// Lambda starts a function with a whole CPU and takes it away before the first event.
     fn with_share(&self, subject: &Subject, share: &CpuShare, samples: &mut Samples) -> Result<()> {
         let started = self.start(subject, true, Duration::ZERO)?;
-        share.add(started.program.id()).context("the program cannot be put into its control group")?;
+        share.add(started.program.id()).context("failed to add the program to its control group")?;
         samples.add(Metric::FirstCall128MbMs, milliseconds(started.one(subject)?));
         Ok(())
     }

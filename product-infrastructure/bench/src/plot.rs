@@ -32,8 +32,8 @@ const FLOOR: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
 /// Draws the figures of a run.
 pub fn write(report: &Report, path: &Path) -> Result<()> {
     let mut svg = String::new();
-    draw(report, &mut svg).map_err(|error| anyhow!("the figures cannot be drawn: {error}"))?;
-    std::fs::write(path, svg).with_context(|| format!("{} cannot be written", path.display()))
+    draw(report, &mut svg).map_err(|error| anyhow!("failed to draw the figures: {error}"))?;
+    std::fs::write(path, svg).with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn draw(report: &Report, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {

@@ -79,7 +79,7 @@ impl Program {
             .create(true)
             .append(true)
             .open(&launch.log)
-            .with_context(|| format!("{} cannot be opened", launch.log.display()))?;
+            .with_context(|| format!("failed to open {}", launch.log.display()))?;
         let [program, arguments @ ..] = &launch.command[..] else { anyhow::bail!("there is no program to start") };
         let mut command = Command::new(program);
         command
@@ -111,7 +111,7 @@ impl Program {
         if let Some(cores) = cores {
             pin(cores.bench)?;
         }
-        let child = child.with_context(|| format!("{} cannot be started", program.display()))?;
+        let child = child.with_context(|| format!("failed to start {}", program.display()))?;
         Ok(Self { child, started })
     }
 
@@ -125,7 +125,7 @@ impl Program {
     pub fn cpu(&self) -> Result<Cpu> {
         let tasks = format!("/proc/{}/task", self.id());
         let mut sum = Cpu::default();
-        for task in fs::read_dir(&tasks).with_context(|| format!("{tasks} cannot be read"))? {
+        for task in fs::read_dir(&tasks).with_context(|| format!("failed to read {tasks}"))? {
             // A thread may end between the two.
             if let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) {
                 let of_thread =
@@ -139,7 +139,7 @@ impl Program {
     /// The most memory that it has had resident, in bytes.
     pub fn peak_memory(&self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.id());
-        let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
         peak_memory(&text).with_context(|| format!("{path} has no VmHWM"))
     }
 }

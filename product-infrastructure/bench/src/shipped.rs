@@ -39,7 +39,7 @@ pub fn build(source: &Path, name: &str, folder: &Path) -> Result<Shipped> {
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .output()
-        .context("cargo cannot be started")?;
+        .context("failed to start cargo")?;
     if !output.status.success() {
         bail!("failed to build {name}:\n{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -50,12 +50,12 @@ pub fn build(source: &Path, name: &str, folder: &Path) -> Result<Shipped> {
 
 /// The program as Lambda would run it: under a name of its own, executable, and out of reach of the next build.
 fn copy(built: &Path, folder: &Path, name: &str) -> Result<Shipped> {
-    let content = fs::read(built).with_context(|| format!("{} cannot be read", built.display()))?;
-    let zip_bytes = zipped(&content).with_context(|| format!("{} cannot be packed", built.display()))?;
+    let content = fs::read(built).with_context(|| format!("failed to read {}", built.display()))?;
+    let zip_bytes = zipped(&content).with_context(|| format!("failed to pack {}", built.display()))?;
     let binary = folder.join(format!("{name}.bootstrap"));
-    fs::write(&binary, content).with_context(|| format!("{} cannot be written", binary.display()))?;
+    fs::write(&binary, content).with_context(|| format!("failed to write {}", binary.display()))?;
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("{} cannot be made executable", binary.display()))?;
+        .with_context(|| format!("failed to make {} executable", binary.display()))?;
     Ok(Shipped { binary, zip_bytes })
 }
 

@@ -152,9 +152,8 @@ fn subject(tree: &Tree, bare: Subject) -> Result<Subject> {
 fn compiled_alike(one: &Path, other: &Path) -> Result<()> {
     let profile = |folder: &Path| -> Result<toml::Value> {
         let path = folder.join("Cargo.toml");
-        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let manifest: toml::Table =
-            toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let manifest: toml::Table = toml::from_str(&text).with_context(|| format!("{} is invalid", path.display()))?;
         let release = manifest.get("profile").and_then(|profiles| profiles.get("release"));
         release.cloned().with_context(|| format!("{} has no release profile", path.display()))
     };

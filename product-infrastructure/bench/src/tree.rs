@@ -18,7 +18,7 @@ impl Tree {
     /// The tree that `cargo xtask bench` names, or the one that the working directory is in.
     pub fn find() -> Result<Self> {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let here = std::env::current_dir().context("the working directory cannot be read")?;
+        let here = std::env::current_dir().context("failed to read the working directory")?;
         let Some(tree) = variable("CATALOGUE_TREE").map(Self::at).or_else(|| Self::above(&here)) else {
             bail!("{} is not inside the catalogue's tree: `cargo xtask bench` starts this program", here.display());
         };
@@ -44,8 +44,8 @@ impl Tree {
     /// An empty file for a program's output.
     pub fn empty_log(&self, name: &str) -> Result<PathBuf> {
         let log = self.logs.join(format!("bench-{name}.log"));
-        std::fs::create_dir_all(&self.logs).with_context(|| format!("{} cannot be made", self.logs.display()))?;
-        std::fs::write(&log, "").with_context(|| format!("{} cannot be written", log.display()))?;
+        std::fs::create_dir_all(&self.logs).with_context(|| format!("failed to create {}", self.logs.display()))?;
+        std::fs::write(&log, "").with_context(|| format!("failed to write {}", log.display()))?;
         Ok(log)
     }
 }

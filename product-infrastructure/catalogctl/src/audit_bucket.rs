@@ -162,7 +162,7 @@ impl Bucket {
                 let bucket = self.clone();
                 // In a task of its own: checking takes longer than reading, and there is more than one core.
                 let task = tokio::spawn(async move { bucket.object(listed?).await });
-                async move { task.await.context("a task broke off")? }
+                async move { task.await.context("a task panicked or was cancelled")? }
             })
             .buffered(AT_ONCE)
     }

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::stack::DEFAULT_STACK;
 
-/// Runs, tests and changes the product catalogue on this machine.
+/// Run, test and change the product catalogue on this machine
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", version)]
 pub struct Cli {
-    /// The local stack to work on: each has its own port and data.
-    #[arg(long, global = true, env = "CATALOGUE_STACK", default_value = DEFAULT_STACK, value_name = "NAME", value_parser = stack_name)]
+    /// Local stack to work on; each has its own port and data
+    #[arg(long, global = true, env = "CATALOGUE_STACK", hide_env_values = true, default_value = DEFAULT_STACK, value_name = "NAME", value_parser = stack_name)]
     pub stack: String,
 
     #[command(subcommand)]
@@ -21,98 +21,98 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start the whole system on this machine; Ctrl-C stops it, its data stays.
+    /// Start the local system; Ctrl-C stops it and keeps its data
     Up(Up),
-    /// Stop the local system; its data stays unless purged.
+    /// Stop the local system and keep its data
     Down(Down),
-    /// Say whether the local system runs, and where.
+    /// Show the local system's status
     Status(Status),
-    /// Plan every Terraform root against the running stack; fails when one would change something.
+    /// Plan every Terraform root against the running stack; fails if a plan has changes
     Plan,
-    /// Take everything on the running stack down with Terraform, as one would take down an environment.
+    /// Destroy all resources of the running stack with Terraform, as for an environment
     Destroy,
-    /// Build one function and release it to the running stack.
+    /// Build one function and release it to the running stack
     Deploy(Deploy),
-    /// Compare the files that several repositories hold copies of.
+    /// Compare the duplicated files of the repositories
     Drift,
-    /// Copy a duplicated file from one repository to the others that hold it.
+    /// Copy a duplicated file from one repository to the others that have it
     Sync(Sync),
-    /// Everything CI runs.
+    /// Run every check that CI runs
     Test(Test),
-    /// Measure the functions as they are shipped; `bench --help` says what, and how.
+    /// Benchmark the release builds of the functions
     #[command(disable_help_flag = true)]
     Bench(Bench),
 }
 
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// What is handed to the benchmark.
+    /// Arguments of the benchmark; see `cargo xtask bench --help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
 pub struct Up {
-    /// Leave the system running in the background.
+    /// Run the system in the background
     #[arg(long)]
     pub detach: bool,
-    /// Build the functions as they are shipped: smaller and faster, but slow to compile.
+    /// Build the functions with the release profile: smaller and faster, but slow to compile
     #[arg(long)]
     pub release: bool,
     /// Loopback port (default: the last one used, or 4566)
-    #[arg(long, env = "CATALOGUE_PORT")]
+    #[arg(long, env = "CATALOGUE_PORT", hide_env_values = true)]
     pub port: Option<u16>,
 }
 
 #[derive(Debug, Args)]
 pub struct Down {
-    /// Delete the stack's data too.
+    /// Also delete the stack's data
     #[arg(long)]
     pub purge: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// One JSON object, the API key included.
+    /// Print the output as JSON, including the API key
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// The function's repository, for example `list-products`.
+    /// Repository of the function, such as `list-products`
     pub repository: String,
-    /// Build it as it is shipped.
+    /// Build it with the release profile
     #[arg(long)]
     pub release: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Sync {
-    /// The file, as a path inside its repository.
+    /// Path of the file within its repository
     pub file: PathBuf,
-    /// The repository whose copy is right.
+    /// Repository to copy from
     #[arg(long, value_name = "REPO")]
     pub from: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Test {
-    /// Only the steps whose name contains this; may be repeated.
+    /// Run only the checks whose name contains TEXT; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// Name the steps and stop.
+    /// List the checks and exit
     #[arg(long)]
     pub list: bool,
-    /// Try faults in their long form: some 20 minutes more.
+    /// Run the long form of the fault tests, which takes about 20 minutes more
     #[arg(long)]
     pub long: bool,
 }
 
-/// A stack's name becomes a folder's name.
+/// A stack's name is also a folder's name.
 fn stack_name(text: &str) -> Result<String, String> {
     let valid = !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if valid { Ok(text.to_owned()) } else { Err("lower-case letters, digits and hyphens only".to_owned()) }
+    if valid { Ok(text.to_owned()) } else { Err("must contain only lower-case letters, digits and hyphens".to_owned()) }
 }
 
 #[cfg(test)]
@@ -121,12 +121,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_stack_name_cannot_leave_its_folder() {
+    fn rejects_stack_name_with_path() {
         for name in ["", "../x", "a/b", "A", "a b"] {
             assert!(Cli::try_parse_from(["xtask", "--stack", name, "status"]).is_err(), "{name:?}");
         }

@@ -70,7 +70,7 @@ async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let log = stack.log("emulator");
-            bail!("the emulator ended by itself. The end of {}:\n{}", log.display(), process::tail(&log, 20));
+            bail!("the emulator has exited. End of {}:\n{}", log.display(), process::tail(&log, 20));
         }
     }
 }
@@ -106,11 +106,11 @@ async fn down(stack: &Stack, arguments: &Down) -> Result<ExitCode> {
             emulator.stop(stack).await?;
             println!("Stopped.");
         }
-        None => println!("It was not running."),
+        None => println!("The local system isn't running."),
     }
     if arguments.purge {
         stack.purge()?;
-        println!("Its data is deleted.");
+        println!("Deleted its data.");
     }
     Ok(ExitCode::SUCCESS)
 }

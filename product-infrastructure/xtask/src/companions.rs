@@ -23,8 +23,8 @@ pub async fn build(workspace: &Workspace, stack: &Stack, name: &str, progress: &
         .args(["build", "--locked", "--package", name, "--message-format=json-render-diagnostics"])
         .run(&format!("the build of {name}"))
         .await?;
-    let binary = cargo::executable(&finished.stdout, name)
-        .with_context(|| format!("the build of {name} made no binary of that name"))?;
+    let binary =
+        cargo::executable(&finished.stdout, name).with_context(|| format!("the build of {name} produced no binary"))?;
     step.done("");
     Ok(binary)
 }
@@ -51,6 +51,6 @@ pub async fn bench(
             .env("CATALOGUE_LOCAL", stack.facts())
             .env("CATALOGUE_CATALOGCTL", build(workspace, stack, "catalogctl", progress).await?);
     }
-    let status = command.status().await.context("bench cannot be started")?;
+    let status = command.status().await.context("failed to start bench")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -26,7 +26,7 @@ impl Inputs {
     }
 
     pub fn file(self, path: &Path) -> Result<Self> {
-        let content = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let content = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
         Ok(self.bytes(&content))
     }
 
@@ -58,9 +58,9 @@ impl Stamp {
     /// Records a success. To be called after the step, never before it.
     pub fn record(&self, digest: &str) -> Result<()> {
         if let Some(folder) = self.0.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
-        fs::write(&self.0, digest).with_context(|| format!("{} cannot be written", self.0.display()))
+        fs::write(&self.0, digest).with_context(|| format!("failed to write {}", self.0.display()))
     }
 
     /// Forgets a success, so that the step runs again even if it is interrupted half-way this time.

@@ -82,8 +82,8 @@ impl Manifest {
     /// The manifest of these repositories, with its groups resolved.
     pub fn read(workspace: &Workspace) -> Result<Self> {
         let path = workspace.duplicates_manifest();
-        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Self::parse(workspace, &text).with_context(|| format!("{} is not valid", path.display()))
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        Self::parse(workspace, &text).with_context(|| format!("{} is invalid", path.display()))
     }
 
     fn parse(workspace: &Workspace, text: &str) -> Result<Self> {
@@ -94,7 +94,7 @@ impl Manifest {
         let repositories = owned(&mut workspace.repositories());
         for (name, members) in [("functions", functions), ("repositories", repositories)] {
             if manifest.groups.insert(name.to_owned(), members).is_some() {
-                bail!("the group {name} is built in: it holds what lies in the tree");
+                bail!("the group {name} is built in and can't be redefined");
             }
         }
         for entry in &mut manifest.file {
@@ -104,7 +104,7 @@ impl Manifest {
                     None => resolved.push(name.clone()),
                     Some(group) => match manifest.groups.get(group) {
                         Some(members) => resolved.extend(members.iter().cloned()),
-                        None => bail!("{}: there is no group {name}", entry.path.display()),
+                        None => bail!("{}: unknown group {name}", entry.path.display()),
                     },
                 }
             }
@@ -128,7 +128,7 @@ impl Manifest {
                 continue;
             }
             let path = workspace.root().join(file);
-            let content = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let content = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
             if content.len() >= COINCIDENCE_BYTES {
                 let digest = crate::digest::Inputs::new().bytes(&content).digest();
                 equal.entry(digest).or_default().push(file.clone());
@@ -177,14 +177,14 @@ impl Manifest {
             }
             // Only a folder may lose files: that the origin of a single file is missing is a mistake.
             if !all.iter().any(|relative| origin.absolute(workspace, relative).is_file()) {
-                bail!("{from} holds no {}", origin.path.display());
+                bail!("{from} has no {}", origin.path.display());
             }
             return Ok(changed);
         }
         if known {
-            bail!("{from} does not hold {}; `duplicates.toml` says who does", file.display());
+            bail!("{from} has no copy of {}; see `duplicates.toml`", file.display());
         }
-        bail!("`duplicates.toml` does not list {}", file.display());
+        bail!("{} isn't in `duplicates.toml`", file.display());
     }
 }
 
@@ -193,24 +193,24 @@ impl Entry {
         let path = self.path.display();
         let least = if self.source.is_some() { 1 } else { 2 };
         if self.repositories.len() < least {
-            bail!("{path}: at least {least} repositories must hold it");
+            bail!("{path}: must be in at least {least} repositories");
         }
         let known: BTreeSet<&str> = workspace.repositories().collect();
         let mut seen = BTreeSet::new();
         for repository in &self.repositories {
             if !known.contains(repository.as_str()) {
-                bail!("{path}: there is no repository {repository:?}");
+                bail!("{path}: unknown repository {repository:?}");
             }
             if !seen.insert(repository) {
-                bail!("{path}: {repository} is named twice");
+                bail!("{path}: {repository} appears more than once");
             }
         }
         if self.source.as_ref() == Some(&self.path) && self.repositories.iter().any(|name| name == INFRASTRUCTURE) {
-            bail!("{path}: with a `source` of the same path, {INFRASTRUCTURE} is not named among the repositories");
+            bail!("{path}: with a `source` of the same path, the repositories must not include {INFRASTRUCTURE}");
         }
         for part in std::iter::once(&self.path).chain(&self.source) {
             if part.is_absolute() || part.components().any(|component| component == std::path::Component::ParentDir) {
-                bail!("{}: a path must stay inside its repository", part.display());
+                bail!("{}: must be inside its repository", part.display());
             }
         }
         Ok(())
@@ -271,8 +271,8 @@ fn join(top: &Path, relative: &Path) -> PathBuf {
 
 fn collect(top: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
     let folder = join(top, relative);
-    for entry in fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-        let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
+    for entry in fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))? {
+        let entry = entry.with_context(|| format!("failed to read {}", folder.display()))?;
         let path = relative.join(entry.file_name());
         if entry.path().is_dir() {
             collect(top, &path, files)?;
@@ -288,7 +288,7 @@ fn fingerprint(path: &Path) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let mode = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.permissions().mode();
+    let mode = fs::metadata(path).with_context(|| format!("failed to read {}", path.display()))?.permissions().mode();
     let executable = if mode & 0o111 == 0 { "" } else { "executable" };
     Ok(Some(crate::digest::Inputs::new().file(path)?.text(executable).digest()))
 }
@@ -300,12 +300,12 @@ fn replace(source: &Path, target: &Path) -> Result<bool> {
     }
     if source.is_file() {
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
         // Copies the permissions too.
-        fs::copy(source, target).with_context(|| format!("{} cannot be written", target.display()))?;
+        fs::copy(source, target).with_context(|| format!("failed to write {}", target.display()))?;
     } else {
-        fs::remove_file(target).with_context(|| format!("{} cannot be deleted", target.display()))?;
+        fs::remove_file(target).with_context(|| format!("failed to delete {}", target.display()))?;
     }
     Ok(true)
 }

@@ -108,7 +108,7 @@ impl Environment {
         }
         let step = progress.step(format!("install the {}", self.purpose));
         if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).with_context(|| format!("{} cannot be deleted", self.folder.display()))?;
+            fs::remove_dir_all(&self.folder).with_context(|| format!("failed to delete {}", self.folder.display()))?;
         }
         let log = stack.log(&format!("{}-install", self.package));
         External::new(&system.program, &log)
@@ -116,7 +116,7 @@ impl Environment {
             .arg(&self.folder)
             .run(&format!("making the {}'s Python environment", self.purpose))
             .await
-            .context("`python3 -m venv` does not work; on Debian and Ubuntu: `apt-get install python3-venv`")?;
+            .context("`python3 -m venv` failed. On Debian and Ubuntu, run `apt-get install python3-venv`")?;
         External::new(self.program("python"), &log)
             .append()
             .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes"])
@@ -125,7 +125,7 @@ impl Environment {
             .arg(&self.requirements)
             .run(&format!("installing the {}", self.purpose))
             .await
-            .context("the Python package index must be reachable once; a mirror is set with PIP_INDEX_URL")?;
+            .context("failed to reach the Python package index. Set PIP_INDEX_URL for a mirror")?;
         stamp.record(&digest)?;
         step.done(self.version()?);
         Ok(())
@@ -134,9 +134,9 @@ impl Environment {
     /// The pinned package, as `ministack 1.2.3`.
     pub fn version(&self) -> Result<String> {
         let content = fs::read_to_string(&self.requirements)
-            .with_context(|| format!("{} cannot be read", self.requirements.display()))?;
+            .with_context(|| format!("failed to read {}", self.requirements.display()))?;
         let version = pinned(&content, self.package)
-            .with_context(|| format!("{} pins no {}", self.requirements.display(), self.package))?;
+            .with_context(|| format!("{} doesn't pin {}", self.requirements.display(), self.package))?;
         Ok(format!("{} {version}", self.package))
     }
 }

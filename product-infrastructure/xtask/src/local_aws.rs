@@ -32,7 +32,11 @@ pub struct LocalAws {
 
 impl LocalAws {
     pub fn at(endpoint: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().context("no HTTP client")?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .build()
+            .context("failed to create an HTTP client")?;
         Ok(Self { endpoint: endpoint.to_owned(), http })
     }
 
@@ -70,7 +74,7 @@ impl LocalAws {
         let question = json!({ "SecretId": name }).to_string();
         let answer = self.call("secretsmanager", Method::POST, "/", &headers, &question).await?;
         let answer = expect_success(answer).await.with_context(|| format!("failed to read the secret {name}"))?;
-        let secret: Value = serde_json::from_str(&answer).with_context(|| format!("the secret {name} is no JSON"))?;
+        let secret: Value = serde_json::from_str(&answer).with_context(|| format!("the secret {name} isn't JSON"))?;
         match secret["SecretString"].as_str() {
             Some(value) if !value.is_empty() => Ok(value.to_owned()),
             _ => bail!("the secret {name} is empty"),
@@ -115,16 +119,16 @@ impl LocalAws {
             .time(SystemTime::now())
             .settings(settings)
             .build()
-            .context("a request cannot be signed")?;
+            .context("failed to sign a request")?;
         let body_bytes = SignableBody::Bytes(body.as_bytes());
         let request = SignableRequest::new(method.as_str(), &url, headers.iter().copied(), body_bytes)
-            .context("a request cannot be signed")?;
-        let (instructions, _) = sign(request, &parameters.into()).context("a request cannot be signed")?.into_parts();
+            .context("failed to sign a request")?;
+        let (instructions, _) = sign(request, &parameters.into()).context("failed to sign a request")?.into_parts();
         let mut request = self.http.request(method, &url).body(body.to_owned());
         for (name, value) in headers.iter().copied().chain(instructions.headers()) {
             request = request.header(name, value);
         }
-        request.send().await.with_context(|| format!("{url} does not answer"))
+        request.send().await.with_context(|| format!("{url} didn't respond"))
     }
 }
 

@@ -87,7 +87,7 @@ impl Node {
             .arg(target.join("npm-cache"))
             .run("installing npm packages")
             .await
-            .context("the npm registry must be reachable once; npm_config_registry names a mirror")?;
+            .context("failed to reach the npm registry. Set npm_config_registry for a mirror")?;
         stamp.record(&digest)
     }
 

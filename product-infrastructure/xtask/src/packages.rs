@@ -83,24 +83,24 @@ pub async fn build_crate(
         .run(&format!("the build of {function}"))
         .await?;
     let binary = cargo::executable(&finished.stdout, function)
-        .with_context(|| format!("the build of {function} made no binary of that name"))?;
+        .with_context(|| format!("the build of {function} produced no binary"))?;
     pack(stack, function, &binary)
 }
 
 /// Packs a binary, unless it is the one packed last.
 fn pack(stack: &Stack, function: &'static str, binary: &Path) -> Result<Package> {
-    let content = fs::read(binary).with_context(|| format!("{} cannot be read", binary.display()))?;
+    let content = fs::read(binary).with_context(|| format!("failed to read {}", binary.display()))?;
     let digest = Inputs::new().bytes(&content).digest();
     let path = stack.packages().join(format!("{function}.zip"));
     let stamp = Stamp::at(stack.packages().join(format!("{function}.digest")));
     if !path.is_file() || !stamp.matches(&digest) {
         fs::create_dir_all(stack.packages())
-            .with_context(|| format!("{} cannot be made", stack.packages().display()))?;
-        let zip = zip(&content).with_context(|| format!("{} cannot be packed", binary.display()))?;
-        fs::write(&path, zip).with_context(|| format!("{} cannot be written", path.display()))?;
+            .with_context(|| format!("failed to create {}", stack.packages().display()))?;
+        let zip = zip(&content).with_context(|| format!("failed to pack {}", binary.display()))?;
+        fs::write(&path, zip).with_context(|| format!("failed to write {}", path.display()))?;
         stamp.record(&digest)?;
     }
-    let bytes = fs::metadata(&path).with_context(|| format!("{} cannot be read", path.display()))?.len();
+    let bytes = fs::metadata(&path).with_context(|| format!("failed to read {}", path.display()))?.len();
     Ok(Package { function, path, bytes, digest })
 }
 

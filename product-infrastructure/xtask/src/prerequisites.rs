@@ -45,7 +45,7 @@ pub async fn check(stack: &Stack) -> Result<Prerequisites> {
 async fn rust(log: &std::path::Path) -> Result<String> {
     match version_of("cargo", &["--version"], log).await {
         Some(output) => Ok(output.split_whitespace().nth(1).unwrap_or_default().to_owned()),
-        None => bail!("Rust: `cargo --version` does not work; https://rustup.rs installs it"),
+        None => bail!("Rust: `cargo --version` failed. Install Rust: https://rustup.rs"),
     }
 }
 
@@ -60,7 +60,7 @@ pub async fn python(log: &std::path::Path) -> Result<Python> {
     let Some(output) =
         version_of("python3", &["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"], log).await
     else {
-        bail!("{needed}: `python3` does not run");
+        bail!("{needed}: `python3` isn't installed");
     };
     let version = output.trim().to_owned();
     if !at_least(&version, PYTHON) {
@@ -79,7 +79,7 @@ async fn terraform(log: &std::path::Path) -> Result<String> {
     let needed = format!("Terraform {}.{} or newer", TERRAFORM.0, TERRAFORM.1);
     let get = "https://developer.hashicorp.com/terraform/install";
     let Some(output) = version_of("terraform", &["version", "-json"], log).await else {
-        bail!("{needed}: `terraform version` does not work; {get}");
+        bail!("{needed}: `terraform version` failed; {get}");
     };
     let version = terraform_version(&output).unwrap_or_default();
     if !at_least(&version, TERRAFORM) {

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 /// expects another file to change.
 pub fn write(path: &Path, line: &str) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        bail!("{} is not an ordinary file but a link or a folder; it stays as it is", path.display());
+        bail!("{} is a symbolic link or a directory, not a regular file", path.display());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
@@ -27,7 +27,7 @@ pub fn write(path: &Path, line: &str) -> Result<()> {
         file.persist(path)?;
         Ok(())
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    write().with_context(|| format!("failed to write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -69,6 +69,9 @@ mod tests {
     fn a_folder_that_is_not_there_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("none/key"), "secret").unwrap_err();
-        assert!(format!("{error:#}").contains("none/key cannot be written"), "{error:#}");
+        assert!(
+            format!("{error:#}").contains("failed to write") && format!("{error:#}").contains("none/key"),
+            "{error:#}"
+        );
     }
 }

@@ -144,20 +144,20 @@ impl External {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("`{}` cannot be started", self.shown))?;
+            .with_context(|| format!("failed to start `{}`", self.shown))?;
         let _group = child.id().map(Group::enter);
         if let (Some(started), Some(id)) = (self.started.take(), child.id()) {
             started(id);
         }
-        let stdout = child.stdout.take().context("no standard output")?;
-        let stderr = child.stderr.take().context("no standard error")?;
+        let stdout = child.stdout.take().context("the program has no standard output")?;
+        let stderr = child.stderr.take().context("the program has no standard error")?;
         let (stdout, stderr, status) = tokio::join!(
             collect(stdout, log.clone(), self.watcher.clone(), true),
             collect(stderr, log, self.watcher, false),
             child.wait()
         );
         stderr?;
-        let status = status.with_context(|| format!("`{}` cannot be waited for", self.shown))?;
+        let status = status.with_context(|| format!("failed to wait for `{}`", self.shown))?;
         Ok(Finished { code: status.code(), stdout: stdout?, status: status.to_string(), log: self.log })
     }
 
@@ -172,7 +172,7 @@ impl External {
 
     fn open_log(&self) -> Result<File> {
         if let Some(folder) = self.log.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
         let mut options = OpenOptions::new();
         options.create(true).write(true);
@@ -181,8 +181,8 @@ impl External {
         } else {
             options.truncate(true)
         };
-        let mut file = options.open(&self.log).with_context(|| format!("{} cannot be opened", self.log.display()))?;
-        writeln!(file, "$ {}", self.shown).with_context(|| format!("{} cannot be written", self.log.display()))?;
+        let mut file = options.open(&self.log).with_context(|| format!("failed to open {}", self.log.display()))?;
+        writeln!(file, "$ {}", self.shown).with_context(|| format!("failed to write {}", self.log.display()))?;
         Ok(file)
     }
 }
@@ -199,10 +199,10 @@ async fn collect(
     let mut line = Vec::new();
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line).await.context("the output of a program cannot be read")? == 0 {
+        if reader.read_until(b'\n', &mut line).await.context("failed to read the output of a program")? == 0 {
             return Ok(kept);
         }
-        log.lock().expect("no panic while writing").write_all(&line).context("a log cannot be written")?;
+        log.lock().expect("no panic while writing").write_all(&line).context("failed to write a log")?;
         let text = String::from_utf8_lossy(&line);
         if keep {
             kept.push_str(&text);
@@ -217,7 +217,7 @@ async fn collect(
 pub fn tail(path: &Path, lines: usize) -> String {
     let content = match fs::read(path) {
         Ok(content) => content,
-        Err(error) => return format!("  (cannot be read: {error})"),
+        Err(error) => return format!("  (failed to read: {error})"),
     };
     let content = String::from_utf8_lossy(&content);
     let all: Vec<&str> = content.lines().collect();
@@ -357,6 +357,6 @@ mod tests {
         let path = folder.path().join("log");
         fs::write(&path, "a\nb\nc\n").unwrap();
         assert_eq!(tail(&path, 2), "  │ b\n  │ c");
-        assert!(tail(&folder.path().join("none"), 2).contains("cannot be read"));
+        assert!(tail(&folder.path().join("none"), 2).contains("failed to read"));
     }
 }

@@ -85,7 +85,7 @@ async fn provision(
     if let Some(facts) = Facts::read(stack) {
         let functions = facts.functions.values().map(|function| function.function_name.as_str());
         if !aws.holds_stack(&facts.rest_api_id, functions).await {
-            progress.say("  ! the emulator does not hold what was applied to it; everything is applied again");
+            progress.say("  ! the emulator has lost its data; applying everything again");
             terraform.forget();
         }
     }
@@ -142,7 +142,7 @@ pub async fn release(
     progress: &Progress,
 ) -> Result<FunctionFacts> {
     let (Some(emulator), Some(mut facts)) = (Emulator::running(stack), Facts::read(stack)) else {
-        bail!("the stack is not running; `cargo xtask up --detach{}` starts it", stack.option());
+        bail!("the stack isn't running. Start it with `cargo xtask up --detach{}`", stack.option());
     };
     let found = prerequisites::check(stack).await?;
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
@@ -173,7 +173,7 @@ pub async fn differing_roots(
     progress: &Progress,
 ) -> Result<Vec<(Root, std::path::PathBuf)>> {
     let Some(emulator) = Emulator::running(stack) else {
-        bail!("the stack is not running; `cargo xtask up --detach{}` starts it", stack.option());
+        bail!("the stack isn't running. Start it with `cargo xtask up --detach{}`", stack.option());
     };
     let found = prerequisites::check(stack).await?;
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
@@ -190,14 +190,14 @@ pub async fn differing_roots(
         .filter(|(_, differs)| *differs)
         .map(|(root, _)| (root, terraform.log(root, "plan")))
         .collect();
-    step.done(if differing.is_empty() { "no changes".to_owned() } else { format!("{} would change", differing.len()) });
+    step.done(if differing.is_empty() { "no changes".to_owned() } else { format!("{} with changes", differing.len()) });
     Ok(differing)
 }
 
 /// A plan of every root, as JSON, on a running stack.
 pub async fn plans(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<Vec<(Root, String)>> {
     let Some(emulator) = Emulator::running(stack) else {
-        bail!("the stack is not running");
+        bail!("the stack isn't running");
     };
     let found = prerequisites::check(stack).await?;
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
@@ -217,7 +217,7 @@ pub async fn plans(workspace: &Workspace, stack: &Stack, progress: &Progress) ->
 /// is left is the bucket with the states, which hold nothing any more.
 pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
     let Some(emulator) = Emulator::running(stack) else {
-        bail!("the stack is not running; `cargo xtask up --detach{}` starts it", stack.option());
+        bail!("the stack isn't running. Start it with `cargo xtask up --detach{}`", stack.option());
     };
     let found = prerequisites::check(stack).await?;
     let terraform = Terraform::new(workspace, stack, emulator.port, &found.terraform)?;
@@ -318,13 +318,13 @@ where
     for item in items {
         let (permits, work) = (permits.clone(), work(item));
         tasks.spawn(async move {
-            let _permit = permits.acquire_owned().await.context("no permit to run")?;
+            let _permit = permits.acquire_owned().await.context("the semaphore was closed")?;
             work.await
         });
     }
     let mut outcomes = Vec::new();
     while let Some(outcome) = tasks.join_next().await {
-        outcomes.push(outcome.context("a task broke off")?);
+        outcomes.push(outcome.context("a task panicked or was cancelled")?);
         meter.advance();
     }
     outcomes.into_iter().collect()

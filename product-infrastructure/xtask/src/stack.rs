@@ -107,18 +107,16 @@ impl Stack {
     ///
     /// The operating system releases it however the process ends, so there is no stale lock to remove.
     pub fn lock(&self) -> Result<StackLock> {
-        fs::create_dir_all(&self.folder).with_context(|| format!("{} cannot be made", self.folder.display()))?;
+        fs::create_dir_all(&self.folder).with_context(|| format!("failed to create {}", self.folder.display()))?;
         let path = self.folder.join("lock");
-        let file = File::create(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        let file = File::create(&path).with_context(|| format!("failed to open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(StackLock { _file: file }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another xtask is changing the stack {:?}; wait until it is done, or end it, and try again",
                 self.name
             ),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
-            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("failed to lock {}", path.display())),
         }
     }
 
@@ -127,7 +125,7 @@ impl Stack {
         for folder in [self.emulator(), self.terraform(), self.packages(), self.stamps()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("{} cannot be deleted", folder.display()));
+                    return Err(error).with_context(|| format!("failed to delete {}", folder.display()));
                 }
                 _ => {}
             }
@@ -135,7 +133,7 @@ impl Stack {
         for file in [self.facts(), self.api_key(), self.key_generations()] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("{} cannot be deleted", file.display()));
+                    return Err(error).with_context(|| format!("failed to delete {}", file.display()));
                 }
                 _ => {}
             }

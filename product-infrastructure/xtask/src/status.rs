@@ -50,8 +50,8 @@ impl Facts {
     }
 
     pub fn write(&self, stack: &Stack) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).context("the stack's facts cannot be written as JSON")?;
-        fs::write(stack.facts(), json).with_context(|| format!("{} cannot be written", stack.facts().display()))
+        let json = serde_json::to_vec_pretty(self).context("failed to serialise the stack's status")?;
+        fs::write(stack.facts(), json).with_context(|| format!("failed to write {}", stack.facts().display()))
     }
 }
 
@@ -91,7 +91,7 @@ impl Status {
         let running = match (Emulator::running(stack), Facts::read(stack)) {
             (Some(emulator), Some(facts)) => {
                 let path = stack.api_key();
-                let key = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+                let key = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
                 Some(Running { pid: emulator.process.pid, api_key: key.trim().to_owned(), facts })
             }
             _ => None,

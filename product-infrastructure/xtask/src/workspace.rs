@@ -18,7 +18,7 @@ pub struct Workspace {
 impl Workspace {
     /// Finds the workspace that the working directory is in.
     pub fn discover() -> Result<Self> {
-        let here = std::env::current_dir().context("the working directory cannot be read")?;
+        let here = std::env::current_dir().context("failed to read the working directory")?;
         match Self::above(&here) {
             Some(workspace) => Ok(workspace),
             None => bail!(
@@ -65,7 +65,7 @@ impl Workspace {
     pub fn function(&self, name: &str) -> Result<&'static str> {
         match self.functions.iter().find(|function| **function == name) {
             Some(function) => Ok(function),
-            None => bail!("there is no function {name:?}; one of: {}", self.functions.join(", ")),
+            None => bail!("unknown function {name:?}; expected one of: {}", self.functions.join(", ")),
         }
     }
 

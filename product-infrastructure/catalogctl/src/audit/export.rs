@@ -68,7 +68,7 @@ async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress
     if path.exists() {
         bail!("{} exists already", path.display());
     }
-    let cannot = || format!("{} cannot be made", path.display());
+    let cannot = || format!("failed to create {}", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = NamedTempFile::new_in(folder).with_context(cannot)?;
     let mut writer = BufWriter::new(file);
@@ -100,7 +100,7 @@ pub async fn export(
         lines.write(object)?;
     }
     aside.before(u64::MAX, &mut lines).await?;
-    lines.writer.flush().context("the export cannot be written")?;
+    lines.writer.flush().context("failed to write the export")?;
     step.done(format!("{} records", lines.exported.lines));
     Ok(lines.exported)
 }
@@ -130,7 +130,7 @@ impl<W: Write> Lines<'_, W> {
     fn write(&mut self, object: Object) -> Result<()> {
         match object.content {
             Content::Checked(Ok(record)) => {
-                writeln!(self.writer, "{}", record.line()).context("the export cannot be written")?;
+                writeln!(self.writer, "{}", record.line()).context("failed to write the export")?;
                 self.exported.lines += 1;
             }
             Content::Checked(Err(finding)) => self.exported.left_out.push(finding),

@@ -52,11 +52,11 @@ impl Emulator {
         let folder = stack.emulator();
         for part in ["state", "s3", "tmp"] {
             let part = folder.join(part);
-            fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
+            fs::create_dir_all(&part).with_context(|| format!("failed to create {}", part.display()))?;
         }
         let log_path = stack.log("emulator");
-        fs::create_dir_all(stack.logs()).with_context(|| format!("{} cannot be made", stack.logs().display()))?;
-        let log = File::create(&log_path).with_context(|| format!("{} cannot be opened", log_path.display()))?;
+        fs::create_dir_all(stack.logs()).with_context(|| format!("failed to create {}", stack.logs().display()))?;
+        let log = File::create(&log_path).with_context(|| format!("failed to open {}", log_path.display()))?;
         let endpoint = endpoint(port);
 
         let mut command = Command::new(Environment::emulator(workspace).program("python"));
@@ -64,7 +64,7 @@ impl Emulator {
             .arg(workspace.repository(INFRASTRUCTURE).join("local/emulator.py"))
             .current_dir(&folder)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("the emulator's log cannot be shared")?)
+            .stdout(log.try_clone().context("failed to share the emulator's log")?)
             .stderr(log)
             // The functions inherit the emulator's environment: nothing of this machine's may reach them.
             .env_clear()
@@ -94,12 +94,12 @@ impl Emulator {
             // Servers of their own on ports of their own, for services that nothing here uses.
             .env("SFTP_ENABLED", "0")
             .env("IOT_MTLS_ENABLED", "0");
-        let mut child = command.spawn().context("the emulator cannot be started")?;
+        let mut child = command.spawn().context("failed to start the emulator")?;
 
         let started = Instant::now();
         let mut healthy = false;
         while started.elapsed() < START {
-            if let Some(status) = child.try_wait().context("the emulator cannot be waited for")? {
+            if let Some(status) = child.try_wait().context("failed to wait for the emulator")? {
                 bail!(
                     "the emulator ended at once ({status}). The end of {}:\n{}",
                     log_path.display(),
@@ -112,7 +112,7 @@ impl Emulator {
             }
             tokio::time::sleep(POLL).await;
         }
-        let process = Identity::of(child.id()).context("the emulator's process cannot be read")?;
+        let process = Identity::of(child.id()).context("failed to read the emulator's process")?;
         let emulator = Self { process, port };
         if !healthy {
             let _ = child.kill();
@@ -123,9 +123,9 @@ impl Emulator {
                 tail(&log_path, 20)
             );
         }
-        let record = serde_json::to_vec(&emulator).context("the emulator's record cannot be written as JSON")?;
+        let record = serde_json::to_vec(&emulator).context("failed to serialise the emulator's record")?;
         fs::write(stack.pid_file(), record)
-            .with_context(|| format!("{} cannot be written", stack.pid_file().display()))?;
+            .with_context(|| format!("failed to write {}", stack.pid_file().display()))?;
         // Its parent reaps it: otherwise it would stay in the process table as long as an `up` in the foreground runs.
         std::thread::spawn(move || child.wait());
         Ok(emulator)
@@ -200,7 +200,7 @@ fn free_port(port: u16, stack: &Stack) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(error) => bail!(
-            "port {port} on {} cannot be used: {error}.\n  End the program that listens there, or choose another port: \
+            "failed to listen on port {port} of {}: {error}.\n  Stop the program that uses it, or choose another port: \
              `cargo xtask up --port {}{}`.",
             Ipv4Addr::LOCALHOST,
             port.saturating_add(1),

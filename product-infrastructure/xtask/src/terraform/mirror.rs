@@ -107,10 +107,10 @@ pub fn choose(machine: &Machine, folder: &Path, constraint: &str) -> Result<Prov
     };
     match mirror {
         Some(mirror) => {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
             let config = folder.join("cli-config.tfrc");
             fs::write(&config, configuration(&mirror))
-                .with_context(|| format!("{} cannot be written", config.display()))?;
+                .with_context(|| format!("failed to write {}", config.display()))?;
             source.set.push((CLI_CONFIG.into(), config.into()));
             source.unset.retain(|name| name != CLI_CONFIG);
             // A mirror is linked to, a cache would copy it.
@@ -129,7 +129,7 @@ pub fn choose(machine: &Machine, folder: &Path, constraint: &str) -> Result<Prov
 
 fn share_downloads(source: &mut ProviderSource, folder: &Path) -> Result<()> {
     let cache = folder.join("providers");
-    fs::create_dir_all(&cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    fs::create_dir_all(&cache).with_context(|| format!("failed to create {}", cache.display()))?;
     source.set.push((PLUGIN_CACHE.into(), cache.into()));
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Terraform {
             Some(2) => Ok(true),
             _ => {
                 finished.expect_success(&format!("planning {}", root.name()))?;
-                bail!("planning {} ended in an unknown way", root.name())
+                bail!("terraform plan of {} ended with an unknown exit code", root.name())
             }
         }
     }
@@ -146,7 +146,7 @@ impl Terraform {
     pub async fn plan(&self, root: Root, variables: &Variables) -> Result<String> {
         let prepared = self.prepare(root)?;
         self.initialise(root, &prepared).await?;
-        let file = tempfile::NamedTempFile::new().context("no temporary file for a plan")?;
+        let file = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
         self.command(&prepared, self.log(root, "plan"))
             .args(["plan", "-input=false", "-no-color", "-lock=false"])
             .arg(format!("-out={}", file.path().display()))
@@ -154,7 +154,7 @@ impl Terraform {
             .run(&format!("planning {}", root.name()))
             .await?;
         // Not into a log of this machine: it may hold what nobody should read.
-        let log = tempfile::NamedTempFile::new().context("no temporary file for a plan")?;
+        let log = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
         let shown = self
             .command(&prepared, log.path().to_owned())
             .args(["show", "-json"])
@@ -169,7 +169,7 @@ impl Terraform {
         let prepared = self.prepare(root)?;
         let path = prepared.folder.join(local_override::FILE);
         let overrides = format!("{}{}", prepared.overrides, local_override::unprotected(root));
-        fs::write(&path, overrides).with_context(|| format!("{} cannot be written", path.display()))?;
+        fs::write(&path, overrides).with_context(|| format!("failed to write {}", path.display()))?;
         self.initialise(root, &prepared).await?;
         self.stamp(root).clear();
         self.command(&prepared, self.log(root, "destroy"))
@@ -183,7 +183,7 @@ impl Terraform {
             .run(&format!("reading the state of {}", root.name()))
             .await?;
         if !left.stdout.trim().is_empty() {
-            bail!("{} still has {}", root.name(), left.stdout.split_whitespace().collect::<Vec<_>>().join(", "));
+            bail!("{} still manages {}", root.name(), left.stdout.split_whitespace().collect::<Vec<_>>().join(", "));
         }
         Ok(())
     }
@@ -191,8 +191,8 @@ impl Terraform {
     /// A root's outputs, by name, as of its last apply.
     pub fn outputs(&self, root: Root) -> Result<Map<String, Value>> {
         let path = self.outputs_file(root);
-        let json = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        output_values(&json).with_context(|| format!("the outputs of {} cannot be understood", root.name()))
+        let json = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        output_values(&json).with_context(|| format!("failed to parse the outputs of {}", root.name()))
     }
 
     /// Kept beside the stamp: asking Terraform takes a second a root, too long for an `up` that has nothing to do.
@@ -204,8 +204,8 @@ impl Terraform {
             .await?;
         let path = self.outputs_file(root);
         fs::create_dir_all(self.stack.stamps())
-            .with_context(|| format!("{} cannot be made", self.stack.stamps().display()))?;
-        fs::write(&path, finished.stdout).with_context(|| format!("{} cannot be written", path.display()))
+            .with_context(|| format!("failed to create {}", self.stack.stamps().display()))?;
+        fs::write(&path, finished.stdout).with_context(|| format!("failed to write {}", path.display()))
     }
 
     fn outputs_file(&self, root: Root) -> PathBuf {
@@ -230,13 +230,13 @@ impl Terraform {
     fn prepare(&self, root: Root) -> Result<Prepared> {
         let committed = root.committed(&self.workspace);
         if !committed.join("versions.tf").is_file() {
-            bail!("{} is not there: is the repository complete?", committed.join("versions.tf").display());
+            bail!("{} doesn't exist. Is the repository complete?", committed.join("versions.tf").display());
         }
         let folder = root.working_copy(&self.stack);
         let files = root::copy(&committed, &folder)?;
         let overrides = local_override::content(root);
         let path = folder.join(local_override::FILE);
-        fs::write(&path, &overrides).with_context(|| format!("{} cannot be written", path.display()))?;
+        fs::write(&path, &overrides).with_context(|| format!("failed to write {}", path.display()))?;
         Ok(Prepared { folder, files, overrides })
     }
 
@@ -259,7 +259,7 @@ impl Terraform {
             return Ok(());
         }
         if let Some((_, lock)) = prepared.files.iter().find(|(path, _)| path == Path::new(LOCK_FILE)) {
-            fs::write(prepared.folder.join(LOCK_FILE), lock).context("the provider lock file cannot be copied")?;
+            fs::write(prepared.folder.join(LOCK_FILE), lock).context("failed to copy the provider lock file")?;
         }
         let _one_at_a_time = self.initialising.lock().await;
         self.command(prepared, self.log(root, "init"))
@@ -300,9 +300,9 @@ impl Terraform {
 /// Where the provider comes from on this machine; what is generated for it lies in the run-time folder.
 pub fn provider_source(workspace: &Workspace) -> Result<ProviderSource> {
     let versions = workspace.repository(INFRASTRUCTURE).join("terraform/versions.tf");
-    let text = fs::read_to_string(&versions).with_context(|| format!("{} cannot be read", versions.display()))?;
+    let text = fs::read_to_string(&versions).with_context(|| format!("failed to read {}", versions.display()))?;
     let constraint =
-        mirror::constraint(&text).with_context(|| format!("{} asks for no hashicorp/aws", versions.display()))?;
+        mirror::constraint(&text).with_context(|| format!("{} doesn't require hashicorp/aws", versions.display()))?;
     mirror::choose(&Machine::here(), &workspace.catalogue().join("terraform-cli"), &constraint)
 }
 

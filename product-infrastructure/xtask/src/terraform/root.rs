@@ -89,14 +89,14 @@ pub fn copy(from: &Path, to: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     for path in files_below(from, &NOT_COPIED)? {
         let content =
-            fs::read(from.join(&path)).with_context(|| format!("{} cannot be read", from.join(&path).display()))?;
+            fs::read(from.join(&path)).with_context(|| format!("failed to read {}", from.join(&path).display()))?;
         files.push((path, content));
     }
     let wanted: BTreeSet<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
     if to.exists() {
         for surplus in files_below(to, &KEPT)?.iter().filter(|path| !wanted.contains(path.as_path())) {
             fs::remove_file(to.join(surplus))
-                .with_context(|| format!("{} cannot be deleted", to.join(surplus).display()))?;
+                .with_context(|| format!("failed to delete {}", to.join(surplus).display()))?;
         }
     }
     for (path, content) in &files {
@@ -105,9 +105,9 @@ pub fn copy(from: &Path, to: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
             continue;
         }
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
-        fs::write(&target, content).with_context(|| format!("{} cannot be written", target.display()))?;
+        fs::write(&target, content).with_context(|| format!("failed to write {}", target.display()))?;
     }
     Ok(files)
 }
@@ -118,8 +118,8 @@ fn files_below(folder: &Path, without: &[&str]) -> Result<Vec<PathBuf>> {
     let mut folders = vec![PathBuf::new()];
     while let Some(relative) = folders.pop() {
         let current = folder.join(&relative);
-        for entry in fs::read_dir(&current).with_context(|| format!("{} cannot be read", current.display()))? {
-            let entry = entry.with_context(|| format!("{} cannot be read", current.display()))?;
+        for entry in fs::read_dir(&current).with_context(|| format!("failed to read {}", current.display()))? {
+            let entry = entry.with_context(|| format!("failed to read {}", current.display()))?;
             let name = entry.file_name();
             if relative.as_os_str().is_empty() && without.iter().any(|left_out| name == *left_out) {
                 continue;

@@ -31,9 +31,9 @@ pub struct Alone {
 impl Alone {
     pub fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("catalogue-alone-{}", std::process::id()));
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
         // Cargo and llvm-cov compare paths, and a temporary folder may be reached through a link.
-        let folder = folder.canonicalize().with_context(|| format!("{} cannot be resolved", folder.display()))?;
+        let folder = folder.canonicalize().with_context(|| format!("failed to resolve {}", folder.display()))?;
         Ok(Self { folder, copying: Mutex::default() })
     }
 
@@ -152,7 +152,7 @@ impl Alone {
             .await?;
         let built = context.workspace.target().join("debug/xtask");
         let kept = self.folder.join("xtask");
-        fs::copy(&built, &kept).with_context(|| format!("{} cannot be copied", built.display()))?;
+        fs::copy(&built, &kept).with_context(|| format!("failed to copy {}", built.display()))?;
         Ok(())
     }
 
@@ -194,9 +194,9 @@ fn copy_files(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
     for file in files {
         let (source, target) = (from.join(file), to.join(file));
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
         }
-        fs::copy(&source, &target).with_context(|| format!("{} cannot be copied", source.display()))?;
+        fs::copy(&source, &target).with_context(|| format!("failed to copy {}", source.display()))?;
     }
     Ok(())
 }

@@ -68,10 +68,10 @@ pub async fn check(context: &Context<'_>, root: Root) -> Result<Tally> {
         .arg(format!("console,{}", report.display()))
         .finish()
         .await?;
-    let text = fs::read_to_string(&report).with_context(|| format!("{} cannot be read", report.display()));
+    let text = fs::read_to_string(&report).with_context(|| format!("failed to read {}", report.display()));
     let Ok(text) = text else {
         finished.expect_success_or_show(&name, SHOWN)?;
-        bail!("checkov has written no report");
+        bail!("checkov wrote no report");
     };
     let counts = judge(&root.committed(context.workspace), &text)?;
     finished.expect_success_or_show(&name, SHOWN)?;
@@ -81,9 +81,9 @@ pub async fn check(context: &Context<'_>, root: Root) -> Result<Tally> {
 
 /// How many rules were kept and how many are not for this root, if there is nothing to find fault with.
 fn judge(root: &Path, report: &str) -> Result<String> {
-    let report: Report = serde_json::from_str(report).context("checkov's report cannot be understood")?;
-    let Some(results) = report.results else { bail!("checkov has found nothing to judge") };
-    let unread = results.parsing_errors.iter().map(|file| format!("{file} cannot be read by checkov"));
+    let report: Report = serde_json::from_str(report).context("failed to parse checkov's report")?;
+    let Some(results) = report.results else { bail!("checkov's report has no results") };
+    let unread = results.parsing_errors.iter().map(|file| format!("checkov failed to parse {file}"));
     let failed = results.failed_checks.iter().map(|verdict| verdict.describe(root));
     let unexplained = results.skipped_checks.iter().filter(|verdict| !verdict.has_reason());
     let unexplained = unexplained.map(|verdict| format!("{}: skipped without a reason", verdict.describe(root)));
@@ -92,7 +92,7 @@ fn judge(root: &Path, report: &str) -> Result<String> {
         bail!("{}", findings.join("\n"));
     }
     if results.passed_checks.is_empty() {
-        bail!("checkov has judged nothing");
+        bail!("checkov checked no resource");
     }
     Ok(format!("{} passed, {} skipped with a reason", results.passed_checks.len(), results.skipped_checks.len()))
 }

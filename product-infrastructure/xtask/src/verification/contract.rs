@@ -43,8 +43,10 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> R
     }
     let finished = finished.expect_success("trying the API against openapi.yaml")?;
     match requests(&finished.stdout) {
-        Some(count) if count > 0 => context.progress.say(format!("    the contract holds in {count} generated cases")),
-        _ => bail!("no request was made from openapi.yaml. The end of {}:\n{}", log.display(), process::tail(&log, 30)),
+        Some(count) if count > 0 => {
+            context.progress.say(format!("    {count} generated cases conform to the contract"))
+        }
+        _ => bail!("schemathesis made no request. End of {}:\n{}", log.display(), process::tail(&log, 30)),
     }
     Ok(())
 }

@@ -31,9 +31,9 @@ pub async fn check(context: &Context<'_>, repository: &str) -> Result<Tally> {
         .finish()
         .await?
         .expect_success_or_show(&format!("judging the dependencies of {repository}"), SHOWN)?;
-    let crates = licensed(&finished.stdout).context("cargo-deny has not said how many licences it read")?;
+    let crates = licensed(&finished.stdout).context("cargo-deny didn't report the number of licences")?;
     if crates == 0 {
-        bail!("cargo-deny has read no crate's licence");
+        bail!("cargo-deny checked no licence");
     }
     context.progress.say(format!("    {crates} crates"));
     Ok(Tally::default())

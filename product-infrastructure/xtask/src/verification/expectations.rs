@@ -51,10 +51,10 @@ fn missing(source: &str, tests: &str) -> Vec<String> {
 /// The files of a folder with that ending, one after the other.
 fn text_of(folder: &Path, ending: &str) -> Result<String> {
     let mut text = String::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-        let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
+    for entry in fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("failed to read {}", folder.display()))?.path();
         if path.to_string_lossy().ends_with(ending) {
-            text.push_str(&fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?);
+            text.push_str(&fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?);
         }
     }
     Ok(text)

@@ -20,7 +20,7 @@ pub async fn check(workspace: &Workspace, log: &Path) -> Result<Tally> {
         let manifests = files.iter().filter(|file| file.starts_with(repository) && file.ends_with("Cargo.toml"));
         for manifest in manifests {
             let path = workspace.root().join(manifest);
-            let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
             findings.extend(outside_paths(repository, manifest.parent().unwrap_or(Path::new("")), &text)?);
         }
     }
@@ -50,7 +50,7 @@ fn surplus_and_missing(workspace: &Workspace, files: &[PathBuf]) -> Vec<String> 
 /// The `path`s in a manifest that lead out of their repository.
 fn outside_paths(repository: &str, folder: &Path, manifest: &str) -> Result<Vec<String>> {
     let manifest: toml::Table =
-        toml::from_str(manifest).with_context(|| format!("the Cargo.toml of {repository} is not valid"))?;
+        toml::from_str(manifest).with_context(|| format!("the Cargo.toml of {repository} is invalid"))?;
     let mut paths = Vec::new();
     collect_paths(&toml::Value::Table(manifest), &mut paths);
     let outside = paths.into_iter().filter(|path| !stays_below(Path::new(repository), &folder.join(path)));

@@ -40,13 +40,13 @@ pub async fn check(context: &Context<'_>, endpoint: &str) -> Result<()> {
             .args(["--query", query])
             .run(&format!("`aws {question}`"))
             .await?;
-        let names = names(&finished.stdout).with_context(|| format!("`aws {question}` answers no list"))?;
+        let names = names(&finished.stdout).with_context(|| format!("`aws {question}` didn't return a list"))?;
         found.extend(names.into_iter().filter(|name| *name != state_bucket()));
     }
     if found.is_empty() {
         return Ok(());
     }
-    bail!("left after everything was destroyed:\n  {}", found.join("\n  "))
+    bail!("resources left after destroy:\n  {}", found.join("\n  "))
 }
 
 /// The CLI answers an empty list, or nothing at all, where there is nothing.

@@ -31,7 +31,7 @@ pub fn check(workspace: &Workspace) -> Result<Tally> {
     let mut files = Vec::new();
     for repository in workspace.repositories() {
         let path = workspace.repository(repository).join("Cargo.lock");
-        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         files.push((repository, text));
     }
     let differing = differing(&files)?;
@@ -48,7 +48,7 @@ fn differing(files: &[(&'static str, String)]) -> Result<Vec<String>> {
     let mut crates: BTreeMap<(String, String), Versions> = BTreeMap::new();
     for (repository, text) in files {
         let lock: LockFile =
-            toml::from_str(text).with_context(|| format!("the lock file of {repository} is not valid"))?;
+            toml::from_str(text).with_context(|| format!("the lock file of {repository} is invalid"))?;
         for package in lock.package {
             let series = series(&package.version);
             crates.entry((package.name, series)).or_default().entry(package.version).or_default().insert(repository);

@@ -176,7 +176,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
         checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
         dependencies: checks.iter().any(|check| matches!(check, Check::Dependencies(_))),
     };
-    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let program = std::env::current_exe().context("failed to find this program's path")?;
     tools::ensure(workspace, &stack, needs, progress).await?;
     let tour_precedes_system = [Check::Readme, Check::System].iter().all(|check| checks.contains(check));
     let long = arguments.long;
@@ -246,12 +246,15 @@ async fn duplicates(context: &Context<'_>) -> Result<Tally> {
     let (workspace, manifest) = (context.workspace, Manifest::read(context.workspace)?);
     let differing = manifest.drift(workspace)?.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !differing.is_empty() {
-        bail!("{}\n`cargo xtask sync FILE --from REPO` copies the right one to the others", differing.join("\n"));
+        bail!(
+            "{}\nRun `cargo xtask sync FILE --from REPO` to copy the right version to the others",
+            differing.join("\n")
+        );
     }
     let files = git::listed_files(workspace.root(), &context.log("duplicates files")).await?;
     let unlisted = manifest.unlisted(workspace, &files)?.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !unlisted.is_empty() {
-        bail!("{}\nList each in duplicates.toml, or say the difference", unlisted.join("\n"));
+        bail!("{}\nAdd each to duplicates.toml, or make the files different", unlisted.join("\n"));
     }
     Ok(Tally::default())
 }

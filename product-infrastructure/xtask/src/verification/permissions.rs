@@ -27,7 +27,7 @@ const UNSEEN: [&str; 5] = [
 /// Fails if a function on that stack has a permission that no test has made use of.
 pub async fn check(context: &Context<'_>, stack: &Stack, endpoint: &str) -> Result<usize> {
     let path = stack.emulator().join("used-permissions");
-    let used = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let used = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     let used: BTreeSet<&str> = used.lines().collect();
     let (mut surplus, mut granted) = (Vec::new(), 0);
     for function in context.workspace.functions() {
@@ -37,7 +37,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, endpoint: &str) -> Resu
             .run(&format!("reading the state of {function}"))
             .await?;
         let actions = granted_actions(&serde_json::from_str(&state.stdout).context("failed to parse a state")?)
-            .with_context(|| format!("the state of {function} has no policy that can be read"))?;
+            .with_context(|| format!("the state of {function} has no readable policy"))?;
         granted += actions.len();
         let role = format!("bbws-{function}-{ENVIRONMENT}");
         let unused =

@@ -64,7 +64,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
         .await?;
     let wrong = unexpected(&finished.stdout, &blocks);
     if !wrong.is_empty() {
-        bail!("the tour of README.md:\n{}\nThe end of {}:\n{}", wrong.join("\n"), log.display(), tail(&log, 60));
+        bail!("the tour of README.md failed:\n{}\nEnd of {}:\n{}", wrong.join("\n"), log.display(), tail(&log, 60));
     }
     context.progress.say(format!("    the tour of README.md: {} blocks", blocks.len()));
     Ok(())

@@ -17,7 +17,7 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
         .expect_success_or_show("scripts/check-contracts.sh", SHOWN)?;
     match finished.stdout.lines().last() {
         Some(line) if examples(line).is_some_and(|count| count > 0) => context.progress.say(format!("    {line}")),
-        _ => bail!("scripts/check-contracts.sh has checked no example"),
+        _ => bail!("scripts/check-contracts.sh checked no example"),
     }
     Ok(Tally::default())
 }

@@ -24,13 +24,13 @@ const KEYS_STATE: &str = "product-infrastructure/api-keys/terraform.tfstate";
 
 /// Fails with every place that holds the key and may not.
 pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
-    let running = Status::of(stack)?.running.context("the stack does not run")?;
+    let running = Status::of(stack)?.running.context("the stack isn't running")?;
     let (key, facts) = (running.api_key, running.facts);
     let mut found = Vec::new();
 
     let states = objects_with(context, &facts.endpoint_url, &state_bucket(), &key).await?;
     if !states.iter().any(|state| state == KEYS_STATE) {
-        bail!("{KEYS_STATE} does not hold the key: this search finds nothing, or searches for something else");
+        bail!("{KEYS_STATE} doesn't contain the key, so this search doesn't work");
     }
     found.extend(states.into_iter().filter(|state| state != KEYS_STATE).map(|state| format!("the state {state}")));
     let records = objects_with(context, &facts.endpoint_url, &facts.audit_bucket, &key).await?;
@@ -44,7 +44,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
         found.push(format!("the table {}", facts.table_name));
     }
     // What was read has just been written down.
-    fs::remove_file(&log).with_context(|| format!("{} cannot be deleted", log.display()))?;
+    fs::remove_file(&log).with_context(|| format!("failed to delete {}", log.display()))?;
 
     for (root, plan) in provision::plans(context.workspace, stack, context.progress).await? {
         // That of the keys' root holds them; scripts/plan.sh keeps it from being handed over.
@@ -66,7 +66,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
         }
     }
 
-    let mode = fs::metadata(stack.api_key()).context("the stack has no file with its key")?.permissions().mode();
+    let mode = fs::metadata(stack.api_key()).context("the stack has no API key file")?.permissions().mode();
     if mode & 0o077 != 0 {
         found.push(format!("{}, which others may read (mode {:o})", stack.api_key().display(), mode & 0o777));
     }
@@ -78,7 +78,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
 
 /// The keys of the objects that hold a text, in their newest versions.
 async fn objects_with(context: &Context<'_>, endpoint: &str, bucket: &str, text: &str) -> Result<Vec<String>> {
-    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
     local_aws::cli(context.workspace, endpoint, &context.log("secrets objects"))
         .args(["s3", "sync", "--only-show-errors", &format!("s3://{bucket}")])
         .arg(folder.path())
@@ -112,18 +112,18 @@ async fn logged(context: &Context<'_>, endpoint: &str, text: &str) -> Result<Vec
         }
     }
     // What was asked has just been written down.
-    fs::remove_file(&log).with_context(|| format!("{} cannot be deleted", log.display()))?;
+    fs::remove_file(&log).with_context(|| format!("failed to delete {}", log.display()))?;
     Ok(found)
 }
 
 /// The files below a folder that hold a text.
 pub fn holding(folder: &Path, text: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-        let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
+    for entry in fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {
+        let entry = entry.with_context(|| format!("failed to read {}", folder.display()))?;
         let path = entry.path();
         // A link, such as that to a provider, leads out of the folder.
-        let kind = entry.file_type().with_context(|| format!("{} cannot be read", path.display()))?;
+        let kind = entry.file_type().with_context(|| format!("failed to read {}", path.display()))?;
         if kind.is_dir() {
             found.extend(holding(&path, text)?);
         } else if kind.is_file() && contains(&read(&path)?, text) {
@@ -134,7 +134,7 @@ pub fn holding(folder: &Path, text: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+    fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }
 
 fn contains(content: &[u8], text: &str) -> bool {

@@ -79,7 +79,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     let before = products(&running).await?;
     tool.run("down", &["down"]).await?;
     if Emulator::running(&tool.stack).is_some() {
-        bail!("the emulator still runs after `down`");
+        bail!("the emulator is still running after `down`");
     }
     in_the_foreground(context, tool, &before).await?;
 
@@ -90,7 +90,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 
     let endpoint = tool.running()?.facts.endpoint_url;
     let granted = permissions::check(context, &tool.stack, &endpoint).await?;
-    context.progress.say(format!("    {granted} permissions of the functions: none missing, none too many"));
+    context.progress.say(format!("    {granted} permissions of the functions: exactly those that are used"));
     // After all that were told a key: it is replaced.
     tests(context, tool, counter, &["keys"]).await?;
     tool.run("plan-after-keys", &["plan"]).await.context("a plan after a rotation must be empty")?;
@@ -143,11 +143,11 @@ async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<
 
 /// What cannot be done is said in one message that helps on.
 async fn refusals(tool: &Tool<'_>) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is free")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is available")?;
     let taken = listener.local_addr().context("a listener has no address")?.port().to_string();
     tool.refused("status", &["status"], "`cargo xtask up").await?;
-    tool.refused("plan", &["plan"], "is not running").await?;
-    tool.refused("deploy", &["deploy", "get-product"], "is not running").await?;
+    tool.refused("plan", &["plan"], "isn't running").await?;
+    tool.refused("deploy", &["deploy", "get-product"], "isn't running").await?;
     tool.refused("deploy", &["deploy", "get-products"], "there is no function").await?;
     tool.refused("test", &["test", "--only", "nothing of that name"], "--list").await?;
     tool.refused("sync", &["sync", "no/such/file", "--from", "get-product"], "does not list").await?;
@@ -158,7 +158,7 @@ async fn refusals(tool: &Tool<'_>) -> Result<()> {
 async fn other_commands(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
     tool.run("drift", &["drift"]).await?;
     let manifest = Manifest::read(context.workspace)?;
-    let entry = manifest.file.first().context("`duplicates.toml` lists nothing")?;
+    let entry = manifest.file.first().context("`duplicates.toml` is empty")?;
     tool.run("sync", &["sync", &entry.path.to_string_lossy(), "--from", &entry.repositories[0]]).await?;
     tool.run("list", &["test", "--list"]).await?;
     tool.run("checks", &["test", "--only", "duplicates", "--only", "layout", "--only", "format"]).await
@@ -182,38 +182,45 @@ async fn in_the_foreground(context: &Context<'_>, tool: &Tool<'_>, before: &str)
     tokio::select! {
         finished = &mut program => {
             finished?.expect_success("`up` in the foreground")?;
-            bail!("`up` in the foreground ended by itself");
+            bail!("`up` in the foreground has exited");
         }
         () = ready.notified() => {}
     }
     let took = started.elapsed();
-    context.progress.say(format!("    a second up: {}", duration(took)));
+    context.progress.say(format!("    second up: {}", duration(took)));
     let after = products(&tool.running()?).await;
     if let Some(id) = *seen.lock().expect("no panic while noting") {
         interrupt_program(id);
     }
     program.await?.expect_success("ending `up` with Ctrl-C")?;
     if Emulator::running(&tool.stack).is_some() {
-        bail!("the emulator still runs after Ctrl-C");
+        bail!("the emulator is still running after Ctrl-C");
     }
     if after? != before {
-        bail!("the products after a restart are not those before it");
+        bail!("the products differ after a restart");
     }
     if took > SECOND_UP {
-        bail!("a second `up` with nothing changed took {}, more than {}", duration(took), duration(SECOND_UP));
+        bail!("a second `up` without changes took {}; the limit is {}", duration(took), duration(SECOND_UP));
     }
     Ok(())
 }
 
 /// The list of products as the API returns it, of which there must be some.
 async fn products(running: &Running) -> Result<String> {
-    let client =
-        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().context("no HTTP client")?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .context("failed to create an HTTP client")?;
     let url = format!("{}/products?limit=100", running.facts.api_url);
     let response =
-        client.get(url).header("x-api-key", &running.api_key).send().await.context("the API does not answer")?;
-    let text =
-        response.error_for_status().context("the list is refused")?.text().await.context("the list is truncated")?;
+        client.get(url).header("x-api-key", &running.api_key).send().await.context("the API didn't respond")?;
+    let text = response
+        .error_for_status()
+        .context("the list request failed")?
+        .text()
+        .await
+        .context("the list is truncated")?;
     if !text.contains("productId") {
         bail!("the list of products is empty: {text}");
     }
@@ -258,7 +265,10 @@ impl<'a> Tool<'a> {
         let finished = self.command(&log, arguments).finish().await?;
         let said = process::tail(&self.context.log(&format!("system {log}")), 20);
         if finished.code == Some(0) || !said.contains(expected) {
-            bail!("`{shown}` must fail and say {expected:?}; it ended with {:?} and said:\n{said}", finished.code);
+            bail!(
+                "`{shown}` must fail with {expected:?}; its exit code is {:?} and its output:\n{said}",
+                finished.code
+            );
         }
         Ok(())
     }

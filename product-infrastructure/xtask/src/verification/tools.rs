@@ -65,7 +65,7 @@ pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress
         JAQ.ensure(workspace, stack, progress).await?;
         let (jaq, jq) = (workspace.tools().join("bin/jaq"), workspace.tools().join("bin/jq"));
         if !jq.exists() {
-            std::os::unix::fs::symlink(&jaq, &jq).with_context(|| format!("{} cannot be linked", jq.display()))?;
+            std::os::unix::fs::symlink(&jaq, &jq).with_context(|| format!("failed to link {}", jq.display()))?;
         }
     }
     let environments = [
@@ -130,11 +130,11 @@ async fn ensure_components(folder: &Path, components: &[&str], stack: &Stack, pr
 async fn without_rustup(log: &Path) -> Result<()> {
     let sysroot = External::new("rustc", log).args(["--print", "sysroot"]).run("asking rustc for its folder").await?;
     let libraries = Path::new(sysroot.stdout.trim()).join("lib/rustlib");
-    let folders = std::fs::read_dir(&libraries).with_context(|| format!("{} cannot be read", libraries.display()))?;
+    let folders = std::fs::read_dir(&libraries).with_context(|| format!("failed to read {}", libraries.display()))?;
     if folders.flatten().any(|folder| folder.path().join("bin/llvm-profdata").is_file()) {
         return Ok(());
     }
-    bail!("coverage needs the component llvm-tools, which this Rust lacks and only rustup can add: https://rustup.rs")
+    bail!("coverage needs the Rust component llvm-tools. Install Rust with rustup: https://rustup.rs")
 }
 
 /// Components are listed with the target behind them: `clippy-x86_64-unknown-linux-gnu`.

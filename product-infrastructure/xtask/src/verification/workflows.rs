@@ -37,7 +37,7 @@ impl Files {
         };
         for (what, found) in [("workflow", &files.workflows), ("shell script", &files.scripts)] {
             if found.is_empty() {
-                bail!("there is no {what} in {repository}");
+                bail!("{repository} has no {what}");
             }
         }
         Ok(files)
@@ -115,7 +115,7 @@ impl Scanner<'_> {
         // It chooses the files by itself.
         let completed = completed.load(Ordering::Relaxed);
         if completed < workflows {
-            bail!("zizmor has read {completed} of {workflows} workflows");
+            bail!("zizmor checked {completed} of {workflows} workflows");
         }
         Ok(())
     }
