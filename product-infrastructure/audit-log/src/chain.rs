@@ -1,11 +1,11 @@
-//! The hash chains: what two records of one product say of each other.
+//! The hash chains: whether the records of one product follow from each other.
 //!
-//! Records come in the order of their event ids, which is the order of the objects' keys. Of each product only the end of
-//! its chain is kept, some 500 bytes, so the bucket may be larger than the memory.
+//! Records are taken in the order of their event IDs, which is the order of the objects' keys. Only the end of each product's
+//! chain is kept, about 500 bytes, so the bucket may be larger than the memory.
 //!
-//! A break between two records says that one of them is not what it was, but not which. The next record decides: whichever
-//! of the two it goes on from was there when it was made. At the end of a chain the table's product decides, if there is
-//! a table; otherwise the older of the two is named, and the finding says that it may be the other.
+//! A break between two records proves that one of them was altered, but not which. The next record decides, because it
+//! continues the one that existed when it was written. At the end of a chain the table's product decides. Without the table
+//! the older record is reported, and the finding says that it may be the other.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use crate::ids::{EventId, ProductId};
 use crate::json::Digest;
 use crate::record::{Change, Link};
 
-/// How far back a record may fit that forged ones had pushed away from its predecessor.
+/// Number of records before the newest that are kept, to recognise records inserted between two genuine ones.
 const RECENT: usize = 4;
 
-/// All products' chains, as far as they have been followed.
+/// The chains of all products, as far as they were read.
 #[derive(Debug, Default)]
 pub struct Chains {
     products: HashMap<ProductId, Chain>,
@@ -30,8 +30,10 @@ pub struct Chains {
 #[derive(Debug, Clone)]
 pub struct Chain {
     pub head: Head,
-    /// The change that made the product and its fingerprint, unless the chain began before what was read.
+    /// The event ID and fingerprint of the CREATE, unless the chain began before the window.
     pub created: Option<(EventId, Digest)>,
+    /// The SKU that the product holds and the change that took it; no change if it was before the window.
+    pub sku: Option<(String, Option<EventId>)>,
     /// Event and hash of the records before the head, newest last.
     recent: Vec<(EventId, Digest)>,
     open: Option<Open>,
@@ -45,47 +47,58 @@ pub struct Head {
     pub version: u64,
     /// Digest of the product as the record leaves it.
     pub after: Digest,
-    /// Whether the table's journal has the very same record; `None` when it has none of this event.
+    /// Whether the table's journal has the same record; `None` if it has none of this event.
     pub vouched: Option<bool>,
 }
 
-/// A break between the head and the record before it, of which it is not yet known which side is wrong.
+/// A break between the head and the record before it. The next record shows which of the two is wrong.
 #[derive(Debug, Clone)]
 struct Open {
     kind: Break,
-    /// The head as it was before, and what it says of the chain's beginning.
+    /// The former head and the chain's state with it.
     former: Head,
     created: Option<(EventId, Digest)>,
+    sku: Option<(String, Option<EventId>)>,
 }
 
 #[derive(Debug, Clone)]
 enum Break {
-    /// The head continues an older record, past those from `first` to the former head.
+    /// The head continues an older record and skips those from `first` to the former head.
     Fork { first: EventId },
     /// The head names `before` as the record before it; `first` is the version that would come next.
     Gap { before: EventId, first: u64 },
-    /// The head comes next by its version and does not fit.
+    /// The head has the next version, but another `prevHash`.
     Unfit,
 }
 
-/// What became known of the head of an open break.
+/// What is known about the head of an open break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// It is in the chain.
     Right,
-    /// The chain goes on from the former head: it never was in the chain.
+    /// The chain continues from the former head, so the head never was in the chain.
     Inserted,
-    /// It is not what it was when the next record was made.
+    /// It was altered after the next record was written.
     Altered,
     Unknown,
 }
 
 impl Chain {
     fn begin(head: Head, link: &Link) -> Self {
-        Self { created: created(head.event, link), head, recent: Vec::new(), open: None }
+        let sku = link.sku.clone().map(|(sku, taken)| (sku, taken.then_some(head.event)));
+        Self { created: created(head.event, link), head, sku, recent: Vec::new(), open: None }
     }
 
-    fn advance(&mut self, head: Head) {
+    fn advance(&mut self, head: Head, link: &Link) {
+        let taken_before = self.sku.take();
+        self.sku = link.sku.clone().map(|(sku, taken)| {
+            let event = match taken_before {
+                _ if taken => Some(head.event),
+                Some((former, event)) if former == sku => event,
+                _ => None,
+            };
+            (sku, event)
+        });
         let former = std::mem::replace(&mut self.head, head);
         if self.recent.len() == RECENT {
             self.recent.remove(0);
@@ -93,12 +106,12 @@ impl Chain {
         self.recent.push((former.event, former.hash));
     }
 
-    /// The newest record and those before it that are remembered, newest first.
+    /// The newest record and the ones kept before it, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = (EventId, Digest)> {
         std::iter::once((self.head.event, self.head.hash)).chain(self.recent.iter().rev().copied())
     }
 
-    /// What the journal says of an open break, which counts for more than what other records say.
+    /// Decides an open break by the table's journal, which outweighs other records.
     fn judge(&self, verdict: Verdict) -> Verdict {
         let Some(open) = &self.open else { return verdict };
         let wrong = if matches!(open.kind, Break::Unfit) { Verdict::Altered } else { Verdict::Inserted };
@@ -111,7 +124,7 @@ impl Chain {
         }
     }
 
-    /// What the chain's true end, its hash and version, says of an open break.
+    /// Decides an open break by the chain's true end, its hash and version.
     fn verdict(&self, end: Option<(Digest, u64)>) -> Verdict {
         let (Some((hash, version)), Some(open)) = (end, &self.open) else { return Verdict::Unknown };
         if hash == self.head.hash {
@@ -125,40 +138,43 @@ impl Chain {
         }
     }
 
-    /// Closes an open break; gives what is wrong.
+    /// Closes an open break and reports it.
     fn settle(&mut self, verdict: Verdict) -> Option<Finding> {
-        let Open { kind, former, created } = self.open.take()?;
+        let Open { kind, former, created, sku } = self.open.take()?;
         let (head, version) = (self.head.event, self.head.version);
         let (head_key, former_key) = (head.object_key(), former.event.object_key());
         if verdict == Verdict::Inserted {
             self.head = former;
             self.created = created;
+            self.sku = sku;
             self.recent.pop();
             return Some(Finding::new(
                 head_key,
                 Fault::Inserted,
-                format!("the chain goes on past it, from {former_key}"),
+                format!("the chain continues without it, from {former_key}"),
             ));
         }
         Some(match (kind, verdict) {
             (Break::Gap { before, first }, _) => missing(before, head, first, version),
-            (Break::Fork { first }, Verdict::Right) => {
-                Finding::new(first.object_key(), Fault::Inserted, format!("the chain goes on past it, to {head_key}"))
-            }
+            (Break::Fork { first }, Verdict::Right) => Finding::new(
+                first.object_key(),
+                Fault::Inserted,
+                format!("the chain continues without it, to {head_key}"),
+            ),
             (Break::Fork { first }, _) => {
-                let why = format!("it and {head_key} continue the same record; one of them was inserted");
+                let why = format!("this record and {head_key} continue the same record; one of them was inserted");
                 Finding::new(first.object_key(), Fault::Inserted, why)
             }
             (Break::Unfit, Verdict::Altered) => {
-                let why = format!("it follows {former_key} and does not fit, nor does what comes after fit it");
+                let why = format!("the record matches neither {former_key} before it nor the record after it");
                 Finding::new(head_key, Fault::Altered, why)
             }
             (Break::Unfit, Verdict::Right) => {
-                let why = format!("its hash is not the `prevHash` of {head_key}: it was modified and rehashed");
+                let why = format!("the hash isn't the `prevHash` of {head_key}: the record was modified and rehashed");
                 Finding::new(former_key, Fault::Altered, why)
             }
             (Break::Unfit, _) => {
-                let why = format!("its hash is not the `prevHash` of {head_key}: one of the two was altered");
+                let why = format!("the hash isn't the `prevHash` of {head_key}: one of the two was altered");
                 Finding::new(former_key, Fault::Altered, why)
             }
         })
@@ -182,38 +198,39 @@ impl Chain {
             findings.extend(self.settle(verdict));
             if verdict == Verdict::Altered {
                 // The record between two breaks explains both.
-                self.advance(next);
+                self.advance(next, link);
                 return findings;
             }
         }
         let head = &self.head;
         if link.prev_hash == head.hash && link.version == head.version + 1 {
             if link.before.is_none_or(|(before, _)| before != head.after) {
-                let why = format!("its `before` is not the `after` of {}", head.event.object_key());
+                let why = format!("`before` isn't the `after` of {}", head.event.object_key());
                 findings.push(Finding::new(event.object_key(), Fault::Content, why));
             }
         } else if link.before.is_none() && head.version > 1 {
-            let why = format!("a second beginning of a chain that is at version {} already", head.version);
+            let why = format!("a second CREATE in a chain at version {}", head.version);
             findings.push(Finding::new(event.object_key(), Fault::Inserted, why));
             return findings;
         } else {
-            let open = Open { kind: self.break_before(link), former: head.clone(), created: self.created };
+            let (kind, sku) = (self.break_before(link), self.sku.clone());
+            let open = Open { kind, former: head.clone(), created: self.created, sku };
             self.open = Some(open);
             if link.before.is_none() {
                 self.created = created(event, link);
             }
         }
-        self.advance(next);
+        self.advance(next, link);
         findings
     }
 
-    /// How a record breaks with the head.
+    /// The kind of break between the head and a record.
     fn break_before(&self, link: &Link) -> Break {
         let Some((_, before)) = link.before else { return Break::Fork { first: self.head.event } };
         let remembered: Vec<(EventId, Digest)> = self.newest_first().collect();
-        let place = remembered.iter().position(|(_, hash)| *hash == link.prev_hash);
-        match place {
-            Some(place) if place > 0 => Break::Fork { first: remembered[place - 1].0 },
+        let index = remembered.iter().position(|(_, hash)| *hash == link.prev_hash);
+        match index {
+            Some(index) if index > 0 => Break::Fork { first: remembered[index - 1].0 },
             _ if link.version > self.head.version + 1 && before > self.head.event => {
                 Break::Gap { before, first: self.head.version + 1 }
             }
@@ -233,22 +250,22 @@ fn created(event: EventId, link: &Link) -> Option<(EventId, Digest)> {
 }
 
 impl Chains {
-    /// `may_have_begun`: what is read begins somewhere in the middle, so a product's first record may be any of its chain.
+    /// `may_have_begun`: reading starts in the middle, so any record of a product's chain may be the first.
     pub fn new(may_have_begun: bool) -> Self {
         Self { may_have_begun, ..Self::default() }
     }
 
-    /// From now on a chain may begin with any record: some that cannot be read came before.
+    /// From now on, a chain may begin with any record, because earlier ones can't be read.
     pub fn may_have_begun(&mut self) {
         self.may_have_begun = true;
     }
 
-    /// How many chains began before what was read.
+    /// Number of chains that began before the window.
     pub fn begun_before(&self) -> u64 {
         self.begun_before
     }
 
-    /// How many products have a chain.
+    /// Number of products with a chain.
     pub fn count(&self) -> u64 {
         self.products.len() as u64
     }
@@ -266,8 +283,8 @@ impl Chains {
         self.products.into_values()
     }
 
-    /// Takes the next record, and whether the table's journal has the very same; gives what is now known to be wrong, which
-    /// may be an earlier one.
+    /// Takes the next record. `vouched`: whether the table's journal has the same record. Returns what is now known to be
+    /// wrong, which may be an earlier record.
     pub fn follow(&mut self, change: &Change, vouched: Option<bool>) -> Vec<Finding> {
         let Some(link) = &change.link else { return Vec::new() };
         let (product, head) = (change.product_id, Head::of(change.event_id, link, vouched));
@@ -291,8 +308,8 @@ impl Chains {
         }
     }
 
-    /// The records are at an end. `true_end` gives the hash and the version that the product's chain ends with, as far as
-    /// they are known from elsewhere; they decide the breaks that no later record decided.
+    /// Decides the breaks that no later record decided. `true_end` is the hash and version of a chain's last record, as far
+    /// as the table has them.
     pub fn finish(&mut self, true_end: impl Fn(ProductId) -> Option<(Digest, u64)>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (product, chain) in &mut self.products {
@@ -303,12 +320,12 @@ impl Chains {
     }
 }
 
-/// The record of `before`, which `event` names as the one before it, is not there; nor are others back to `first`.
+/// A finding for the record of `before`, which `event` names as the previous one, and for those back to version `first`.
 fn missing(before: EventId, event: EventId, first: u64, version: u64) -> Finding {
     let also = match version.saturating_sub(1) {
         last if last <= first => String::new(),
-        last => format!(", nor are the others from version {first} to {last}"),
+        last => format!(", as are all from version {first} to {last}"),
     };
-    let why = format!("it is not there{also}; {} names it as the change before it", event.object_key());
+    let why = format!("the object is missing{also}; {} names it as the previous change", event.object_key());
     Finding::new(before.object_key(), Fault::Missing, why)
 }

@@ -1,4 +1,4 @@
-//! Something that is not as it must be, and where.
+//! What is wrong with an object of the audit log, or with an item of the table beside it.
 
 use std::fmt;
 
@@ -6,46 +6,68 @@ use serde::{Serialize, Serializer};
 
 use crate::ids::ProductId;
 
-/// What is wrong with an object.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// An object that no audit record can be: under a strange key.
+    /// The key isn't that of an audit record.
     Foreign,
-    /// Written more than once.
+    /// The object has several versions.
     Overwritten,
-    /// Deleted; S3 keeps what was there behind a marker.
+    /// The object has a delete marker.
     Deleted,
-    /// No JSON: cut off, or never any.
+    /// The bytes aren't JSON, or not a record that can be identified.
     Unreadable,
-    /// Not what the schema allows.
+    /// The record doesn't match its schema.
     Schema,
-    /// The right content in other bytes than those that audit-logger writes.
+    /// The content is right, but audit-logger writes it in other bytes.
     Bytes,
-    /// Under the key of another record.
+    /// The record belongs under another key.
     Key,
-    /// Its hash is not that of its content.
+    /// The hash isn't that of the content.
     Hash,
-    /// Members that contradict each other.
+    /// Members contradict each other.
     Content,
-    /// Its neighbours in the chain, or the table, tell of other content.
+    /// The neighbours in the chain, or the table, say that the content was different.
     Altered,
-    /// Not there, although a neighbour or the table names it.
+    /// A neighbour in the chain or the table names an object that doesn't exist.
     Missing,
-    /// The chain goes on past it.
+    /// The chain continues without this record.
     Inserted,
-    /// The table's product is not what the record says.
+    /// The table's item isn't what the newest record says.
     Table,
 }
 
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// The two questions that a verification answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verdict {
+    /// Is the log what was written? A record that was altered, removed, inserted or reordered breaks it.
+    Integrity,
+    /// Does each record match its schema? A record can fail this without having been touched since it was written.
+    Form,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Fault {
+    /// Which verdict a finding of this kind belongs to.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Unreadable | Self::Schema | Self::Bytes => Verdict::Form,
+            Self::Foreign
+            | Self::Overwritten
+            | Self::Deleted
+            | Self::Key
+            | Self::Hash
+            | Self::Content
+            | Self::Altered
+            | Self::Missing
+            | Self::Inserted
+            | Self::Table => Verdict::Integrity,
+        }
+    }
+
+    /// As in reports.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Foreign => "FOREIGN",
             Self::Overwritten => "OVERWRITTEN",
             Self::Deleted => "DELETED",
@@ -59,7 +81,13 @@ impl fmt::Display for Fault {
             Self::Missing => "MISSING",
             Self::Inserted => "INSERTED",
             Self::Table => "TABLE",
-        })
+        }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -67,20 +95,22 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The object's key, whether it is there or not.
+    /// The object's key, whether it exists or not; for an item of the table, its key.
     pub object: String,
+    pub verdict: Verdict,
     pub fault: Fault,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<ProductId>,
-    /// In words.
+    /// The reason, for people. It quotes no value of a record.
     pub why: String,
 }
 
 impl Finding {
     pub fn new(object: impl Into<String>, fault: Fault, why: impl Into<String>) -> Self {
-        Self { object: object.into(), fault, product_id: None, why: why.into() }
+        Self { object: object.into(), verdict: fault.verdict(), fault, product_id: None, why: why.into() }
     }
 
+    /// The same finding, of a product.
     pub fn of(self, product: ProductId) -> Self {
         Self { product_id: Some(product), ..self }
     }
@@ -88,6 +118,6 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}\n    {}: {}", self.object, self.fault, self.why)
+        write!(formatter, "{}\n    {}: {}", self.object, self.fault.name(), self.why)
     }
 }

@@ -1,8 +1,10 @@
-//! The table's items, made from audit records: byte for byte what product-creator wrote.
+//! The table's items, made from audit records: byte for byte as product-creator wrote them.
 //!
-//! Everything in a product item follows from the records of its chain: the product is the newest one's `after`,
-//! `chainHash` its `hash`; `createEventId` and `createFingerprint` are the first one's; the index keys follow from the
-//! product and the number of shards. A journal item is the record with its keys and its time to live.
+//! A product item follows from the records of its chain and the number of shards; a journal item is the record with its keys
+//! and its time to live; a SKU claim follows from the end of the chain. The formats are in `contracts/README.md`.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::DecomposingNormalizerBorrowed;
 
 use serde_json::{Value, json};
 
@@ -12,21 +14,23 @@ use crate::json::{hex, sha256};
 use crate::record::{Change, minor_units};
 use crate::table_item::Item;
 
-/// How long the table keeps a journal entry, in seconds.
+/// Seconds for which the table keeps a journal entry: 90 days.
 pub const JOURNAL_SECONDS: u64 = 90 * 24 * 60 * 60;
-/// Width of the price in an index key: the largest one has so many digits.
+/// Digits of the price in an index key: the number of digits of the largest price.
 const PRICE_WIDTH: usize = 16;
+/// Bytes of a folded name in an index key.
+const MAX_NAME_BYTES: usize = 900;
 
-/// Why a record gives no item.
+/// Why an item can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoItem {
-    #[error("the beginning of the chain of product {0} is missing")]
+    #[error("product {0}: the beginning of its chain is missing")]
     NoBeginning(ProductId),
-    #[error("the newest record of product {0} has no product in it")]
+    #[error("product {0}: its newest record has no valid product")]
     NoProduct(ProductId),
 }
 
-/// The product item at the end of a chain. `newest` is the chain's last record.
+/// The product item of a chain. `newest` is the chain's last record; `shards` the output `list_shards`.
 pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item, NoItem> {
     let product = newest.product_id;
     let (create_event, fingerprint) = chain.created.ok_or(NoItem::NoBeginning(product))?;
@@ -35,7 +39,9 @@ pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item,
     let units = minor_units(price.as_str().unwrap_or_default());
     let number: u64 = units.parse().map_err(|_| NoItem::NoProduct(product))?;
     let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (name, currency, status) = (text("name"), text("currency"), text("status"));
+    let (name, currency, status) = (folded(&text("name")), text("currency"), text("status"));
+    let category = item.get("category").and_then(Value::as_str).map(folded);
+    let recorded_at = newest.document["recordedAt"].as_str().ok_or(NoItem::NoProduct(product))?.to_owned();
 
     let mut set = |name: &str, value: Value| item.insert(name.to_owned(), value);
     set("PK", json!(format!("PRODUCT#{product}")));
@@ -43,13 +49,32 @@ pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item,
     set("chainHash", json!(hex(&chain.head.hash)));
     set("createEventId", json!(create_event));
     set("createFingerprint", json!(hex(&fingerprint)));
+    let shard = shard(product, shards);
     if status == "ACTIVE" {
-        set("GSI1_PK", json!(format!("ACTIVE#{}", shard(product, shards))));
-        set("GSI1_SK", json!(format!("{currency}#{units:0>PRICE_WIDTH$}#{product}")));
-        set("GSI2_PK", json!(format!("NAME#{}", normalised(&name))));
+        let price_key = format!("{currency}#{units:0>PRICE_WIDTH$}#{product}");
+        let first_two: String = name.chars().take(2).collect();
+        let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
+        set("GSI1_PK", json!(format!("ACTIVE#{shard}")));
+        set("GSI2_PK", json!(format!("NAME#{first_two}")));
+        set("GSI2_SK", json!(format!("{name}\t{price_key}")));
+        set("GSI1_SK", json!(price_key));
+        if let Some(category) = category {
+            set("GSI3_PK", json!(format!("CATEGORY#{category}")));
+        }
     }
+    set("GSI4_PK", json!(format!("FEED#{shard}")));
+    set("GSI4_SK", json!(format!("{recorded_at}#{product}")));
+    set("recordedAt", json!(recorded_at));
     set("priceMinor", json!(number));
     Ok(item)
+}
+
+/// The claim of an active product's SKU. Fails when the change that took the SKU isn't known.
+pub fn sku_claim(chain: &Chain, product: ProductId) -> Result<Option<Item>, NoItem> {
+    let Some((sku, event)) = &chain.sku else { return Ok(None) };
+    let event = event.ok_or(NoItem::NoBeginning(product))?;
+    let claim = json!({"PK": format!("SKU#{sku}"), "SK": "CLAIM", "productId": product, "eventId": event});
+    Ok(claim.as_object().cloned())
 }
 
 /// The journal item of a record.
@@ -71,16 +96,19 @@ pub fn expires_at(change: &Change) -> u64 {
     change.recorded_at / 1_000 + JOURNAL_SECONDS
 }
 
-/// The first eight bytes of the SHA-256 of the id's text, big-endian, modulo the number of shards.
+/// The first eight bytes of the SHA-256 of the ID, big-endian, modulo the number of shards.
 fn shard(product: ProductId, shards: u64) -> u64 {
     let digest = sha256(product.to_string());
     let first = digest[..8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     first % shards.max(1)
 }
 
-/// The words of a name in lower case, one space between them.
-fn normalised(name: &str) -> String {
-    name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+/// Canonical caseless folding (Unicode Standard §3.13, D145) with each run of whitespace collapsed to one space.
+fn folded(text: &str) -> String {
+    let nfd = DecomposingNormalizerBorrowed::new_nfd();
+    let folded = CaseMapper::new().fold_string(&nfd.normalize(text)).into_owned();
+    let normalized = nfd.normalize(&folded);
+    normalized.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -88,12 +116,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contracts_examples_of_keys() {
+    fn keys_match_the_contracts_examples() {
         let product = ProductId::parse("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03").unwrap();
         assert_eq!(shard(product, 4), 0);
         assert_eq!(shard(product, 1), 0);
-        assert_eq!(normalised("  Desk   LAMP"), "desk lamp");
-        assert_eq!(normalised("ΟΔΟΣ Σ"), "οδος σ");
+        assert_eq!(folded("  Desk   LAMP"), "desk lamp");
+        assert_eq!(folded("ΟΔΟΣ Σ"), "οδοσ σ");
+        assert_eq!(folded("Straße"), folded("STRASSE"));
         assert_eq!(format!("{:0>PRICE_WIDTH$}", "1999"), "0000000000001999");
     }
 }

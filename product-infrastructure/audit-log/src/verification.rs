@@ -1,17 +1,18 @@
-//! A whole audit log: every object, every chain, and the table beside it.
+//! Verification of an audit log: every object, every chain, and the table beside it.
 //!
-//! Without the table, nothing in the bucket tells that the newest records of a chain are gone: the chain just ends
-//! earlier. The table's product knows how its chain ends, and for 90 days the table's journal holds every record. What is
-//! found with and without it is set out in `contracts/README.md`.
+//! Without the table, removing the newest records of a chain can't be noticed: the chain just ends earlier. The table's product
+//! has the hash of its chain's end, and for 90 days the table's journal has every record. `contracts/README.md` says what is
+//! found with and without the table.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::chain::{Chain, Chains};
-use crate::finding::{Fault, Finding};
+use crate::finding::{Fault, Finding, Verdict};
 use crate::ids::{EventId, ProductId};
-use crate::json::Digest;
+use crate::json::{Digest, hex};
 use crate::record::{Change, Record};
 use crate::window::Window;
 
@@ -21,27 +22,33 @@ pub struct Object {
     pub key: String,
     pub versions: u64,
     pub delete_markers: u64,
-    /// The version whose content this is, when there is more than one.
+    /// The version whose content this is, if there is more than one.
     pub first: Option<String>,
+    /// SHA-256 of the content; `None` if it wasn't read.
+    pub digest: Option<Digest>,
     pub content: Content,
 }
 
-/// What an object holds.
+/// An object's content.
 #[derive(Debug)]
 pub enum Content {
-    Checked(Result<Record, Finding>),
-    /// In an archive, from which it would have to be restored first.
+    Record(Record),
+    /// Not a record, or one that contradicts itself; with the object's bytes.
+    Invalid(Finding, Vec<u8>),
+    /// Archived: it must be restored before it can be read.
     Archived,
-    /// Only delete markers are left of it.
+    /// Only delete markers are left.
     Gone,
 }
 
-/// What the table says, to compare with.
+/// The table's data to compare with.
 #[derive(Debug, Clone, Default)]
 pub struct TableFacts {
     pub products: HashMap<ProductId, ProductFacts>,
     pub journal: HashMap<EventId, EntryFacts>,
-    /// Items that nobody but a hand can have written so.
+    /// The claims by SKU.
+    pub claims: HashMap<String, Claim>,
+    /// Items that product-creator can't have written.
     pub findings: Vec<Finding>,
 }
 
@@ -51,71 +58,96 @@ pub struct ProductFacts {
     pub version: u64,
     pub last_event: EventId,
     pub chain_hash: Digest,
-    /// As [`crate::record::product_digest`] makes it.
+    /// The product's [`crate::record::product_digest`].
     pub product: Digest,
     pub created: (EventId, Digest),
+    /// The SKU of an active product.
+    pub sku: Option<String>,
+}
+
+/// A SKU claim: the active product with the SKU, and the change that took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub product: ProductId,
+    pub event: EventId,
 }
 
 /// A journal entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryFacts {
     pub product: ProductId,
-    /// Of the bytes that its object must have.
+    /// SHA-256 of the bytes that its object must have.
     pub digest: Digest,
     /// In milliseconds since 1970.
     pub recorded_at: u64,
-    /// Whether its object has been come across.
+    /// Whether its object exists.
     pub seen: bool,
 }
 
-/// What was found, and what was read to find it.
+/// The result of a verification.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    pub result: Outcome,
-    /// In event order: the first is the first bad object.
+    pub integrity: Integrity,
+    pub form: Form,
+    /// SHA-256, in hexadecimal, of one line for each object that was read, in the order of the keys: the SHA-256 of its
+    /// content, two spaces, its key, a line feed. That is the output format of `sha256sum`.
+    pub digest: String,
+    /// In event order, those of objects under `events/` first.
     pub findings: Vec<Finding>,
     pub objects: u64,
-    /// Journal entries among the objects.
+    /// Number of journal entries.
     pub changes: u64,
-    /// Of them those in chains.
+    /// Number of journal entries that were applied: the records in chains.
     pub applied: u64,
-    /// Changes past the functions that the bucket tells of, but for expired journal entries.
+    /// Number of changes made outside the API. Expired journal entries aren't counted.
     pub made_by_hand: u64,
-    /// Products that have a chain.
+    /// Number of products with a chain.
     pub products: u64,
-    /// Chains that were followed from a record in the middle, since the window begins there.
+    /// Number of chains that began before the window.
     pub chains_begun_before: u64,
-    /// Objects in an archive: not checked.
+    /// Number of archived objects, which weren't read.
     pub archived: u64,
-    /// Changes that were recorded a moment ago and may still be on their way to the bucket.
-    pub on_their_way: u64,
+    /// Number of changes recorded so recently that their objects need not exist yet.
+    pub pending: u64,
     pub compared_with_table: bool,
 }
 
+/// Is the log what was written?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Integrity {
+    /// Every object was read, and nothing is wrong.
     Intact,
+    /// An object was altered, removed, inserted or reordered.
     Broken,
-    /// Nothing is wrong with what could be read, but not all could.
+    /// Nothing is wrong with what was read, but archived objects weren't read, or there were no objects at all.
     Incomplete,
 }
 
-/// A verification under way.
+/// Does each record match its schema?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Form {
+    Ok,
+    Invalid,
+}
+
+/// A running verification.
 #[derive(Debug)]
 pub struct Verification {
     window: Window,
     chains: Chains,
     table: Option<TableFacts>,
-    /// By object, one each, in event order; what is no change comes last.
-    findings: BTreeMap<(bool, String), Finding>,
+    /// One for each object and verdict, in the report's order.
+    findings: BTreeMap<(bool, String, bool), Finding>,
+    digests: Sha256,
     objects: u64,
     changes: u64,
     applied: u64,
     made_by_hand: u64,
     archived: u64,
-    /// The highest version that a change claims to have left in place, by product, and its event.
+    /// By product, the highest version that a change outside the chain was decided at, and its event.
     claimed: HashMap<ProductId, (u64, EventId)>,
 }
 
@@ -126,6 +158,7 @@ impl Verification {
             chains: Chains::new(window.from.is_some()),
             table,
             findings: BTreeMap::new(),
+            digests: Sha256::new(),
             objects: 0,
             changes: 0,
             applied: 0,
@@ -139,25 +172,31 @@ impl Verification {
         &self.chains
     }
 
-    /// Takes the next object. Those under `events/` come in the order of their keys.
+    /// Takes the next object, in the order of the keys.
     pub fn take(&mut self, object: &Object) {
         self.objects += 1;
+        if let Some(digest) = &object.digest {
+            self.digests.update(format!("{}  {}\n", hex(digest), object.key));
+        }
         let (key, versions, markers) = (object.key.as_str(), object.versions, object.delete_markers);
         if markers > 0 {
-            let why = format!("it was deleted: S3 has {markers} delete markers and {versions} versions of it");
+            let why = format!("the object was deleted: {markers} delete markers, {versions} versions");
             self.find(Finding::new(key, Fault::Deleted, why));
         } else if versions > 1 {
-            let why = format!("it was written {versions} times; what is checked below is what was written first");
+            let why = format!("the object was written {versions} times; the first version is checked");
             self.find(Finding::new(key, Fault::Overwritten, why));
         }
         match &object.content {
-            Content::Checked(Ok(Record::Change(change))) => self.change(change),
-            Content::Checked(Ok(Record::OutOfBand(change))) => self.made_by_hand += u64::from(!change.by_ttl),
-            Content::Checked(Err(finding)) => self.find(finding.clone()),
+            Content::Record(Record::Change(change)) => self.change(change),
+            Content::Record(Record::OutOfBand(change)) => self.made_by_hand += u64::from(!change.by_ttl),
+            Content::Invalid(finding, _) => {
+                self.find(finding.clone());
+                self.invalid(object);
+            }
             Content::Archived => {
                 self.archived += 1;
                 let event = key.rsplit('/').next().and_then(|name| EventId::parse(name.strip_suffix(".json")?));
-                // It is there, whatever it holds.
+                // The object exists, whatever its content is.
                 event.and_then(|event| self.journalled(event));
                 self.chains.may_have_begun();
             }
@@ -166,11 +205,14 @@ impl Verification {
     }
 
     fn change(&mut self, change: &Change) {
+        if let Some(form) = &change.form {
+            self.find(form.clone());
+        }
         self.changes += 1;
         self.applied += u64::from(change.link.is_some());
         let vouched = self.journalled(change.event_id).map(|entry| entry.digest == change.digest);
         if vouched == Some(false) {
-            let why = "the table's journal holds another entry of this event";
+            let why = "the table's journal has another entry of this event";
             self.find(Finding::new(change.event_id.object_key(), Fault::Altered, why).of(change.product_id));
         }
         for finding in self.chains.follow(change, vouched) {
@@ -184,19 +226,36 @@ impl Verification {
         }
     }
 
-    /// The journal's entry of an event whose object is there.
+    /// An object that isn't a record exists all the same; the table's journal knows whether it was altered.
+    fn invalid(&mut self, object: &Object) {
+        let event = object.key.rsplit('/').next().and_then(|name| EventId::parse(name.strip_suffix(".json")?));
+        let entry = event.filter(|event| event.object_key() == object.key).and_then(|event| self.journalled(event));
+        if let Some(entry) = entry
+            && object.digest != Some(entry.digest)
+        {
+            let why = "the table's journal has another entry of this event";
+            self.find(Finding::new(object.key.as_str(), Fault::Altered, why).of(entry.product));
+        }
+    }
+
+    /// Marks an event's journal entry as present in the bucket and returns it.
     fn journalled(&mut self, event: EventId) -> Option<EntryFacts> {
         let entry = self.table.as_mut()?.journal.get_mut(&event)?;
         entry.seen = true;
         Some(*entry)
     }
 
-    fn find(&mut self, finding: Finding) {
-        self.findings.entry(place(&finding.object)).or_insert(finding);
+    fn find(&mut self, mut finding: Finding) {
+        let is_invalid = self.findings.contains_key(&order(&finding.object, Verdict::Form));
+        if finding.fault == Fault::Missing && is_invalid {
+            finding.fault = Fault::Altered;
+            finding.why = "the object exists, but isn't a record that the chain can continue with".to_owned();
+        }
+        self.findings.entry(order(&finding.object, finding.verdict)).or_insert(finding);
     }
 
-    /// Products whose item was not, when it was read, what their chain ends with: it has to be read again, since the
-    /// product may have changed meanwhile.
+    /// Products whose item differs from the end of their chain. They must be read again, because a product may have changed
+    /// between the two reads.
     pub fn unsettled(&self) -> Vec<ProductId> {
         let Some(table) = &self.table else { return Vec::new() };
         let differs = |product: ProductId, chain: Option<&Chain>| match (table.products.get(&product), chain) {
@@ -211,7 +270,29 @@ impl Verification {
         products.into_iter().collect()
     }
 
-    /// Replaces what is known of a product, and adds journal entries of its that were not known.
+    /// Products whose SKU and claim differ. They must be read again, because the table isn't read in one moment.
+    pub fn unsettled_claims(&self) -> Vec<(String, ProductId)> {
+        let Some(table) = &self.table else { return Vec::new() };
+        let of_products = table.products.iter().filter_map(|(product, facts)| Some((facts.sku.clone()?, *product)));
+        let of_claims = table.claims.iter().map(|(sku, claim)| (sku.clone(), claim.product));
+        let differs = |sku: &String, product: &ProductId| {
+            table.claims.get(sku).is_none_or(|claim| claim.product != *product)
+                || table.products.get(product).is_none_or(|facts| facts.sku.as_ref() != Some(sku))
+        };
+        let differing: HashSet<_> = of_products.chain(of_claims).filter(|(sku, id)| differs(sku, id)).collect();
+        differing.into_iter().collect()
+    }
+
+    /// Replaces a SKU's claim.
+    pub fn read_claim_again(&mut self, sku: String, claim: Option<Claim>) {
+        let Some(table) = &mut self.table else { return };
+        match claim {
+            Some(claim) => table.claims.insert(sku, claim),
+            None => table.claims.remove(&sku),
+        };
+    }
+
+    /// Replaces a product's facts and adds journal entries that are new.
     pub fn read_again(
         &mut self,
         product: ProductId,
@@ -228,17 +309,17 @@ impl Verification {
         }
     }
 
-    /// Whether the window holds the end of the product's chain, or all that comes after it.
+    /// Whether the product's chain ends in the window or before it.
     fn concerns(&self, facts: &ProductFacts) -> bool {
         self.window.to.is_none_or(|to| facts.last_event.date() <= to)
     }
 
-    /// Judges. Changes recorded after `settled` (milliseconds since 1970) need not be in the bucket yet.
+    /// Reports. Objects of changes recorded after `settled` (milliseconds since 1970) need not exist yet.
     pub fn finish(self, settled: u64) -> Report {
         self.finish_with_chains(settled).0
     }
 
-    /// As [`Verification::finish`], with the ends of the chains.
+    /// Like [`Verification::finish`], with the chains.
     pub fn finish_with_chains(mut self, settled: u64) -> (Report, Chains) {
         let table = self.table.take();
         let ends: HashMap<ProductId, (Digest, u64)> = match &table {
@@ -253,17 +334,21 @@ impl Verification {
         for finding in self.chains.finish(|product| ends.get(&product).copied()) {
             self.find(finding);
         }
-        let mut on_their_way = 0;
+        let mut pending = 0;
         match &table {
-            Some(table) => on_their_way = self.compare(table, settled),
+            Some(table) => pending = self.compare(table, settled),
             None => self.compare_with_claims(),
         }
         let report = Report {
-            result: match (self.findings.is_empty(), self.archived) {
-                (false, _) => Outcome::Broken,
-                (true, 0) => Outcome::Intact,
-                (true, _) => Outcome::Incomplete,
+            integrity: if self.has(Verdict::Integrity) {
+                Integrity::Broken
+            } else if self.archived > 0 || self.objects == 0 {
+                Integrity::Incomplete
+            } else {
+                Integrity::Intact
             },
+            form: if self.has(Verdict::Form) { Form::Invalid } else { Form::Ok },
+            digest: hex(&self.digests.finalize().into()),
             objects: self.objects,
             changes: self.changes,
             applied: self.applied,
@@ -271,14 +356,18 @@ impl Verification {
             products: self.chains.count(),
             chains_begun_before: self.chains.begun_before(),
             archived: self.archived,
-            on_their_way,
+            pending,
             compared_with_table: table.is_some(),
             findings: self.findings.into_values().collect(),
         };
         (report, self.chains)
     }
 
-    /// Compares with the table; gives how many changes may still be on their way.
+    fn has(&self, verdict: Verdict) -> bool {
+        self.findings.values().any(|finding| finding.verdict == verdict)
+    }
+
+    /// Compares with the table; returns the number of changes whose objects need not exist yet.
     fn compare(&mut self, table: &TableFacts, settled: u64) -> u64 {
         for finding in &table.findings {
             self.find(finding.clone());
@@ -290,46 +379,48 @@ impl Verification {
             .filter_map(|(product, facts)| Some(self.ends_otherwise(*product, facts)?.of(*product)))
             .chain(self.chains.iter().filter(|(product, _)| !table.products.contains_key(product)).map(
                 |(product, chain)| {
-                    let why = "the table has no such product, and products are never removed from it";
+                    let why = "the table has no item of this product, and product items are never removed";
                     Finding::new(chain.head.event.object_key(), Fault::Table, why).of(product)
                 },
             ))
+            .chain(unmatched_claims(table))
             .collect();
         for finding in findings {
             self.find(finding);
         }
-        let mut on_their_way = 0;
+        let mut pending = 0;
         for (event, entry) in &table.journal {
             if entry.seen || !self.window.contains(event.date()) {
                 continue;
             }
             let key = event.object_key();
             if entry.recorded_at <= settled {
-                let why = "it is not there; the table's journal has it: `catalogctl audit repair` sends it again";
-                let finding = self.findings.entry(place(&key));
+                let why = "the object is missing; the table's journal has the entry, so `catalogctl audit repair` can write it";
+                let finding = self.findings.entry(order(&key, Verdict::Integrity));
                 let finding = finding.or_insert_with(|| Finding::new(key, Fault::Missing, why).of(entry.product));
                 if finding.fault == Fault::Missing {
                     finding.why = why.to_owned();
                 }
             } else {
-                on_their_way += 1;
-                if self.findings.get(&place(&key)).is_some_and(|finding| finding.fault == Fault::Missing) {
-                    self.findings.remove(&place(&key));
+                pending += 1;
+                let order = order(&key, Verdict::Integrity);
+                if self.findings.get(&order).is_some_and(|finding| finding.fault == Fault::Missing) {
+                    self.findings.remove(&order);
                 }
             }
         }
-        on_their_way
+        pending
     }
 
-    /// How the product's chain does not end as its item says.
+    /// How the end of the product's chain differs from its item.
     fn ends_otherwise(&self, product: ProductId, facts: &ProductFacts) -> Option<Finding> {
         let last = facts.last_event.object_key();
         let Some(chain) = self.chains.get(product) else {
-            // Before the window, or in the archive.
+            // The chain is before the window or archived.
             if !self.window.contains(facts.last_event.date()) || self.archived > 0 {
                 return None;
             }
-            let why = format!("it is not there, and no other of the product's chain, which has {}", facts.version);
+            let why = format!("the object is missing, as are all {} records of the product's chain", facts.version);
             return Some(Finding::new(last, Fault::Missing, why));
         };
         let head = &chain.head;
@@ -340,31 +431,33 @@ impl Verification {
                 ("version", facts.version == head.version),
                 ("lastEventId", facts.last_event == head.event),
                 ("createEventId or createFingerprint", created),
-                ("the product's members", facts.product == head.after),
+                ("members of the product", facts.product == head.after),
             ];
             let differs: Vec<&str> = differs.into_iter().filter(|(_, equal)| !equal).map(|(what, _)| what).collect();
-            let why = format!("the table's product item differs from it in {}", differs.join(", "));
+            let why = format!("the table's product item differs in {}", differs.join(", "));
             return (!differs.is_empty()).then(|| Finding::new(end, Fault::Table, why));
         }
         if facts.version > head.version {
             let why = match facts.version - head.version {
-                1 => "it is not there; the table's product was last changed by it".to_owned(),
-                many => format!("it is not there; the table's product was last changed by it, and {many} are missing"),
+                1 => "the object is missing; it is the table's last change of the product".to_owned(),
+                many => format!(
+                    "the object is missing, as are the {many} newest records; it is the table's last change of the product"
+                ),
             };
             return Some(Finding::new(last, Fault::Missing, why));
         }
         if facts.version == head.version {
-            let why = "its hash is not the `chainHash` of the table's product: it was modified and rehashed";
+            let why = "the hash isn't the `chainHash` of the table's product: the record was modified and rehashed";
             return Some(Finding::new(end, Fault::Altered, why));
         }
         let remembered: Vec<(EventId, Digest)> = chain.newest_first().collect();
-        let place = remembered.iter().position(|(_, hash)| *hash == facts.chain_hash).unwrap_or(1);
-        let first = remembered[place.saturating_sub(1).min(remembered.len() - 1)].0;
-        let why = format!("the table's product ends with version {}, its chain here goes on", facts.version);
+        let index = remembered.iter().position(|(_, hash)| *hash == facts.chain_hash).unwrap_or(1);
+        let first = remembered[index.saturating_sub(1).min(remembered.len() - 1)].0;
+        let why = format!("the chain continues after version {}, the last one of the table's product", facts.version);
         Some(Finding::new(first.object_key(), Fault::Inserted, why))
     }
 
-    /// What records outside the chains tell of its length: all that there is without the table.
+    /// Compares with the versions that changes outside the chains were decided at: the only evidence without the table.
     fn compare_with_claims(&mut self) {
         let findings: Vec<Finding> = self
             .claimed
@@ -372,7 +465,8 @@ impl Verification {
             .filter_map(|(product, (version, event))| {
                 let reached = self.chains.get(*product).map_or(0, |chain| chain.head.version);
                 let followed = reached > 0 || (self.window.from.is_none() && self.archived == 0);
-                let why = format!("it was decided at version {version}, and the chain ends with version {reached}");
+                let why =
+                    format!("the change was decided at version {version}, but the chain ends with version {reached}");
                 (followed && *version > reached)
                     .then(|| Finding::new(event.object_key(), Fault::Missing, why).of(*product))
             })
@@ -383,7 +477,27 @@ impl Verification {
     }
 }
 
-/// Where a finding comes in a report.
-fn place(object: &str) -> (bool, String) {
-    (!object.starts_with("events/"), object.to_owned())
+/// SKU claims that don't match the active products.
+fn unmatched_claims(table: &TableFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (product, facts) in &table.products {
+        let Some(sku) = &facts.sku else { continue };
+        if table.claims.get(sku).is_none_or(|claim| claim.product != *product) {
+            let why = "the table has no SKU claim of this active product";
+            findings.push(Finding::new(format!("PRODUCT#{product} META"), Fault::Table, why).of(*product));
+        }
+    }
+    for (sku, claim) in &table.claims {
+        let holds = table.products.get(&claim.product).is_some_and(|facts| facts.sku.as_ref() == Some(sku));
+        if !holds {
+            let why = "the SKU claim's product isn't active or has another SKU";
+            findings.push(Finding::new(format!("SKU#{sku} CLAIM"), Fault::Table, why).of(claim.product));
+        }
+    }
+    findings
+}
+
+/// A finding's order in the report.
+fn order(object: &str, verdict: Verdict) -> (bool, String, bool) {
+    (!object.starts_with("events/"), object.to_owned(), verdict == Verdict::Integrity)
 }

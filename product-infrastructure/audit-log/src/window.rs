@@ -1,18 +1,18 @@
-//! From which day to which day.
+//! A range of days.
 
 use time::Date;
 use time::macros::format_description;
 
 use crate::ids::day_folder;
 
-/// Days in UTC, both included; an end that is not given is open.
+/// Days in UTC, both inclusive; `None` is unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
     pub from: Option<Date>,
     pub to: Option<Date>,
 }
 
-/// A stretch of keys: those after `after`, before `before`.
+/// A range of keys, both ends exclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     pub after: String,
@@ -28,15 +28,15 @@ impl Window {
         self.from.is_none_or(|from| date >= from) && self.to.is_none_or(|to| date <= to)
     }
 
-    /// The keys of the objects under a prefix whose days are in the window.
+    /// The keys under a prefix of the objects in the window.
     pub fn keys(&self, prefix: &str) -> Keys {
-        // Keys sort as the days do that they name. '0' is the character after '/'.
+        // Keys sort by their days. '0' is the character after '/'.
         let after = self.from.map_or_else(|| format!("{prefix}/"), |from| format!("{}/", day_folder(prefix, from)));
         let before = self.to.map_or_else(|| format!("{prefix}0"), |to| format!("{}0", day_folder(prefix, to)));
         Keys { after, before: Some(before) }
     }
 
-    /// All keys that there are; in a window that is not whole, those of its days.
+    /// All keys; in a limited window, those of its days.
     pub fn all_keys(&self) -> Vec<Keys> {
         if self.is_whole() {
             return vec![Keys { after: String::new(), before: None }];
@@ -45,10 +45,10 @@ impl Window {
     }
 }
 
-/// Reads a day, such as `2026-01-31`.
+/// Parses a day such as `2026-01-31`.
 pub fn day(text: &str) -> Result<Date, String> {
     Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map_err(|_| "a day is written as 2026-01-31".to_owned())
+        .map_err(|_| "must be a date such as 2026-01-31".to_owned())
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_a_stretch_of_keys() {
+    fn limited_window_is_a_range_of_keys() {
         let window = Window { from: day("2026-01-31").ok(), to: day("2026-02-01").ok() };
         let keys = window.keys("events");
         let inside = |key: &str| key > keys.after.as_str() && key < keys.before.as_deref().unwrap();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_window_is_everything() {
+    fn unlimited_window_has_all_keys() {
         let window = Window::default();
         assert!(window.is_whole() && window.contains(Date::MAX));
         assert_eq!(window.all_keys(), [Keys { after: String::new(), before: None }]);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_a_day() {
+    fn rejects_invalid_days() {
         for text in ["", "2026-02-30", "31.1.2026", "2026-1-1"] {
             assert!(day(text).is_err(), "{text}");
         }

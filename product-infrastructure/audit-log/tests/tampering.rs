@@ -6,10 +6,11 @@ mod support;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use audit_log::finding::{Fault, Finding};
+use audit_log::finding::{Fault, Finding, Verdict};
+use audit_log::json::sha256;
 use audit_log::record::{Record, check};
 use audit_log::table_item::{Known, read};
-use audit_log::verification::{Content, Object, Outcome, Report, TableFacts, Verification};
+use audit_log::verification::{Content, Form, Integrity, Object, Report, TableFacts, Verification};
 use audit_log::window::{Window, day};
 use serde_json::{Value, json};
 use support::lives::{Catalogue, event_id, fingerprint, object, product_id, seal, timestamp};
@@ -59,10 +60,11 @@ impl World {
 
 fn facts(catalogue: &Catalogue) -> TableFacts {
     let mut facts = TableFacts::default();
-    for item in catalogue.products.values().cloned().chain(catalogue.journal()) {
+    for item in catalogue.items().into_iter().chain(catalogue.journal()) {
         match read(item) {
             Some(Ok(Known::Product(product, known))) => drop(facts.products.insert(product, known)),
             Some(Ok(Known::Entry(event, entry))) => drop(facts.journal.insert(event, entry)),
+            Some(Ok(Known::Claim(sku, claim))) => drop(facts.claims.insert(sku, claim)),
             other => panic!("{other:?}"),
         }
     }
@@ -77,14 +79,26 @@ fn verify_in(window: Window, bucket: &Bucket, table: Option<TableFacts>) -> Repo
     };
     for (key, stored) in bucket.iter().filter(|(key, _)| inside(key)) {
         let Stored { bytes, versions, markers } = stored;
-        let content = if *versions == 0 { Content::Gone } else { Content::Checked(checked(key, bytes)) };
-        let object = Object { key: key.clone(), versions: *versions, delete_markers: *markers, first: None, content };
+        let content = if *versions == 0 { Content::Gone } else { content(checked(key, bytes), bytes) };
+        let digest = (*versions > 0).then(|| sha256(bytes));
+        let object =
+            Object { key: key.clone(), versions: *versions, delete_markers: *markers, first: None, digest, content };
         verification.take(&object);
     }
     verification.finish(u64::MAX)
 }
 
-/// Checks an object; one that was checked before with the same bytes is not checked again.
+fn content(checked: Result<Record, Finding>, bytes: &[u8]) -> Content {
+    checked.map_or_else(|finding| Content::Invalid(finding, bytes.to_vec()), Content::Record)
+}
+
+/// An object with one version.
+fn object_of(key: &str, bytes: &[u8]) -> Object {
+    let content = content(check(key, bytes), bytes);
+    Object { key: key.to_owned(), versions: 1, delete_markers: 0, first: None, digest: Some(sha256(bytes)), content }
+}
+
+/// Checks an object. The result is kept, because most objects are the same in many tests.
 fn checked(key: &str, bytes: &[u8]) -> Result<Record, Finding> {
     type Checked = (Vec<u8>, Result<Record, Finding>);
     thread_local! {
@@ -105,7 +119,10 @@ fn verify(bucket: &Bucket, table: Option<&TableFacts>) -> Report {
 fn assert_first(report: &Report, key: &str, what: &str) {
     let first = report.findings.first().unwrap_or_else(|| panic!("{what}: not found"));
     assert_eq!(first.object, key, "{what}: {:#?}", report.findings);
-    assert_eq!(report.result, Outcome::Broken);
+    match first.verdict {
+        Verdict::Integrity => assert_eq!(report.integrity, Integrity::Broken, "{what}"),
+        Verdict::Form => assert_eq!(report.form, Form::Invalid, "{what}"),
+    }
 }
 
 /// Replaces an object's content, or adds one; another key may follow from the content.
@@ -129,7 +146,8 @@ fn an_untouched_log_is_intact() {
     for table in [None, Some(&world.table)] {
         let report = verify(&world.bucket, table);
         assert_eq!(report.findings, [], "with the table: {}", table.is_some());
-        assert_eq!((report.result, report.compared_with_table), (Outcome::Intact, table.is_some()));
+        assert_eq!((report.integrity, report.form), (Integrity::Intact, Form::Ok));
+        assert_eq!(report.compared_with_table, table.is_some());
         let expected = (world.bucket.len() as u64, world.catalogue.entries.len() as u64, 4, 2);
         assert_eq!((report.objects, report.changes, report.products, report.made_by_hand), expected);
         assert!(report.applied > 24 && report.applied < report.changes, "{report:?}");
@@ -598,14 +616,12 @@ fn what_was_recorded_a_moment_ago_may_still_be_on_its_way() {
     let run = |settled| {
         let mut verification = Verification::new(Window::default(), Some(world.table.clone()));
         for (key, stored) in &bucket {
-            let content = Content::Checked(check(key, &stored.bytes));
-            let object = Object { key: key.clone(), versions: 1, delete_markers: 0, first: None, content };
-            verification.take(&object);
+            verification.take(&object_of(key, &stored.bytes));
         }
         verification.finish(settled)
     };
     let report = run(recorded_at - 1);
-    assert_eq!((report.result, report.on_their_way), (Outcome::Intact, 1), "{:?}", report.findings);
+    assert_eq!((report.integrity, report.pending), (Integrity::Intact, 1), "{:?}", report.findings);
     assert_first(&run(recorded_at), &newest, "settled");
 }
 
@@ -614,12 +630,13 @@ fn archived_objects_leave_a_verification_incomplete() {
     let world = World::new();
     let keys = world.changes();
     let mut verification = Verification::new(Window::default(), Some(world.table.clone()));
-    for (place, key) in keys.iter().enumerate() {
-        let content =
-            if place < 10 { Content::Archived } else { Content::Checked(check(key, &world.bucket[key].bytes)) };
-        let object = Object { key: key.clone(), versions: 1, delete_markers: 0, first: None, content };
+    for (index, key) in keys.iter().enumerate() {
+        let mut object = object_of(key, &world.bucket[key].bytes);
+        if index < 10 {
+            (object.content, object.digest) = (Content::Archived, None);
+        }
         verification.take(&object);
     }
     let report = verification.finish(0);
-    assert_eq!((report.result, report.archived), (Outcome::Incomplete, 10), "{:?}", report.findings);
+    assert_eq!((report.integrity, report.archived), (Integrity::Incomplete, 10), "{:?}", report.findings);
 }

@@ -1,4 +1,4 @@
-//! The audit bucket: what lies in it, in the order of the keys, and each object's content.
+//! The audit bucket: its objects in the order of the keys, read and checked.
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_s3::Client;
@@ -10,40 +10,41 @@ use tokio::sync::mpsc;
 
 use crate::aws::CallContext;
 use crate::progress::Meter;
+use audit_log::json::sha256;
 use audit_log::record::{Record, check};
 use audit_log::verification::{Content, Object};
 use audit_log::window::Keys;
 
-/// Objects that are read at once. S3 answers in some 20 ms, so this is about 2,000 a second.
-const AT_ONCE: usize = 48;
-/// How far the listing may be ahead of the reading, in keys: so far the progress bar knows what is to come.
-const AHEAD: usize = 50_000;
+/// Objects that are read concurrently. S3 responds in about 20 ms, so this is about 2,000 objects per second.
+const MAX_CONCURRENCY: usize = 48;
+/// Keys that may be listed before they are read, so that the progress bar has a length.
+const MAX_LISTED_AHEAD: usize = 50_000;
 
-/// A bucket that is read.
+/// An audit bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     client: Client,
     name: String,
 }
 
-/// A key with all that S3 has under it.
+/// A key with its versions and delete markers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub key: String,
     pub versions: u64,
     pub delete_markers: u64,
-    /// The id of the version that was written first.
+    /// The ID of the oldest version.
     first: Option<String>,
 }
 
 impl Listed {
-    /// A key whose versions have not been looked at: what readers see is read.
+    /// A key whose versions weren't listed; its current version is read.
     pub fn once(key: String) -> Self {
         Self { key, versions: 1, delete_markers: 0, first: None }
     }
 }
 
-/// An object's bytes, or why there are none.
+/// An object's bytes, or why it has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     Bytes(Vec<u8>),
@@ -60,23 +61,23 @@ impl Bucket {
         &self.name
     }
 
-    /// The keys, in their order, with the number of versions and delete markers of each. Listing goes on while the answer
-    /// is read; `meter` learns how many there are. After an error nothing more comes.
-    pub fn list(&self, stretches: Vec<Keys>, meter: Meter) -> impl Stream<Item = Result<Listed>> + use<> {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+    /// The keys in their order, with the number of versions and delete markers of each. Lists ahead while the stream is read
+    /// and lengthens `meter`. The stream ends after an error.
+    pub fn list(&self, ranges: Vec<Keys>, meter: Meter) -> impl Stream<Item = Result<Listed>> + use<> {
+        let (sender, receiver) = mpsc::channel(MAX_LISTED_AHEAD);
         let bucket = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = bucket.list_into(&stretches, &sender, &meter).await {
-                // Nobody may listen any more, and then nobody wants to know.
+            if let Err(error) = bucket.list_into(&ranges, &sender, &meter).await {
+                // The receiver may be gone, and then the error doesn't matter.
                 let _ = sender.send(Err(error)).await;
             }
         });
         stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
     }
 
-    async fn list_into(&self, stretches: &[Keys], sender: &mpsc::Sender<Result<Listed>>, meter: &Meter) -> Result<()> {
-        for stretch in stretches {
-            let (mut key_marker, mut version_marker) = (stretch.after.clone(), None);
+    async fn list_into(&self, ranges: &[Keys], sender: &mpsc::Sender<Result<Listed>>, meter: &Meter) -> Result<()> {
+        for range in ranges {
+            let (mut key_marker, mut version_marker) = (range.after.clone(), None);
             let mut last: Option<Listed> = None;
             'pages: loop {
                 let page = self
@@ -88,9 +89,9 @@ impl Bucket {
                     .send()
                     .await
                     .call("s3:ListBucketVersions", format!("bucket {}", self.name))?;
-                // A key's versions may be spread over two pages, so the last one is kept back.
+                // A key's versions may be split over two pages, so the last key waits for the next page.
                 for listed in group(last.take(), page.versions(), page.delete_markers()) {
-                    if stretch.before.as_ref().is_some_and(|before| listed.key >= *before) {
+                    if range.before.as_ref().is_some_and(|before| listed.key >= *before) {
                         break 'pages;
                     }
                     if let Some(complete) = last.replace(listed) {
@@ -115,7 +116,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// An object's bytes, as they were written first.
+    /// The bytes of an object's oldest version.
     pub async fn read(&self, listed: &Listed) -> Result<Body> {
         if listed.versions == 0 {
             return Ok(Body::Gone);
@@ -123,7 +124,7 @@ impl Bucket {
         self.get(&listed.key, listed.first.clone()).await
     }
 
-    /// The bytes of an object as readers see it.
+    /// The bytes of an object's current version.
     pub async fn read_key(&self, key: &str) -> Result<Body> {
         self.get(key, None).await
     }
@@ -132,7 +133,7 @@ impl Bucket {
         let answer = self.client.get_object().bucket(&self.name).key(key).set_version_id(version).send().await;
         let object = match answer {
             Ok(object) => object,
-            Err(error) => match why_not(&error) {
+            Err(error) => match absent_body(&error) {
                 Some(body) => return Ok(body),
                 None => return Err(error).call("s3:GetObject", format!("object {key} of bucket {}", self.name))?,
             },
@@ -145,13 +146,13 @@ impl Bucket {
         Ok(Body::Bytes(bytes.to_vec()))
     }
 
-    /// Every object of the stretches, read and checked, in the order of the keys.
-    pub fn objects(&self, stretches: Vec<Keys>, meter: &Meter) -> impl Stream<Item = Result<Object>> + use<> {
-        let (listed, meter) = (self.list(stretches, meter.clone()), meter.clone());
+    /// The objects of the ranges, read and checked, in the order of the keys.
+    pub fn objects(&self, ranges: Vec<Keys>, meter: &Meter) -> impl Stream<Item = Result<Object>> + use<> {
+        let (listed, meter) = (self.list(ranges, meter.clone()), meter.clone());
         self.clone().read_in_order(listed).inspect(move |_| meter.advance())
     }
 
-    /// The objects that were listed, read and checked, in the order given.
+    /// The listed objects, read and checked, in the given order.
     pub fn read_listed(&self, listed: Vec<Listed>) -> impl Stream<Item = Result<Object>> + use<> {
         self.clone().read_in_order(stream::iter(listed.into_iter().map(Ok)))
     }
@@ -160,36 +161,40 @@ impl Bucket {
         listed
             .map(move |listed| {
                 let bucket = self.clone();
-                // In a task of its own: checking takes longer than reading, and there is more than one core.
+                // A task of its own, because checking is CPU work that can use several cores.
                 let task = tokio::spawn(async move { bucket.object(listed?).await });
                 async move { task.await.context("a task panicked or was cancelled")? }
             })
-            .buffered(AT_ONCE)
+            .buffered(MAX_CONCURRENCY)
     }
 
     async fn object(&self, listed: Listed) -> Result<Object> {
-        let content = match self.read(&listed).await? {
-            Body::Bytes(bytes) => Content::Checked(check(&listed.key, &bytes)),
-            Body::Archived => Content::Archived,
-            Body::Gone => Content::Gone,
+        let (content, digest) = match self.read(&listed).await? {
+            Body::Bytes(bytes) => {
+                let digest = sha256(&bytes);
+                let checked = check(&listed.key, &bytes);
+                (checked.map_or_else(|finding| Content::Invalid(finding, bytes), Content::Record), Some(digest))
+            }
+            Body::Archived => (Content::Archived, None),
+            Body::Gone => (Content::Gone, None),
         };
         let Listed { key, versions, delete_markers, first } = listed;
         let first = first.filter(|_| versions + delete_markers > 1);
-        Ok(Object { key, versions, delete_markers, first, content })
+        Ok(Object { key, versions, delete_markers, first, digest, content })
     }
 
-    /// The record under a key, in the version given or as readers see it; an error says what is there instead.
+    /// The record under a key, in the given or the current version. The error says what the object is instead.
     pub async fn record(&self, key: &str, version: Option<String>) -> Result<Record> {
         match self.get(key, version).await? {
             Body::Bytes(bytes) => check(key, &bytes).map_err(|finding| anyhow::anyhow!("{finding}")),
-            Body::Archived => bail!("{key} is archived: restore it first"),
-            Body::Gone => bail!("{key} is not there"),
+            Body::Archived => bail!("{key} is archived; restore it first"),
+            Body::Gone => bail!("{key} doesn't exist"),
         }
     }
 }
 
-/// What an answer other than the object means, if it is no failure.
-fn why_not(error: &SdkError<GetObjectError>) -> Option<Body> {
+/// The meaning of an error response, unless the call failed.
+fn absent_body(error: &SdkError<GetObjectError>) -> Option<Body> {
     let SdkError::ServiceError(answer) = error else { return None };
     match answer.err().code() {
         Some("NoSuchKey" | "NoSuchVersion") => Some(Body::Gone),
@@ -198,7 +203,7 @@ fn why_not(error: &SdkError<GetObjectError>) -> Option<Body> {
     }
 }
 
-/// Groups a page by key. `last` is the key that the page before ended with.
+/// Groups a page by key. `last` is the last key of the previous page.
 fn group(last: Option<Listed>, versions: &[ObjectVersion], markers: &[DeleteMarkerEntry]) -> Vec<Listed> {
     // Each list is sorted by key and, within a key, newest first.
     let mut entries: Vec<(&str, Option<&str>)> = versions
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_markers_are_counted_by_key_even_across_pages() {
+    fn counts_versions_and_markers_by_key_across_pages() {
         let first = group(None, &[version("a", "3"), version("b", "2")], &[]);
         let pages = group(first.last().cloned(), &[version("b", "1"), version("d", "1")], &[marker("c"), marker("d")]);
         let seen: Vec<_> =

@@ -1,4 +1,4 @@
-//! The products table, as far as it can be compared with the audit log: its products and the last 90 days' journal.
+//! The products table, as far as it can be compared with the audit log: products, SKU claims and the last 90 days' journal.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use crate::progress::Meter;
 use audit_log::finding::{Fault, Finding};
 use audit_log::ids::{EventId, ProductId};
 use audit_log::table_item::{self, Known};
-use audit_log::verification::{EntryFacts, ProductFacts, TableFacts};
+use audit_log::verification::{Claim, EntryFacts, ProductFacts, TableFacts};
 
 /// An item, attribute by attribute.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Parts in which the table is read at the same time.
+/// Segments of a parallel scan.
 const SEGMENTS: i32 = 4;
 
-/// A table that is read.
+/// A products table.
 #[derive(Debug, Clone)]
 pub struct Table {
     client: Client,
@@ -33,7 +33,7 @@ impl Table {
         Self { client, name: name.into() }
     }
 
-    /// Hands each item of the table to `take`, in no order. Reads all of it, at the price of a scan.
+    /// Passes each item of the table to `take`, in no particular order. Scans the whole table.
     pub async fn scan(&self, meter: &Meter, mut take: impl FnMut(Item)) -> Result<()> {
         let mut pages = stream::iter(0..SEGMENTS)
             .map(|segment| {
@@ -60,7 +60,7 @@ impl Table {
         Ok(())
     }
 
-    /// What the whole table says.
+    /// The facts of the whole table.
     pub async fn facts(&self, meter: &Meter) -> Result<TableFacts> {
         let mut facts = TableFacts::default();
         self.scan(meter, |item| match read(item) {
@@ -70,6 +70,9 @@ impl Table {
             Some(Ok(Known::Entry(event, entry))) => {
                 facts.journal.insert(event, entry);
             }
+            Some(Ok(Known::Claim(sku, claim))) => {
+                facts.claims.insert(sku, claim);
+            }
             Some(Err(finding)) => facts.findings.push(finding),
             None => {}
         })
@@ -77,7 +80,7 @@ impl Table {
         Ok(facts)
     }
 
-    /// A product's item as it is now, and its journal after an event.
+    /// A product's current item, and its journal after an event.
     pub async fn product(
         &self,
         product: ProductId,
@@ -112,13 +115,26 @@ impl Table {
         Ok((facts, entries.collect()))
     }
 
-    /// One item, strongly consistent.
+    /// The claim of a SKU, strongly consistent.
+    pub async fn claim(&self, sku: &str) -> Result<Option<Claim>> {
+        let item = self.get(format!("SKU#{sku}"), "CLAIM").await?;
+        Ok(item.and_then(read).and_then(|known| match known {
+            Ok(Known::Claim(_, claim)) => Some(claim),
+            _ => None,
+        }))
+    }
+
+    /// One item of a product, strongly consistent.
     pub async fn item(&self, product: ProductId, sk: &str) -> Result<Option<Item>> {
+        self.get(format!("PRODUCT#{product}"), sk).await
+    }
+
+    async fn get(&self, pk: String, sk: &str) -> Result<Option<Item>> {
         let answer = self
             .client
             .get_item()
             .table_name(&self.name)
-            .key("PK", AttributeValue::S(format!("PRODUCT#{product}")))
+            .key("PK", AttributeValue::S(pk))
             .key("SK", AttributeValue::S(sk.to_owned()))
             .consistent_read(true)
             .send()
@@ -140,7 +156,7 @@ impl Table {
     }
 }
 
-/// Reads an item; `None` for one that is neither product nor journal entry.
+/// Reads an item; `None` for an item of no known kind.
 fn read(item: Item) -> Option<Result<Known, Finding>> {
     let keys = ["PK", "SK"].map(|name| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default());
     match document(item) {

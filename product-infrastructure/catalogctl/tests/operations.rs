@@ -236,7 +236,10 @@ async fn what_the_functions_write_is_intact_shown_and_exported() {
     stack.quiet().await;
 
     let report = stack.run(&["audit", "verify", "--settle", "0", "--json"]).await.expect(0).json();
-    assert_eq!((&report["result"], &report["onTheirWay"]), (&json!("intact"), &json!(0)));
+    assert_eq!(
+        (&report["integrity"], &report["form"], &report["pending"]),
+        (&json!("INTACT"), &json!("OK"), &json!(0))
+    );
     for arguments in [["audit", "history", &id, "--json"].as_slice(), &["audit", "history", &id, "--quick", "--json"]] {
         let history = stack.run(arguments).await.expect(0).json();
         let records = history["records"].as_array().unwrap();
@@ -285,7 +288,7 @@ async fn tampering_with_the_bucket_is_found_and_a_lost_record_comes_back() {
     let dry = stack.run(&["audit", "repair", "--settle", "0", "--json"]).await.expect(2).json();
     assert_eq!(dry["missing"], json!([first, newest]));
     let repaired = stack.run(&["audit", "repair", "--settle", "0", "--apply", "--json"]).await.expect(0).json();
-    assert_eq!((&repaired["sent"], &repaired["outstanding"]), (&json!(2), &json!([])));
+    assert_eq!((&repaired["sent"], &repaired["pending"]), (&json!(2), &json!([])));
     stack.run(&["audit", "verify", "--settle", "0"]).await.expect(0);
     stack.run(&["audit", "repair", "--settle", "0"]).await.expect(0);
 }

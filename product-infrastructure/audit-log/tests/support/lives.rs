@@ -1,5 +1,5 @@
-//! Lives of products: journal entries, product items and audit objects, byte for byte as product-creator and audit-logger
-//! write them. Hashes are made with another implementation of RFC 8785 than the one under test.
+//! Catalogues with a history: journal entries, items and audit objects, byte for byte as product-creator and audit-logger write
+//! them. Hashes are made with another implementation of RFC 8785 than the one under test.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+/// The output `list_shards` of the catalogues.
+pub const SHARDS: u64 = 4;
+
 pub const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What a catalogue's table and bucket hold.
@@ -19,11 +22,13 @@ pub struct Catalogue {
     pub entries: Vec<Value>,
     /// Product items by product id, keys included.
     pub products: BTreeMap<String, Value>,
+    /// SKU claims by SKU.
+    pub claims: BTreeMap<String, Value>,
     pub out_of_band: Vec<Value>,
 }
 
 impl Catalogue {
-    /// So many products that are changed in turn, each in so many rounds; all within the last weeks.
+    /// `products` products that are changed in turn, in `rounds` rounds within the last weeks.
     pub fn grown(products: u64, rounds: u64) -> Self {
         let mut catalogue = Self::default();
         let start = SystemTime::now() - Duration::from_secs(20 * 24 * 60 * 60);
@@ -55,6 +60,9 @@ impl Catalogue {
                 entry["expectedVersion"] = json!(99);
             }
             entry["version"] = version.clone().unwrap();
+            if outcome != "DUPLICATE" {
+                entry["requested"] = json!({"product": content(number, round + 100)});
+            }
             entry
         };
         let entry = match round {
@@ -64,19 +72,29 @@ impl Catalogue {
             _ if last && number % 3 == 1 => unapplied("CREATE", "DUPLICATE", None),
             _ if round % 7 == 3 => unapplied("UPDATE", "REJECTED", Some("PRECONDITION_FAILED")),
             _ if round % 7 == 5 => unapplied("UPDATE", "SUPERSEDED", None),
+            _ if round % 4 == 2 => return self.apply("PATCH", number, round, moment),
             _ => return self.apply("UPDATE", number, round, moment),
         };
         self.entries.push(entry);
     }
 
-    /// An applied change, as product-creator commits it.
+    /// An applied change, as product-creator commits it. `kind` is CREATE, UPDATE, PATCH or DELETE.
     pub fn apply(&mut self, kind: &str, number: u64, round: u64, moment: u64) {
         let id = product_id(number);
         let former = self.products.get(&id).cloned();
         let before = former.as_ref().map(document);
         let content = content(number, round);
-        let mut entry = entry(&id, kind, moment, &content);
-        let mut after = if kind == "DELETE" { before.clone().unwrap() } else { content };
+        let patch = patch(number, round);
+        let mut entry = entry(&id, if kind == "PATCH" { "UPDATE" } else { kind }, moment, &content);
+        if kind == "PATCH" {
+            entry["requested"] = json!({"patch": patch});
+            entry["fingerprint"] = json!(sha256(&serde_json_canonicalizer::to_vec(&entry["requested"]).unwrap()));
+        }
+        let mut after = match kind {
+            "DELETE" => before.clone().unwrap(),
+            "PATCH" => patched(before.clone().unwrap(), &patch),
+            _ => content,
+        };
         after["productId"] = json!(id);
         after["status"] = json!(if kind == "DELETE" { "DELETED" } else { "ACTIVE" });
         after["version"] = json!(before.as_ref().map_or(1, |before| before["version"].as_u64().unwrap() + 1));
@@ -95,7 +113,18 @@ impl Catalogue {
             Some(former) => (former["createEventId"].clone(), former["createFingerprint"].clone()),
             None => (entry["eventId"].clone(), entry["fingerprint"].clone()),
         };
-        self.products.insert(id, item(&entry, create_event, create_fingerprint));
+        let item = item(&entry, create_event, create_fingerprint);
+        let sku = |item: &Value| item["sku"].as_str().filter(|_| item["status"] == "ACTIVE").map(str::to_owned);
+        let (old, new) = (former.as_ref().and_then(sku), sku(&item));
+        if old != new {
+            old.map(|old| self.claims.remove(&old));
+            if let Some(sku) = new {
+                let claim =
+                    json!({"PK": format!("SKU#{sku}"), "SK": "CLAIM", "productId": id, "eventId": entry["eventId"]});
+                self.claims.insert(sku, claim);
+            }
+        }
+        self.products.insert(id, item);
         self.entries.push(entry);
     }
 
@@ -104,7 +133,12 @@ impl Catalogue {
         self.entries.iter().chain(&self.out_of_band).map(object).collect()
     }
 
-    /// The table's journal items, keys and time to live included.
+    /// The table's product items and SKU claims.
+    pub fn items(&self) -> Vec<Value> {
+        self.products.values().chain(self.claims.values()).cloned().collect()
+    }
+
+    /// The table's journal items, with keys and time to live.
     pub fn journal(&self) -> Vec<Value> {
         let item = |entry: &Value| {
             let mut item = entry.clone();
@@ -147,8 +181,9 @@ pub fn seal(entry: &mut Value) {
     entry["hash"] = json!(sha256(&serde_json_canonicalizer::to_vec(entry).unwrap()));
 }
 
-/// Makes an entry's fingerprint, which is of the content of `after`.
+/// Makes an entry's fingerprint of the content of `after`; a PATCH becomes a PUT.
 pub fn fingerprint(entry: &mut Value) {
+    entry.as_object_mut().unwrap().remove("requested");
     let mut content = entry["after"].clone();
     for added in ["productId", "status", "version", "createdAt", "updatedAt", "lastEventId"] {
         content.as_object_mut().unwrap().remove(added);
@@ -175,7 +210,7 @@ pub fn timestamp(moment: u64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment) * 1_000_000).unwrap().format(form).unwrap()
 }
 
-/// What a client says of a product: now and then with everything that it may say.
+/// A product's content, in every second round with all members.
 fn content(number: u64, round: u64) -> Value {
     let (price, currency) = match number % 4 {
         0 => (format!("{round}.99"), "EUR"),
@@ -190,8 +225,32 @@ fn content(number: u64, round: u64) -> Value {
         content["attributes"] = json!({"\u{1f525}": "1", "\u{fb33}": "2", "colour": "\"red\"\n"});
         content["imageUrls"] = json!(["https://images.example/lamp.jpg"]);
         content["description"] = json!("A lamp.\n\tBright \\ \u{7f}");
+        content["category"] = json!("  LÄMPS \u{df} ");
+        content["sku"] = json!(format!("SKU-{number}-{}", round / 4));
     }
     content
+}
+
+/// A merge patch that adds, replaces, merges and removes members.
+fn patch(number: u64, round: u64) -> Value {
+    let sku = if round.is_multiple_of(8) { Value::Null } else { json!(format!("PATCHED-{number}-{round}")) };
+    json!({"name": format!("Patched {round}"), "sku": sku, "tags": [], "attributes": {"colour": null, "size": "L"}})
+}
+
+/// The product's members after the patch. Written out for the members of [`patch`], not with the library under test.
+fn patched(mut product: Value, patch: &Value) -> Value {
+    let members = product.as_object_mut().unwrap();
+    members.insert("name".to_owned(), patch["name"].clone());
+    members.remove("tags");
+    match &patch["sku"] {
+        Value::Null => drop(members.remove("sku")),
+        sku => drop(members.insert("sku".to_owned(), sku.clone())),
+    }
+    let mut attributes = members.remove("attributes").unwrap_or_else(|| json!({}));
+    attributes.as_object_mut().unwrap().remove("colour");
+    attributes["size"] = json!("L");
+    members.insert("attributes".to_owned(), attributes);
+    product
 }
 
 fn entry(id: &str, kind: &str, moment: u64, content: &Value) -> Value {
@@ -215,8 +274,8 @@ fn document(item: &Value) -> Value {
     let mut document = item.clone();
     let members = document.as_object_mut().unwrap();
     members.retain(|name, _| {
-        !["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "chainHash", "createEventId", "createFingerprint"]
-            .contains(&name.as_str())
+        let keys = ["PK", "SK", "chainHash", "createEventId", "createFingerprint", "recordedAt"];
+        !name.starts_with("GSI") && !keys.contains(&name.as_str())
     });
     let minor = members.remove("priceMinor").unwrap().as_u64().unwrap();
     let price = match members["currency"].as_str().unwrap() {
@@ -240,15 +299,29 @@ fn item(entry: &Value, create_event: Value, create_fingerprint: Value) -> Value 
     item["chainHash"] = entry["hash"].clone();
     item["createEventId"] = create_event;
     item["createFingerprint"] = create_fingerprint;
+    let digest = Sha256::digest(id.as_bytes());
+    let shard = u64::from_be_bytes(digest[..8].try_into().unwrap()) % SHARDS;
     if item["status"] == "ACTIVE" {
-        let digest = Sha256::digest(id.as_bytes());
-        let shard = u64::from_be_bytes(digest[..8].try_into().unwrap()) % 4;
+        let price_key = format!("{}#{minor:016}#{id}", item["currency"].as_str().unwrap());
+        let name = folded(item["name"].as_str().unwrap());
         item["GSI1_PK"] = json!(format!("ACTIVE#{shard}"));
-        item["GSI1_SK"] = json!(format!("{}#{minor:016}#{id}", item["currency"].as_str().unwrap()));
-        let words: Vec<String> = item["name"].as_str().unwrap().split_whitespace().map(str::to_lowercase).collect();
-        item["GSI2_PK"] = json!(format!("NAME#{}", words.join(" ")));
+        item["GSI2_PK"] = json!(format!("NAME#{}", name.chars().take(2).collect::<String>()));
+        item["GSI2_SK"] = json!(format!("{name}\t{price_key}"));
+        item["GSI1_SK"] = json!(price_key);
+        if let Some(category) = item.get("category").and_then(Value::as_str) {
+            item["GSI3_PK"] = json!(format!("CATEGORY#{}", folded(category)));
+        }
     }
+    item["recordedAt"] = entry["recordedAt"].clone();
+    item["GSI4_PK"] = json!(format!("FEED#{shard}"));
+    item["GSI4_SK"] = json!(format!("{}#{id}", entry["recordedAt"].as_str().unwrap()));
     item
+}
+
+/// Canonical caseless folding of the names and categories above, written out.
+fn folded(text: &str) -> String {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ").replace('ä', "a\u{308}").replace('ß', "ss")
 }
 
 fn out_of_band(number: usize, cause: &str, moment: u64) -> Value {

@@ -1,4 +1,4 @@
-//! `catalogctl audit export`: the records, one a line, in the order in which things happened.
+//! `catalogctl audit export`: the records, one per line, in the order of time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, IntoInnerError, Write};
@@ -7,66 +7,68 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt;
+use serde_json::json;
 use tempfile::NamedTempFile;
 use time::Date;
 
 use super::verify::Days;
 use crate::audit_bucket::{Bucket, Listed};
 use crate::exit_status::ExitStatus;
+use crate::output::OutputError;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
-use audit_log::finding::Finding;
+use audit_log::finding::{Fault, Finding};
+use audit_log::record::Record;
 use audit_log::verification::{Content, Object};
 
-/// Write the audit records as newline-delimited JSON, in the order in which things happened.
+/// Write the audit records as newline-delimited JSON, in the order of time
 ///
-/// A line is an object of the bucket, byte for byte. Changes come in the order of their event ids; what was changed past
-/// the functions comes in between, at the time at which it was observed. Objects that are not what audit-logger writes are
-/// named and left out; `audit verify` judges the rest.
+/// A line is an object of the bucket, byte for byte. Changes made outside the API are placed at the time at which they were
+/// observed. An object that isn't a valid record is written as {"recordType":"INVALID","object":KEY,"fault":…,"why":…,
+/// "content":TEXT} with its content as a string; archived and deleted objects are reported and omitted.
 ///
-/// Exit code: 0 all was written; 1 could not be done, or not wholly (archived objects); 2 some were left out.
+/// Exit codes: 0 every object was written and is a valid record; 1 the command failed; 2 there are invalid, archived or
+/// deleted objects.
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[command(flatten)]
     pub days: Days,
-    /// Write to this file, which must not exist and which only its owner may read, instead of standard output.
+    /// File to create, readable by its owner only; `-` is standard output (default: standard output)
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// What was written, and what was not.
+/// The result of an export.
 #[derive(Debug, Default)]
 pub struct Exported {
     pub lines: u64,
     pub archived: u64,
-    pub left_out: Vec<Finding>,
+    /// Objects that were written as invalid, or deleted ones, which were omitted.
+    pub findings: Vec<Finding>,
 }
 
-/// Exports to where it was asked for.
+/// Exports to the file or to standard output.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let exported = match &arguments.out {
-        Some(path) => into_file(target, arguments, path, progress).await?,
-        None => export(target, arguments, &mut BufWriter::new(std::io::stdout()), progress).await?,
+        Some(path) if path != Path::new("-") => into_file(target, arguments, path, progress).await?,
+        _ => export(target, arguments, &mut BufWriter::new(std::io::stdout()), progress).await?,
     };
-    for finding in &exported.left_out {
-        progress.say(format!("LEFT OUT  {finding}"));
+    for finding in &exported.findings {
+        progress.say(format!("INVALID  {finding}"));
     }
     if exported.archived > 0 {
-        progress.say(format!("{} objects are archived and are not in the export: restore them", exported.archived));
+        progress.say(format!("Archived objects, not in the export: {}. Restore them first.", exported.archived));
     }
-    progress.say(format!("{} records written, {} left out.", exported.lines, exported.left_out.len()));
-    Ok(match (exported.left_out.is_empty(), exported.archived) {
-        (false, _) => ExitStatus::NeedsAttention,
-        (true, 0) => ExitStatus::Success,
-        (true, _) => ExitStatus::Failure,
-    })
+    progress.say(format!("Lines written: {}", exported.lines));
+    let fine = exported.findings.is_empty() && exported.archived == 0;
+    Ok(if fine { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// The file appears when it is complete, never half-written, and takes no other's place.
+/// Creates the file when it is complete, and never replaces another.
 async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress: &Progress) -> Result<Exported> {
     if path.exists() {
-        bail!("{} exists already", path.display());
+        bail!("{} already exists", path.display());
     }
     let cannot = || format!("failed to create {}", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -87,25 +89,25 @@ pub async fn export(
 ) -> Result<Exported> {
     let bucket = target.audit_bucket();
     let step = progress.step(format!("export {}", bucket.name()));
-    let (meter, window) = (step.meter(), arguments.days.window());
+    let (meter, window) = (step.meter(), arguments.days.window()?);
     let listed: Vec<Listed> = bucket.list(vec![window.keys("out-of-band")], meter.clone()).try_collect().await?;
     let mut aside =
         Aside { bucket: bucket.clone(), meter: meter.clone(), days: by_day(listed), waiting: VecDeque::new() };
     let mut lines = Lines { writer, exported: Exported::default() };
     let mut changes = std::pin::pin!(bucket.objects(vec![window.keys("events")], &meter));
     while let Some(object) = changes.try_next().await? {
-        if let Content::Checked(Ok(record)) = &object.content {
+        if let Content::Record(record) = &object.content {
             aside.before(record.millis(), &mut lines).await?;
         }
         lines.write(object)?;
     }
     aside.before(u64::MAX, &mut lines).await?;
-    lines.writer.flush().context("failed to write the export")?;
+    lines.writer.flush().map_err(OutputError::from)?;
     step.done(format!("{} records", lines.exported.lines));
     Ok(lines.exported)
 }
 
-/// Out-of-band objects by their days, which their keys say; what has no day comes last.
+/// Out-of-band objects by the days in their keys; keys without a day come last.
 fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
     let mut days: BTreeMap<Date, Vec<Listed>> = BTreeMap::new();
     for listed in listed {
@@ -120,7 +122,7 @@ fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
     days
 }
 
-/// Where lines go.
+/// Writes records as lines.
 struct Lines<'a, W> {
     writer: &'a mut W,
     exported: Exported,
@@ -129,22 +131,41 @@ struct Lines<'a, W> {
 impl<W: Write> Lines<'_, W> {
     fn write(&mut self, object: Object) -> Result<()> {
         match object.content {
-            Content::Checked(Ok(record)) => {
-                writeln!(self.writer, "{}", record.line()).context("failed to write the export")?;
-                self.exported.lines += 1;
+            Content::Record(record) => match &record {
+                Record::Change(change) => match change.form.clone() {
+                    Some(finding) => self.invalid(finding, &record.line()),
+                    None => self.line(&record.line()),
+                },
+                Record::OutOfBand(_) => self.line(&record.line()),
+            },
+            Content::Invalid(finding, bytes) => self.invalid(finding, &String::from_utf8_lossy(&bytes)),
+            Content::Archived => {
+                self.exported.archived += 1;
+                Ok(())
             }
-            Content::Checked(Err(finding)) => self.exported.left_out.push(finding),
-            Content::Archived => self.exported.archived += 1,
             Content::Gone => {
-                let why = "it was deleted: only delete markers are left of it";
-                self.exported.left_out.push(Finding::new(object.key, audit_log::finding::Fault::Deleted, why));
+                self.exported.findings.push(Finding::new(object.key, Fault::Deleted, "only delete markers are left"));
+                Ok(())
             }
         }
+    }
+
+    fn invalid(&mut self, finding: Finding, content: &str) -> Result<()> {
+        let marked = json!({
+            "recordType": "INVALID", "object": finding.object, "fault": finding.fault, "why": finding.why, "content": content,
+        });
+        self.exported.findings.push(finding);
+        self.line(&marked.to_string())
+    }
+
+    fn line(&mut self, line: &str) -> Result<()> {
+        writeln!(self.writer, "{line}").map_err(OutputError::from)?;
+        self.exported.lines += 1;
         Ok(())
     }
 }
 
-/// Out-of-band records, a day of them at a time: within a day their keys have no order in time.
+/// Out-of-band records, read by day, because within a day their keys aren't in the order of time.
 struct Aside {
     bucket: Bucket,
     meter: Meter,
@@ -153,7 +174,7 @@ struct Aside {
 }
 
 impl Aside {
-    /// Writes what was observed before a moment.
+    /// Writes the records observed before a moment.
     async fn before(&mut self, millis: u64, lines: &mut Lines<'_, impl Write>) -> Result<()> {
         let today = audit_log::ids::date_of(millis);
         loop {
@@ -180,7 +201,7 @@ impl Aside {
 
 fn millis_of(object: &Object) -> u64 {
     match &object.content {
-        Content::Checked(Ok(record)) => record.millis(),
+        Content::Record(record) => record.millis(),
         _ => 0,
     }
 }

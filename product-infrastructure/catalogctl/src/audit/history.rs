@@ -1,4 +1,4 @@
-//! `catalogctl audit history`: the life of one product.
+//! `catalogctl audit history`: the changes of one product.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::verify::Days;
+use super::verify::{Days, describe};
 use crate::audit_bucket::Listed;
 use crate::exit_status::ExitStatus;
 use crate::output;
@@ -16,58 +16,66 @@ use crate::progress::Progress;
 use crate::table_text::table;
 use crate::target::Target;
 use audit_log::chain::Chains;
-use audit_log::finding::Finding;
+use audit_log::finding::{Finding, Verdict};
 use audit_log::ids::{EventId, ProductId};
 use audit_log::record::Record;
 use audit_log::verification::{Content, Object};
 
-/// Show a product's life from the audit log: every change, what became of it, who asked for it, and what it changed.
+/// Show a product's changes: what was requested, by whom, with which outcome
 ///
-/// Reads every object of the bucket, or of the days given: S3 has no index by product. --quick instead goes back from the
-/// product's newest record along the chain, and adds the last 90 days' journal from the table; it leaves out what was
-/// refused or made by hand before that.
+/// Reads every object of the bucket or of the window, because S3 has no index by product. --quick instead follows the chain
+/// back from the product's newest record, and reads the last 90 days' journal of the table; it omits older changes that
+/// weren't applied or were made outside the API.
 ///
-/// Exit code: 0 shown; 1 could not be done, or nothing is known of the product; 2 shown, and its chain is broken.
+/// Exit codes: 0 the hash chain is intact; 1 the command failed, or there is no record of the product; 2 there are findings.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// The product's id.
+    /// Product ID
     #[arg(value_parser = product)]
     pub id: ProductId,
     #[command(flatten)]
     pub days: Days,
-    /// Follow the chain back from the table's product instead of reading the whole bucket.
+    /// Follow the chain back from the table's product instead of reading the whole bucket
     #[arg(long, conflicts_with_all = ["from", "to"])]
     pub quick: bool,
-    /// One JSON object: the records as they are, and the findings.
+    /// Print the output as JSON: the records and the findings
     #[arg(long)]
     pub json: bool,
 }
 
-/// Reads an id as a person may have copied it.
+/// Parses a product ID; surrounding whitespace and upper case are accepted.
 pub fn product(text: &str) -> Result<ProductId, String> {
-    ProductId::parse(&text.trim().to_lowercase()).ok_or_else(|| "a product id is a UUID with hyphens".to_owned())
+    ProductId::parse(&text.trim().to_lowercase()).ok_or_else(|| "must be a UUID with hyphens".to_owned())
 }
 
-/// What is known of a product.
+/// The records of a product.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     pub product_id: ProductId,
-    /// In the order in which things happened.
+    /// In the order of time.
     pub records: Vec<Value>,
     pub findings: Vec<Finding>,
 }
 
-/// Collects a product's records and shows them.
+/// Collects a product's records and prints them.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let history = if arguments.quick {
-        quickly(target, arguments.id, progress).await?
+        follow_chain(target, arguments.id, progress).await?
     } else {
-        wholly(target, arguments, progress).await?
+        search(target, arguments, progress).await?
     };
     if history.records.is_empty() && history.findings.is_empty() {
-        bail!("the audit log has no record of product {}", arguments.id);
+        let window = arguments.days.window()?;
+        if window.is_whole() {
+            bail!("the audit log has no record of product {}", arguments.id);
+        }
+        bail!(
+            "the audit log has no record of product {} in this window ({}). Other days weren't searched",
+            arguments.id,
+            describe(&window)
+        );
     }
     if arguments.json {
         output::print_json(&history)?;
@@ -77,11 +85,11 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     Ok(if history.findings.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// From every object of the window.
-async fn wholly(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<History> {
+/// Searches every object of the window.
+async fn search(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<History> {
     let bucket = target.audit_bucket();
-    let step = progress.step(format!("search {} for product {}", bucket.name(), arguments.id));
-    let window = arguments.days.window();
+    let step = progress.step(format!("search bucket {} for product {}", bucket.name(), arguments.id));
+    let window = arguments.days.window()?;
     let mut collected = Collected::new(arguments.id, window.from.is_some());
     let mut objects = std::pin::pin!(bucket.objects(window.all_keys(), &step.meter()));
     let mut read = 0_u64;
@@ -93,8 +101,8 @@ async fn wholly(target: &Target, arguments: &Arguments, progress: &Progress) -> 
     Ok(collected.finish())
 }
 
-/// From the table's product back, and from its journal.
-async fn quickly(target: &Target, id: ProductId, progress: &Progress) -> Result<History> {
+/// Follows the chain back from the table's product, and reads its journal.
+async fn follow_chain(target: &Target, id: ProductId, progress: &Progress) -> Result<History> {
     let (bucket, table) = (target.audit_bucket(), target.products());
     let step = progress.step(format!("follow the chain of product {id}"));
     let meter = step.meter();
@@ -106,7 +114,7 @@ async fn quickly(target: &Target, id: ProductId, progress: &Progress) -> Result<
         events.insert(event);
         next = match bucket.record(&event.object_key(), None).await {
             Ok(Record::Change(change)) => change.link.and_then(|link| link.before).map(|(_, before)| before),
-            // What is wrong with it is found below.
+            // `collected` reports what is wrong with it.
             _ => None,
         };
     }
@@ -120,7 +128,7 @@ async fn quickly(target: &Target, id: ProductId, progress: &Progress) -> Result<
     Ok(collected.finish())
 }
 
-/// What has been found of the product.
+/// The product's records found so far.
 struct Collected {
     id: ProductId,
     chains: Chains,
@@ -135,14 +143,15 @@ impl Collected {
 
     fn take(&mut self, object: Object) {
         match object.content {
-            Content::Checked(Ok(record)) if record.product_id() == Some(self.id) => {
+            Content::Record(record) if record.product_id() == Some(self.id) => {
                 if let Record::Change(change) = &record {
+                    self.findings.extend(change.form.clone());
                     self.findings.extend(self.chains.follow(change, None));
                 }
                 self.records.push((record.millis(), object.key, record.document().clone()));
             }
-            // An object that cannot be read names no product; it may be this one's.
-            Content::Checked(Err(finding)) if finding.product_id.is_none_or(|product| product == self.id) => {
+            // An unreadable object may be of any product.
+            Content::Invalid(finding, _) if finding.product_id.is_none_or(|product| product == self.id) => {
                 self.findings.push(finding);
             }
             Content::Archived => self.chains.may_have_begun(),
@@ -154,26 +163,30 @@ impl Collected {
         self.findings.extend(self.chains.finish(|_| None));
         self.records.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let records: Vec<Value> = self.records.into_iter().map(|(_, _, document)| document).collect();
-        // A finding that names no product is of interest only where there is a gap.
+        // Unreadable objects of no known product matter only if this chain has a gap.
         let own = |finding: &Finding| finding.product_id == Some(self.id);
-        if !self.findings.iter().any(own) && !records.is_empty() {
+        let has_gap = |finding: &Finding| own(finding) && finding.verdict == Verdict::Integrity;
+        if !self.findings.iter().any(has_gap) && !records.is_empty() {
             self.findings.retain(own);
         }
         History { product_id: self.id, records, findings: self.findings }
     }
 }
 
-/// A line for each record, and what is wrong.
-pub fn text(history: &History) -> String {
+/// A line for each record, then the findings.
+fn text(history: &History) -> String {
     let rows: Vec<[String; 6]> = history.records.iter().map(row).collect();
     let mut text = format!("Product {}\n\n", history.product_id);
-    text.push_str(&table(["time (UTC)", "what", "outcome", "version", "by", "event: what it changed"], &rows));
-    if history.findings.is_empty() {
-        text.push_str("\nIts chain holds.");
-    } else {
-        text.push_str("\nBROKEN:\n");
-        text.extend(history.findings.iter().map(|finding| format!("  {finding}\n")));
-        text.truncate(text.trim_end().len());
+    text.push_str(&table(["time (UTC)", "change", "outcome", "version", "by", "event: what changed"], &rows));
+    let (integrity, form): (Vec<_>, Vec<_>) =
+        history.findings.iter().partition(|finding| finding.verdict == Verdict::Integrity);
+    let list = |findings: &[&Finding]| findings.iter().map(|finding| format!("\n  {finding}")).collect::<String>();
+    text.push_str(&match integrity.as_slice() {
+        [] => "\nHash chain intact.".to_owned(),
+        findings => format!("\nBROKEN:{}", list(findings)),
+    });
+    if !form.is_empty() {
+        text.push_str(&format!("\nThese records don't match their schema:{}", list(&form)));
     }
     text
 }
@@ -183,14 +196,14 @@ fn row(record: &Value) -> [String; 6] {
     if record["recordType"] == "OUT_OF_BAND" {
         let what = format!("{} {}", text(&record["changeType"]), text(&record["key"]["SK"]));
         let changed = differences(record.get("before"), record.get("after"));
-        let by = if record["cause"] == "TTL" { "expired" } else { "by hand" };
+        let by = if record["cause"] == "TTL" { "DynamoDB (expired)" } else { "outside the API" };
         return [
             text(&record["observedAt"]),
-            "OUT OF BAND".to_owned(),
+            "OUT_OF_BAND".to_owned(),
             String::new(),
             String::new(),
             by.to_owned(),
-            if by == "expired" { what } else { format!("{what}: {changed}") },
+            if record["cause"] == "TTL" { what } else { format!("{what}: {changed}") },
         ];
     }
     let outcome = match record["reason"].as_str() {
@@ -198,10 +211,14 @@ fn row(record: &Value) -> [String; 6] {
         None => text(&record["outcome"]),
     };
     let actor = [&record["actor"]["apiKeyId"], &record["actor"]["sourceIp"]].map(text);
-    let changed = match (&record["type"], &record["outcome"]) {
-        (kind, outcome) if outcome != "APPLIED" || kind == "DELETE" => String::new(),
-        _ => format!(": {}", differences(record.get("before"), record.get("after"))),
+    let changed = if record["outcome"] == "APPLIED" {
+        if record["type"] == "DELETE" { None } else { Some(differences(record.get("before"), record.get("after"))) }
+    } else {
+        let requested = &record["requested"];
+        let content = requested.get("product").or(requested.get("patch"));
+        content.map(|content| format!("requested {}", differences(None, Some(content))))
     };
+    let changed = changed.map(|changed| format!(": {changed}")).unwrap_or_default();
     [
         text(&record["occurredAt"]),
         text(&record["type"]),
@@ -212,16 +229,16 @@ fn row(record: &Value) -> [String; 6] {
     ]
 }
 
-/// The members that differ, but for those that differ by every change: `price "19.99" → "17.50"`.
+/// The members that differ, without those that differ in every change: `price "19.99" → "17.50"`.
 fn differences(before: Option<&Value>, after: Option<&Value>) -> String {
     const ALWAYS: [&str; 5] = ["version", "updatedAt", "lastEventId", "chainHash", "PK"];
     const FIRST: [&str; 5] = ["productId", "status", "createdAt", "SK", "expiresAt"];
-    const LONGEST: usize = 60;
+    const MAX_CHARACTERS: usize = 60;
     let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
     let (old, new) = (members(before), members(after));
-    let shown = |value: &Value| {
+    let shorten = |value: &Value| {
         let text = value.to_string();
-        let cut: String = text.chars().take(LONGEST).collect();
+        let cut: String = text.chars().take(MAX_CHARACTERS).collect();
         if cut.len() < text.len() { format!("{cut}…") } else { cut }
     };
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -231,9 +248,9 @@ fn differences(before: Option<&Value>, after: Option<&Value>) -> String {
         .filter(|name| before.is_some() && after.is_some() || !FIRST.contains(&name.as_str()))
         .filter_map(|name| match (old.get(name), new.get(name)) {
             (Some(old), Some(new)) if old == new => None,
-            (Some(old), Some(new)) => Some(format!("{name} {} → {}", shown(old), shown(new))),
-            (None, Some(new)) => Some(format!("{name} {}", shown(new))),
-            (Some(old), None) => Some(format!("{name} {} → gone", shown(old))),
+            (Some(old), Some(new)) => Some(format!("{name} {} → {}", shorten(old), shorten(new))),
+            (None, Some(new)) => Some(format!("{name} {}", shorten(new))),
+            (Some(old), None) => Some(format!("{name} {} → removed", shorten(old))),
             (None, None) => None,
         })
         .collect();
@@ -246,7 +263,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_row_says_what_changed() {
+    fn row_shows_what_changed() {
         let product = json!({"name": "Lamp", "price": "1.00", "version": 1, "status": "ACTIVE"});
         let mut other = product.clone();
         other["price"] = json!("2.00");
@@ -255,24 +272,27 @@ mod tests {
             "occurredAt": "t", "actor": {"apiKeyId": "k"}, "before": product, "after": other});
         assert_eq!(row(&update), ["t", "UPDATE", "APPLIED", "2", "k", "e: price \"1.00\" → \"2.00\", sku \"S\""]);
         let back = differences(Some(&other), Some(&product));
-        assert_eq!(back, "price \"2.00\" → \"1.00\", sku \"S\" → gone");
+        assert_eq!(back, "price \"2.00\" → \"1.00\", sku \"S\" → removed");
         let create = json!({"recordType": "CHANGE", "type": "CREATE", "outcome": "APPLIED", "version": 1, "eventId": "e",
             "occurredAt": "t", "actor": {}, "after": product});
         assert_eq!(row(&create)[5], "e: name \"Lamp\", price \"1.00\"");
         let rejected = json!({"recordType": "CHANGE", "type": "DELETE", "outcome": "REJECTED", "reason": "NOT_FOUND",
             "eventId": "e", "occurredAt": "t", "actor": {"apiKeyId": "k", "sourceIp": "i"}});
         assert_eq!(row(&rejected), ["t", "DELETE", "REJECTED NOT_FOUND", "", "k i", "e"]);
+        let patch = json!({"recordType": "CHANGE", "type": "UPDATE", "outcome": "REJECTED", "reason": "INVALID_RESULT",
+            "eventId": "e", "occurredAt": "t", "actor": {}, "version": 3, "requested": {"patch": {"price": "0.001"}}});
+        assert_eq!(row(&patch)[5], "e: requested price \"0.001\"");
         let edit = json!({"recordType": "OUT_OF_BAND", "cause": "MANUAL", "changeType": "MODIFY", "observedAt": "t",
             "key": {"SK": "META"}, "before": {"name": "a"}, "after": {"name": "x".repeat(80)}});
-        assert_eq!(row(&edit)[4], "by hand");
+        assert_eq!(row(&edit)[4], "outside the API");
         assert!(row(&edit)[5].starts_with("MODIFY META: name \"a\" → \"xxx") && row(&edit)[5].ends_with('…'));
         let expired = json!({"recordType": "OUT_OF_BAND", "cause": "TTL", "changeType": "REMOVE", "observedAt": "t",
             "key": {"SK": "EVENT#1"}, "before": {"name": "a"}});
-        assert_eq!(row(&expired), ["t", "OUT OF BAND", "", "", "expired", "REMOVE EVENT#1"]);
+        assert_eq!(row(&expired), ["t", "OUT_OF_BAND", "", "", "DynamoDB (expired)", "REMOVE EVENT#1"]);
     }
 
     #[test]
-    fn an_id_is_taken_as_it_was_copied() {
+    fn accepts_copied_product_id() {
         let id = "3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03";
         assert_eq!(product(&format!(" {} ", id.to_uppercase())).unwrap().to_string(), id);
         assert!(product("lamp").is_err());

@@ -1,4 +1,4 @@
-//! `catalogctl audit rebuild`: the table again, from the bucket.
+//! `catalogctl audit rebuild`: makes the table from the bucket.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,98 +8,110 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::verify::{millis_ago, text};
+use super::verify::{millis_ago, verdicts};
 use crate::audit_bucket::Bucket;
 use crate::aws::CallContext;
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::products_table::{Item, Table};
-use crate::progress::{Meter, Progress};
+use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::chain::Chain;
 use audit_log::ids::EventId;
-use audit_log::product_item::{expires_at, journal_item, product_item};
+use audit_log::product_item::{expires_at, journal_item, product_item, sku_claim};
 use audit_log::record::{Change, Record};
-use audit_log::verification::{Content, Report, Verification};
+use audit_log::verification::{Content, Integrity, Report, Verification};
 use audit_log::window::Window;
 
-/// Items that DynamoDB takes in one call.
-const BATCH: usize = 25;
-/// Calls and reads that are under way at once.
-const AT_ONCE: usize = 8;
+/// Items in one call, at most (DynamoDB's limit of BatchWriteItem).
+const MAX_BATCH: usize = 25;
+/// Concurrent reads.
+const MAX_CONCURRENCY: usize = 8;
 
-/// Make the table again from the audit log, in an empty table that exists.
+/// Fill an empty table with the products, SKU claims and journal entries of the audit log
 ///
-/// Writes every product as product-creator wrote it, index keys included, and the journal entries that have not expired.
-/// The audit log is verified first, by itself; if it is broken, nothing is written. What the bucket does not have (the
-/// newest records, if somebody removed every version of them) cannot be in the new table either.
+/// Writes each product as product-creator wrote it, index keys included, and the journal entries of the last 90 days. The
+/// audit log is verified first, without the table; if its integrity is broken, nothing is written. Records that don't match
+/// their schema don't prevent it: each product that can be made is written, and the others are listed.
 ///
-/// Refuses a table that is not empty, and the live one. If it is interrupted, empty the table and start again.
+/// A table that isn't empty, and the live table, are rejected. After an interruption, empty the table and start again.
 ///
-/// Exit code: 0 done; 1 could not be done; 2 the audit log is broken, and nothing was written.
+/// Exit codes: 0 every product was written; 1 the command failed; 2 the integrity is broken and nothing was written, or some
+/// products couldn't be made.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// The table to fill: with the keys and indexes of the products table, and empty.
+    /// Table to fill: empty, with the keys and indexes of the products table
     #[arg(long, value_name = "TABLE")]
     pub into: String,
-    /// Over how many partitions the active products are spread: the infrastructure's output `list_shards`.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=32))]
+    /// Number of shards: the infrastructure's output `list_shards`
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=32))]
     pub list_shards: u64,
-    /// Leave the journal out.
+    /// Write products and claims only, without the journal
     #[arg(long)]
     pub products_only: bool,
-    /// Write what can be written of a broken audit log, each product as its newest record leaves it.
+    /// Also write the products of a broken audit log, each as its newest readable record leaves it
     #[arg(long)]
     pub despite_findings: bool,
-    /// One JSON object.
+    /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was written.
+/// The result of a rebuild.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuilt {
     pub table: String,
     pub products: u64,
+    pub claims: u64,
     pub journal_entries: u64,
-    /// Products whose chain has no beginning or whose newest record cannot be read.
+    /// Products that couldn't be made, and why.
     pub left_out: Vec<String>,
     pub report: Report,
 }
 
-/// Rebuilds and says what was written.
+/// Rebuilds and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let rebuilt = rebuild(target, arguments, progress).await?;
     if arguments.json {
         output::print_json(&rebuilt)?;
     } else {
-        output::print(&text(&rebuilt.report))?;
+        output::print(&verdicts(&rebuilt.report))?;
         for left_out in &rebuilt.left_out {
-            output::print(&format!("Left out: {left_out}"))?;
+            output::print(&format!("Not written: {left_out}"))?;
         }
         output::print(&format!(
-            "{} products and {} journal entries written to {}.",
-            rebuilt.products, rebuilt.journal_entries, rebuilt.table
+            "Written to {}: {} products, {} SKU claims, {} journal entries. Not written: {} products.",
+            rebuilt.table,
+            rebuilt.products,
+            rebuilt.claims,
+            rebuilt.journal_entries,
+            rebuilt.left_out.len()
         ))?;
     }
-    let refused = !rebuilt.report.findings.is_empty() && !arguments.despite_findings;
-    Ok(if refused { ExitStatus::NeedsAttention } else { ExitStatus::Success })
+    let refused = rebuilt.report.integrity == Integrity::Broken && !arguments.despite_findings;
+    Ok(if refused || !rebuilt.left_out.is_empty() { ExitStatus::NeedsAttention } else { ExitStatus::Success })
 }
 
-/// Verifies, and then writes; nothing if the audit log is broken, unless that was asked for.
+/// Verifies, then writes; nothing if the integrity is broken, unless the arguments say otherwise.
 pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Rebuilt> {
     let table = Table::new(target.dynamodb(), &arguments.into);
-    is_fit(target, &table).await?;
+    check_table(target, &table).await?;
     let bucket = target.audit_bucket();
     let Verified { report, ends, journal, versions } = verified(&bucket, arguments, progress).await?;
-    let mut rebuilt =
-        Rebuilt { table: arguments.into.clone(), products: 0, journal_entries: 0, left_out: Vec::new(), report };
+    let mut rebuilt = Rebuilt {
+        table: arguments.into.clone(),
+        products: 0,
+        claims: 0,
+        journal_entries: 0,
+        left_out: Vec::new(),
+        report,
+    };
     if rebuilt.report.archived > 0 && !arguments.despite_findings {
-        bail!("{} objects are archived: restore them first", rebuilt.report.archived);
+        bail!("{} objects are archived. Restore them first, or use --despite-findings", rebuilt.report.archived);
     }
-    if !rebuilt.report.findings.is_empty() && !arguments.despite_findings {
+    if rebuilt.report.integrity == Integrity::Broken && !arguments.despite_findings {
         return Ok(rebuilt);
     }
 
@@ -109,60 +121,75 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
     let read = |event: EventId| read_change(&bucket, event, versions.get(&event).cloned());
     let mut products = stream::iter(ends)
         .map(|(event, chain)| async move { (read(event).await, chain) })
-        .buffered(AT_ONCE)
+        .buffered(MAX_CONCURRENCY)
         .map(|(change, chain)| made(&chain, change?, arguments.list_shards))
-        .chunks(BATCH);
+        // A product and its claim are two items.
+        .chunks(MAX_BATCH / 2);
     while let Some(batch) = products.next().await {
-        let mut items = Vec::with_capacity(batch.len());
+        let batch_len = batch.len();
+        let mut items = Vec::with_capacity(2 * batch_len);
         for made in batch {
             match made {
-                Ok(item) => items.push(item),
-                Err(error) if arguments.despite_findings => rebuilt.left_out.push(format!("{error:#}")),
-                Err(error) => return Err(error),
+                Ok(Made { product, claim }) => {
+                    rebuilt.products += 1;
+                    rebuilt.claims += u64::from(claim.is_some());
+                    items.push(product);
+                    items.extend(claim);
+                }
+                Err(error) => rebuilt.left_out.push(format!("{error:#}")),
             }
         }
-        rebuilt.products += items.len() as u64;
-        write(&table, items, &meter).await?;
+        (0..batch_len).for_each(|_| meter.advance());
+        write(&table, items).await?;
     }
     let mut entries = stream::iter(journal)
         .map(|event| async move { anyhow::Ok(serde_dynamo::to_item(journal_item(&read(event).await?))?) })
-        .buffered(AT_ONCE)
-        .try_chunks(BATCH);
+        .buffered(MAX_CONCURRENCY)
+        .try_chunks(MAX_BATCH);
     while let Some(items) = entries.try_next().await.map_err(|error| error.1)? {
         rebuilt.journal_entries += items.len() as u64;
-        write(&table, items, &meter).await?;
+        (0..items.len()).for_each(|_| meter.advance());
+        write(&table, items).await?;
     }
     step.done(format!("{} products, {} journal entries", rebuilt.products, rebuilt.journal_entries));
     Ok(rebuilt)
 }
 
-fn made(chain: &Chain, newest: Change, shards: u64) -> Result<Item> {
-    if newest.link.as_ref().is_none_or(|link| link.hash != chain.head.hash) {
-        bail!("{} is not what was verified", newest.event_id.object_key());
-    }
-    Ok(serde_dynamo::to_item(product_item(chain, &newest, shards)?)?)
+/// The items of one product.
+struct Made {
+    product: Item,
+    claim: Option<Item>,
 }
 
-/// What the verification leaves for the writing.
+fn made(chain: &Chain, newest: Change, shards: u64) -> Result<Made> {
+    if newest.link.as_ref().is_none_or(|link| link.hash != chain.head.hash) {
+        bail!("product {}: {} changed since it was verified", newest.product_id, newest.event_id.object_key());
+    }
+    let product = serde_dynamo::to_item(product_item(chain, &newest, shards)?)?;
+    let claim = sku_claim(chain, newest.product_id)?.map(serde_dynamo::to_item).transpose()?;
+    Ok(Made { product, claim })
+}
+
+/// What is needed of the verified log to write the table.
 struct Verified {
     report: Report,
     /// Each chain by its last record.
     ends: BTreeMap<EventId, Chain>,
-    /// The records whose journal items have not expired.
+    /// The records whose journal items haven't expired.
     journal: Vec<EventId>,
-    /// The version to be read of records that were written more than once.
+    /// The version to read of records that have several.
     versions: HashMap<EventId, String>,
 }
 
 async fn verified(bucket: &Bucket, arguments: &Arguments, progress: &Progress) -> Result<Verified> {
-    let step = progress.step(format!("verify {}", bucket.name()));
+    let step = progress.step(format!("read bucket {}", bucket.name()));
     let now = millis_ago(std::time::Duration::ZERO) / 1_000;
     let (mut journal, mut versions) = (Vec::new(), HashMap::new());
     let mut verification = Verification::new(Window::default(), None);
     let mut objects = std::pin::pin!(bucket.objects(Window::default().all_keys(), &step.meter()));
     while let Some(object) = objects.try_next().await? {
         verification.take(&object);
-        let Content::Checked(Ok(Record::Change(change))) = &object.content else { continue };
+        let Content::Record(Record::Change(change)) = &object.content else { continue };
         if !arguments.products_only && expires_at(change) > now {
             journal.push(change.event_id);
         }
@@ -179,74 +206,72 @@ async fn verified(bucket: &Bucket, arguments: &Arguments, progress: &Progress) -
 async fn read_change(bucket: &Bucket, event: EventId, version: Option<String>) -> Result<Change> {
     match bucket.record(&event.object_key(), version).await? {
         Record::Change(change) => Ok(*change),
-        Record::OutOfBand(_) => bail!("{} is no change", event.object_key()),
+        Record::OutOfBand(_) => bail!("{} isn't a journal entry", event.object_key()),
     }
 }
 
-/// An error unless the table is one to rebuild into.
-async fn is_fit(target: &Target, table: &Table) -> Result<()> {
+/// Fails unless the table is empty, isn't the live one, and has the keys and indexes of a products table.
+async fn check_table(target: &Target, table: &Table) -> Result<()> {
     let describe = async |name: &str| {
-        let answer = table
+        let response = table
             .client()
             .describe_table()
             .table_name(name)
             .send()
             .await
             .call("dynamodb:DescribeTable", format!("table {name}"));
-        answer.map(|answer| answer.table)
+        response.map(|response| response.table)
     };
     let name = table.name();
     let found = describe(name).await?;
-    let found = found.with_context(|| format!("the table {name} is not described"))?;
-    // The live table may be lost: that is what this command is for.
+    let found = found.with_context(|| format!("the description of table {name} is empty"))?;
+    // The live table may not exist: this command can replace a lost one.
     let live = describe(&target.table).await.ok().flatten();
     let is_live = live.as_ref().and_then(|live| live.table_arn()) == found.table_arn() && found.table_arn().is_some();
     if name == target.table || is_live {
-        bail!("{name} is the live table; name an empty one");
+        bail!("table {name} is the live table; specify an empty one");
     }
     let keys: Vec<_> = found.key_schema().iter().map(|key| (key.attribute_name(), key.key_type().clone())).collect();
     if keys != [("PK", KeyType::Hash), ("SK", KeyType::Range)] {
-        bail!("{name} does not have the keys PK and SK of a products table");
+        bail!("table {name} must have the keys PK and SK");
     }
-    for index in ["ProductsByPriceIndex", "ProductsByNameIndex"] {
+    for index in ["ProductsByPriceIndex", "ProductsByNameIndex", "ProductsByCategoryIndex", "ProductsByChangeIndex"] {
         if !found.global_secondary_indexes().iter().any(|found| found.index_name() == Some(index)) {
-            bail!("{name} has no index {index}: it would be no products table");
+            bail!("table {name} must have the index {index}");
         }
     }
     let first = table.client().scan().table_name(name).limit(1).consistent_read(true).send().await;
     if first.call("dynamodb:Scan", format!("table {name}"))?.count() > 0 {
-        bail!("{name} is not empty");
+        bail!("table {name} isn't empty");
     }
     Ok(())
 }
 
-/// Writes up to 25 items; what DynamoDB has no capacity for is written again, a little later each time.
-async fn write(table: &Table, items: Vec<Item>, meter: &Meter) -> Result<()> {
-    const ROUNDS: u32 = 12;
-    let count = items.len();
-    let mut requests = Vec::with_capacity(count);
+/// Writes up to 25 items; unprocessed ones are retried with a growing delay.
+async fn write(table: &Table, items: Vec<Item>) -> Result<()> {
+    const MAX_ATTEMPTS: u32 = 12;
+    let mut requests = Vec::with_capacity(items.len());
     for item in items {
-        let put = PutRequest::builder().set_item(Some(item)).build().context("an item without attributes")?;
+        let put = PutRequest::builder().set_item(Some(item)).build().context("an item has no attributes")?;
         requests.push(WriteRequest::builder().put_request(put).build());
     }
-    let mut round = 0;
+    let mut attempt = 0;
     while !requests.is_empty() {
-        if round == ROUNDS {
-            bail!("{} takes no more items for now; empty it and start again", table.name());
+        if attempt == MAX_ATTEMPTS {
+            bail!("table {} is throttled; empty it and start again", table.name());
         }
-        if round > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(25 << round)).await;
+        if attempt > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(25 << attempt)).await;
         }
-        let answer = table
+        let response = table
             .client()
             .batch_write_item()
             .request_items(table.name(), requests)
             .send()
             .await
             .call("dynamodb:BatchWriteItem", format!("table {}", table.name()))?;
-        requests = answer.unprocessed_items.unwrap_or_default().remove(table.name()).unwrap_or_default();
-        round += 1;
+        requests = response.unprocessed_items.unwrap_or_default().remove(table.name()).unwrap_or_default();
+        attempt += 1;
     }
-    (0..count).for_each(|_| meter.advance());
     Ok(())
 }

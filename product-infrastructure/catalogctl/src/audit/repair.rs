@@ -1,8 +1,8 @@
-//! `catalogctl audit repair`: records that never reached the bucket, sent once more.
+//! `catalogctl audit repair`: writes audit records that are missing in the bucket.
 //!
-//! When nothing has carried the table's changes to the bucket for longer than the stream remembers them (24 hours), the
-//! journal in the table still has them, for 90 days. What is missing goes through audit-logger's own queue, in the form in
-//! which the pipe delivers it: there is one writer of the bucket, and it compares with what is there.
+//! After an outage that is longer than the stream's retention (24 hours), the journal in the table still has the entries, for
+//! 90 days. They are sent to audit-logger's queue in the pipe's format, so that the bucket keeps one writer, which compares
+//! with existing objects.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,54 +32,54 @@ use audit_log::table_item::entry;
 use audit_log::verification::EntryFacts;
 use audit_log::window::Window;
 
-/// How often it is looked whether a record has arrived.
-const POLL: Duration = Duration::from_millis(500);
+/// Time between two checks whether the objects exist.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Find journal entries of the table that the bucket does not have, and send them to audit-logger. A dry run unless
-/// --apply is given.
+/// Write audit records that are missing in the bucket, from the table's journal (default: dry run)
 ///
-/// For an outage of the pipe, the topic or audit-logger that lasted longer than the stream (24 hours) or a queue (4 days)
-/// remembers. The table's journal reaches back 90 days. Changes made by hand have no journal entry and cannot be repaired.
-/// Run it as often as you like: audit-logger compares with what is there.
+/// For an outage of the pipe, the topic or audit-logger that was longer than the retention of the stream (24 hours) or of a
+/// queue (4 days). The journal has the entries of the last 90 days. Changes made outside the API have no journal entry and
+/// can't be repaired. Repeated runs are harmless: audit-logger compares with existing objects.
 ///
-/// Exit code: 0 nothing is missing, or all has arrived; 1 could not be done; 2 something is missing.
+/// Exit codes: 0 no record is missing, or all were written; 1 the command failed; 2 records are missing.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Do it.
+    /// Apply the changes (default: dry run)
     #[arg(long)]
     pub apply: bool,
-    /// Send at most so many a second.
+    /// Maximum number of messages to send per second
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rate: u32,
-    /// A change that was recorded less than so many seconds ago may still be on its way by itself.
+    /// Seconds within which a recorded change's object may still be missing
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub settle: u64,
-    /// Wait at most so long for what was sent to arrive.
+    /// Maximum seconds to wait for the objects
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub wait: u64,
-    /// One JSON object.
+    /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was missing, and what was done about it.
+/// The result of a repair or of its dry run.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Repaired {
     pub journal_entries: u64,
-    /// Keys of the objects that are not there.
+    /// Keys of the missing objects.
     pub missing: Vec<String>,
-    /// Entries that are not what product-creator writes; they are not sent.
-    pub unfit: Vec<Finding>,
+    /// Entries that product-creator can't have written; they aren't sent.
+    pub invalid: Vec<Finding>,
     pub applied: bool,
     pub sent: u64,
-    /// Sent, but not in the bucket yet.
-    pub outstanding: Vec<String>,
-    pub on_their_way: u64,
+    /// Keys of objects that were sent and don't exist yet.
+    pub pending: Vec<String>,
+    /// Number of changes recorded so recently that their objects need not exist yet.
+    pub recent: u64,
 }
 
-/// Repairs and says what was found and done.
+/// Repairs and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let repaired = repair(target, arguments, progress).await?;
     if arguments.json {
@@ -87,28 +87,28 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     } else {
         output::print(&text(&repaired))?;
     }
-    let left = if repaired.applied { &repaired.outstanding } else { &repaired.missing };
-    Ok(if left.is_empty() && repaired.unfit.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
+    let left = if repaired.applied { &repaired.pending } else { &repaired.missing };
+    Ok(if left.is_empty() && repaired.invalid.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Compares the table's journal with the bucket and, if asked, sends what is missing and waits until it is there.
+/// Compares the table's journal with the bucket. With `--apply`, sends missing entries and waits for their objects.
 pub async fn repair(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Repaired> {
     let (table, bucket) = (target.products(), target.audit_bucket());
-    let step = progress.step(format!("read the journal of {}", table.name()));
+    let step = progress.step(format!("read the journal of table {}", table.name()));
     let facts = table.facts(&step.meter()).await?;
     step.done(format!("{} entries", facts.journal.len()));
     let mut repaired = Repaired { journal_entries: facts.journal.len() as u64, ..Repaired::default() };
-    repaired.unfit = facts.findings.into_iter().filter(|finding| finding.object.contains(" EVENT#")).collect();
+    repaired.invalid = facts.findings.into_iter().filter(|finding| finding.object.contains(" EVENT#")).collect();
 
     let mut missing: BTreeMap<EventId, EntryFacts> = facts.journal.into_iter().collect();
-    let step = progress.step(format!("look for them in {}", bucket.name()));
+    let step = progress.step(format!("list bucket {}", bucket.name()));
     remove_present(&bucket, &mut missing, &step).await?;
     let settled = millis_ago(Duration::from_secs(arguments.settle));
     let before = missing.len();
     missing.retain(|_, entry| entry.recorded_at <= settled);
-    repaired.on_their_way = (before - missing.len()) as u64;
+    repaired.recent = (before - missing.len()) as u64;
     repaired.missing = missing.keys().map(|event| event.object_key()).collect();
-    step.done(format!("{} are missing", missing.len()));
+    step.done(format!("{} missing", missing.len()));
 
     repaired.applied = arguments.apply;
     if missing.is_empty() {
@@ -116,12 +116,12 @@ pub async fn repair(target: &Target, arguments: &Arguments, progress: &Progress)
     }
     let due = send(target, arguments, &table, &missing, &mut repaired, progress).await?;
     if arguments.apply && !due.is_empty() {
-        repaired.outstanding = wait(&bucket, due, Duration::from_secs(arguments.wait), progress).await?;
+        repaired.pending = wait(&bucket, due, Duration::from_secs(arguments.wait), progress).await?;
     }
     Ok(repaired)
 }
 
-/// Takes away what the bucket has.
+/// Removes the entries whose objects exist.
 async fn remove_present(
     bucket: &Bucket,
     missing: &mut BTreeMap<EventId, EntryFacts>,
@@ -144,10 +144,10 @@ async fn remove_present(
     Ok(())
 }
 
-/// An object that is to be there, and its bytes.
-type Due = (String, Vec<u8>);
+/// The key and bytes of an object to be written.
+type Expected = (String, Vec<u8>);
 
-/// Sends what is missing; in a dry run only makes sure that it could be sent. Gives what is to arrive.
+/// Sends the missing entries; in a dry run only checks them. Returns the objects to be written.
 async fn send(
     target: &Target,
     arguments: &Arguments,
@@ -155,28 +155,28 @@ async fn send(
     missing: &BTreeMap<EventId, EntryFacts>,
     repaired: &mut Repaired,
     progress: &Progress,
-) -> Result<Vec<Due>> {
+) -> Result<Vec<Expected>> {
     let region = target.config.region().map_or("", |region| region.as_ref());
     let described = table.client().describe_table().table_name(table.name()).send().await;
     let described = described.call("dynamodb:DescribeTable", format!("table {}", table.name()))?.table;
     let stream = described.as_ref().and_then(|table| table.latest_stream_arn());
     let queue = Queue::new(target.sqs(), target.queue_url("audit").await?, target.queue_name("audit"));
 
-    let doing = if arguments.apply { "send them to" } else { "make them ready for" };
-    let step = progress.step(format!("{doing} {}", queue.name));
+    let action = if arguments.apply { "send the entries to" } else { "check the entries for" };
+    let step = progress.step(format!("{action} {}", queue.name));
     let meter = step.meter();
     meter.length(missing.len() as u64);
     let mut rate = Rate::per_second(arguments.rate);
     let (mut due, mut bodies) = (Vec::new(), Vec::new());
-    for (place, (event, facts)) in missing.iter().enumerate() {
+    for (index, (event, facts)) in missing.iter().enumerate() {
         match message(table, *event, facts, region, stream).await? {
             Ok((object, body)) => {
                 due.push(object);
                 bodies.push(body);
             }
-            Err(finding) => repaired.unfit.push(finding),
+            Err(finding) => repaired.invalid.push(finding),
         }
-        if arguments.apply && (bodies.len() == rate.batch_size() || place + 1 == missing.len()) && !bodies.is_empty() {
+        if arguments.apply && (bodies.len() == rate.batch_size() || index + 1 == missing.len()) && !bodies.is_empty() {
             rate.wait(bodies.len()).await;
             queue.send_bodies(&bodies).await?;
             repaired.sent += bodies.len() as u64;
@@ -188,18 +188,18 @@ async fn send(
     Ok(due)
 }
 
-/// The message for one journal item, if it is one that product-creator writes.
+/// The message for a journal item, or why the item is invalid.
 async fn message(
     table: &Table,
     event: EventId,
     facts: &EntryFacts,
     region: &str,
     stream: Option<&str>,
-) -> Result<Result<(Due, String), Finding>> {
+) -> Result<Result<(Expected, String), Finding>> {
     let key = event.object_key();
     let product: ProductId = facts.product;
     let Some(item) = table.item(product, &journal_key(event)).await? else {
-        return Ok(Err(Finding::new(key, Fault::Missing, "its journal item expired just now").of(product)));
+        return Ok(Err(Finding::new(key, Fault::Missing, "the journal item has just expired").of(product)));
     };
     let item = match document(item) {
         Ok(item) => item,
@@ -209,38 +209,41 @@ async fn message(
     let bytes = stored(&document).into_bytes();
     match check_entry(&key, document) {
         Ok(change) if change.event_id == event && change.product_id == product => {
-            let attributes = item.as_object().context("an item has attributes")?;
+            let attributes = item.as_object().context("a journal item has no attributes")?;
             let body = insertion(attributes, event, facts.recorded_at, region, stream);
             Ok(Ok(((key, bytes), body)))
         }
-        Ok(_) => Ok(Err(Finding::new(key, Fault::Table, "the journal item has the key of another").of(product))),
+        Ok(_) => {
+            Ok(Err(Finding::new(key, Fault::Table, "the journal item's key is that of another event or product")
+                .of(product)))
+        }
         Err(finding) => Ok(Err(finding)),
     }
 }
 
-/// Waits until the objects are there, as they must be; gives those that are not.
-async fn wait(bucket: &Bucket, due: Vec<Due>, most: Duration, progress: &Progress) -> Result<Vec<String>> {
-    let step = progress.step(format!("wait for {} objects in {}", due.len(), bucket.name()));
+/// Waits until the objects exist with the expected bytes. Returns the keys of those that don't.
+async fn wait(bucket: &Bucket, expected: Vec<Expected>, timeout: Duration, progress: &Progress) -> Result<Vec<String>> {
+    let step = progress.step(format!("wait for {} objects in bucket {}", expected.len(), bucket.name()));
     let (meter, started) = (step.meter(), Instant::now());
-    meter.length(due.len() as u64);
-    let mut outstanding = due;
+    meter.length(expected.len() as u64);
+    let mut pending = expected;
     loop {
-        let mut still = Vec::new();
-        for (key, bytes) in outstanding {
+        let mut still_pending = Vec::new();
+        for (key, bytes) in pending {
             if bucket.read_key(&key).await? == Body::Bytes(bytes.clone()) {
                 meter.advance();
             } else {
-                still.push((key, bytes));
+                still_pending.push((key, bytes));
             }
         }
-        outstanding = still;
-        if outstanding.is_empty() || started.elapsed() > most {
+        pending = still_pending;
+        if pending.is_empty() || started.elapsed() > timeout {
             break;
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
-    step.done(format!("{} pending", outstanding.len()));
-    Ok(outstanding.into_iter().map(|(key, _)| key).collect())
+    step.done(format!("{} pending", pending.len()));
+    Ok(pending.into_iter().map(|(key, _)| key).collect())
 }
 
 fn text(repaired: &Repaired) -> String {
@@ -248,23 +251,25 @@ fn text(repaired: &Repaired) -> String {
     if !repaired.applied {
         lines.extend(repaired.missing.iter().map(|key| format!("MISSING  {key}")));
     }
-    lines.extend(repaired.unfit.iter().map(|finding| format!("NOT SENT  {finding}")));
-    lines.extend(repaired.outstanding.iter().map(|key| format!("PENDING  {key}")));
+    lines.extend(repaired.invalid.iter().map(|finding| format!("INVALID  {finding}")));
+    lines.extend(repaired.pending.iter().map(|key| format!("PENDING  {key}")));
     let (entries, missing) = (repaired.journal_entries, repaired.missing.len());
     lines.push(match (missing, repaired.applied) {
-        (0, _) => format!("Nothing is missing: the bucket has all {entries} entries of the journal."),
-        (_, false) => format!("A dry run: of {entries} journal entries {missing} are missing. --apply sends them."),
+        (0, _) => format!("Nothing is missing: the bucket has all {entries} journal entries."),
+        (_, false) => {
+            format!("Dry run: no changes made. Missing: {missing} of {entries} journal entries. Re-run with --apply.")
+        }
         (_, true) => format!(
-            "{missing} entries were missing, {} were sent, {} have not arrived yet.",
+            "Missing: {missing} of {entries} journal entries. Sent: {}. Pending: {}.",
             repaired.sent,
-            repaired.outstanding.len()
+            repaired.pending.len()
         ),
     });
-    if !repaired.outstanding.is_empty() {
-        lines.push("Look into the audit queue's dead letters: `catalogctl dlq peek audit`.".to_owned());
+    if !repaired.pending.is_empty() {
+        lines.push("Check the dead-letter queue with `catalogctl dlq peek audit`.".to_owned());
     }
-    if repaired.on_their_way > 0 {
-        lines.push(format!("{} were recorded a moment ago and may be on their way.", repaired.on_their_way));
+    if repaired.recent > 0 {
+        lines.push(format!("Recorded just now, not checked: {}.", repaired.recent));
     }
     lines.join("\n")
 }

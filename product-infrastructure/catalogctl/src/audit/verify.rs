@@ -1,91 +1,155 @@
-//! `catalogctl audit verify`: is the audit log what was written?
+//! `catalogctl audit verify`: is the audit log what was written, and does each record match its schema?
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt;
-use time::Date;
+use serde::{Serialize, Serializer};
+use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime};
 
 use crate::exit_status::ExitStatus;
 use crate::output;
+use crate::products_table::Table;
 use crate::progress::Progress;
 use crate::target::Target;
-use audit_log::verification::{Outcome, Report, Verification};
+use audit_log::finding::{Finding, Verdict};
+use audit_log::verification::{Form, Integrity, Report, Verification};
 use audit_log::window::{Window, day};
 
-/// Verify the audit log: every object's key, bytes, form and hash, and every product's chain.
+/// Findings that the text shows for each verdict; `--json` has all.
+const MAX_FINDINGS: usize = 100;
+/// Reads of a product that changes while it is compared.
+const MAX_READS: usize = 3;
+
+/// Verify the audit log: its integrity and its form
 ///
-/// Reads every object and names the first that was altered, deleted, inserted, moved, cut off or written twice, in event
-/// order; then the others. Compares with the table, which alone can tell that the newest records of a product are gone,
-/// and whose journal tells the same of every record of the last 90 days.
+/// Integrity: no record was altered, deleted, inserted, moved or overwritten. Each product's records form a hash chain. The
+/// table holds the end of each chain and the last 90 days' records, so the removal of the newest records is noticed too.
+/// Form: each record matches its schema. A record that fails this is reported and followed in its chain all the same.
 ///
-/// With --from, a chain that began earlier is followed from its first record inside; that its beginning is right is then
-/// not known.
+/// With --from, chains that began earlier are verified from their first record in the window on.
 ///
-/// Exit code: 0 intact; 1 could not be done, or not wholly (archived objects); 2 broken.
+/// The digest is the SHA-256 of what `sha256sum` prints for all objects that were read, in the order of their keys: two
+/// verifications with the same digest have read the same bytes.
+///
+/// Exit codes: 0 intact, and every record matches its schema; 1 the command failed; 2 anything else: broken, incomplete
+/// (archived objects, or none at all), or records that don't match their schema.
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[command(flatten)]
     pub days: Days,
-    /// Read the bucket only. Then it cannot be noticed that the newest records of a product are gone.
+    /// Read only the bucket. The removal of a product's newest records then can't be noticed
     #[arg(long)]
     pub without_table: bool,
-    /// A change that was recorded less than so many seconds ago may still be on its way to the bucket.
+    /// Seconds within which a recorded change's object may still be missing
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub settle: u64,
-    /// One JSON object.
+    /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// A window of days, by the dates of the event ids.
+/// A window of days, by the dates in the event IDs.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Days {
-    /// The first day (UTC), such as 2026-01-31; a record's day is that of its event id.
+    /// First day (UTC), such as 2026-01-31; a record's day is the one in its event ID (default: no limit)
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub from: Option<Date>,
-    /// The last day (UTC).
+    /// Last day (UTC), inclusive (default: no limit)
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub to: Option<Date>,
 }
 
 impl Days {
-    pub fn window(self) -> Window {
-        Window { from: self.from, to: self.to }
+    /// The window. Fails when it ends before it begins.
+    pub fn window(self) -> Result<Window> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            bail!("--from {from} is after --to {to}");
+        }
+        Ok(Window { from: self.from, to: self.to })
     }
 }
 
-/// Verifies and says what was found.
+/// The window in words.
+pub fn describe(window: &Window) -> String {
+    match (window.from, window.to) {
+        (None, None) => "all days".to_owned(),
+        (Some(from), None) => format!("from {from}"),
+        (None, Some(to)) => format!("to {to}"),
+        (Some(from), Some(to)) => format!("from {from} to {to}"),
+    }
+}
+
+/// A verification's result with all that a reader needs to repeat it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// "prod (AWS, eu-west-1)".
+    pub system: String,
+    pub environment: String,
+    pub bucket: String,
+    /// First and last day; `null` is unlimited.
+    #[serde(serialize_with = "date")]
+    pub from: Option<Date>,
+    #[serde(serialize_with = "date")]
+    pub to: Option<Date>,
+    /// Program and version.
+    pub tool: &'static str,
+    /// When the verification began, RFC 3339.
+    pub verified_at: String,
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+fn date<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    match date {
+        Some(date) => serializer.collect_str(date),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Verifies and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
-    let report = verify(target, arguments, progress).await?;
+    let verified_at = OffsetDateTime::now_utc().replace_millisecond(0)?.format(&Rfc3339)?;
+    let window = arguments.days.window()?;
+    let verified = Verified {
+        system: target.name.clone(),
+        environment: target.environment.clone(),
+        bucket: target.bucket.clone(),
+        from: window.from,
+        to: window.to,
+        tool: concat!("catalogctl ", env!("CARGO_PKG_VERSION")),
+        verified_at,
+        report: verify(target, arguments, progress).await?,
+    };
     if arguments.json {
-        output::print_json(&report)?;
+        output::print_json(&verified)?;
     } else {
-        output::print(&text(&report))?;
+        output::print(&text(&verified))?;
     }
-    Ok(match report.result {
-        Outcome::Intact => ExitStatus::Success,
-        Outcome::Incomplete => ExitStatus::Failure,
-        Outcome::Broken => ExitStatus::NeedsAttention,
-    })
+    let fine = verified.report.integrity == Integrity::Intact && verified.report.form == Form::Ok;
+    Ok(if fine { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Reads the bucket, and the table unless told otherwise. An error means that something could not be read.
+/// Reads the bucket and, unless the arguments say otherwise, the table. Fails when a call fails.
 pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Report> {
+    let window = arguments.days.window()?;
     let (bucket, table) = (target.audit_bucket(), target.products());
     let facts = if arguments.without_table {
         None
     } else {
-        let step = progress.step(format!("read the table {}", target.table));
+        let step = progress.step(format!("read table {}", target.table));
         let facts = table.facts(&step.meter()).await?;
         step.done(format!("{} products, {} journal entries", facts.products.len(), facts.journal.len()));
         Some(facts)
     };
 
-    let step = progress.step(format!("verify {}", bucket.name()));
-    let window = arguments.days.window();
+    let step = progress.step(format!("read bucket {}", bucket.name()));
     let mut verification = Verification::new(window, facts);
     let mut objects = std::pin::pin!(bucket.objects(window.all_keys(), &step.meter()));
     let mut read = 0_u64;
@@ -94,13 +158,27 @@ pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress)
         read += 1;
     }
     step.done(format!("{read} objects"));
+    read_again(&mut verification, &table, progress).await?;
+    Ok(verification.finish(millis_ago(Duration::from_secs(arguments.settle))))
+}
 
-    let unsettled = verification.unsettled();
-    if !unsettled.is_empty() {
-        let step = progress.step("read again what changed meanwhile");
+/// Reads products and claims again that changed while the log was read.
+async fn read_again(verification: &mut Verification, table: &Table, progress: &Progress) -> Result<()> {
+    for _ in 0..MAX_READS {
+        let (products, claims) = (verification.unsettled(), verification.unsettled_claims());
+        if products.is_empty() && claims.is_empty() {
+            return Ok(());
+        }
+        let step = progress.step("read changed products again");
         let meter = step.meter();
-        meter.length(unsettled.len() as u64);
-        for product in unsettled {
+        meter.length((products.len() + claims.len()) as u64);
+        for (sku, product) in claims {
+            verification.read_claim_again(sku.clone(), table.claim(&sku).await?);
+            let (facts, entries) = table.product(product, None).await?;
+            verification.read_again(product, facts, entries);
+            meter.advance();
+        }
+        for product in products {
             let after = verification.chains().get(product).map(|chain| chain.head.event);
             let (facts, entries) = table.product(product, after).await?;
             verification.read_again(product, facts, entries);
@@ -108,7 +186,7 @@ pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress)
         }
         step.done("");
     }
-    Ok(verification.finish(millis_ago(Duration::from_secs(arguments.settle))))
+    Ok(())
 }
 
 /// A moment in the past, in milliseconds since 1970.
@@ -117,42 +195,69 @@ pub fn millis_ago(ago: Duration) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The report for people. Findings beyond the first hundred are counted only; `--json` has them all.
-pub fn text(report: &Report) -> String {
-    const SHOWN: usize = 100;
-    let mut lines = Vec::new();
-    match report.findings.split_first() {
-        None => lines.push(match report.result {
-            Outcome::Incomplete => "Verification incomplete. Readable records are intact.".to_owned(),
-            _ => "Intact.".to_owned(),
-        }),
-        Some((first, others)) => {
-            lines.push(format!("BROKEN. The first bad object:\n\n  {first}"));
-            if !others.is_empty() {
-                lines.push(format!("\nAnd {} more:\n", others.len()));
-                lines.extend(others.iter().take(SHOWN).map(|finding| format!("  {finding}")));
-            }
-            if others.len() > SHOWN {
-                lines.push(format!("  … and {} more; --json has them all", others.len() - SHOWN));
-            }
-            lines.push(String::new());
-        }
-    }
+fn text(verified: &Verified) -> String {
+    let Verified { system, bucket, from, to, tool, verified_at, report, .. } = verified;
+    let window = describe(&Window { from: *from, to: *to });
+    let mut lines = vec![format!("System:    {system}"), format!("Bucket:    {bucket}, {window}")];
+    lines.push(format!("Verified:  {verified_at} by {tool}"));
     lines.push(format!(
-        "Objects: {}, of them {} changes; {} were applied, to {} products.",
+        "Read:      {} objects; {} changes, of which {} applied to {} products",
         report.objects, report.changes, report.applied, report.products
     ));
+    lines.push(format!("Digest:    {}", report.digest));
+    lines.push(verdicts(report));
+    lines.join("\n")
+}
+
+/// The two verdicts with their findings and notes.
+pub fn verdicts(report: &Report) -> String {
+    let integrity = match report.integrity {
+        Integrity::Intact => "INTACT",
+        Integrity::Broken => "BROKEN",
+        Integrity::Incomplete if report.objects == 0 => "INCOMPLETE. No objects were found.",
+        Integrity::Incomplete => "INCOMPLETE. Readable records are intact.",
+    };
+    let mut lines = vec![format!("Integrity: {integrity}")];
+    lines.extend(findings(report, Verdict::Integrity));
+    lines.push(match report.form {
+        Form::Ok => "Form:      OK".to_owned(),
+        Form::Invalid => "Form:      INVALID. These records don't match their schema:".to_owned(),
+    });
+    lines.extend(findings(report, Verdict::Form));
     let notes = [
-        (report.chains_begun_before, "chains began before the window and were followed from their first record inside"),
-        (report.archived, "objects are archived and were not read: restore them, or begin later with --from"),
-        (report.on_their_way, "changes were recorded a moment ago and are not in the bucket yet: verify again later"),
-        (report.made_by_hand, "changes to the table were made outside the API; `audit history` shows a product's"),
+        (report.chains_begun_before, "Chains that began before the window, verified from their first record in it"),
+        (report.archived, "Archived objects, not read: restore them, or use --from"),
+        (report.pending, "Changes recorded just now whose objects don't exist yet: verify again later"),
+        (report.made_by_hand, "Changes made outside the API: see `audit history`"),
     ];
-    lines.extend(notes.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}.")));
+    lines.extend(notes.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")));
     if !report.compared_with_table {
         lines.push(
-            "Not compared with the table: that the newest records of a product are gone was not looked for.".into(),
+            "Not compared with the table: the removal of a product's newest records can't be noticed.".to_owned(),
         );
     }
     lines.join("\n")
+}
+
+fn findings(report: &Report, verdict: Verdict) -> Vec<String> {
+    let all: Vec<&Finding> = report.findings.iter().filter(|finding| finding.verdict == verdict).collect();
+    let mut lines: Vec<String> = all.iter().take(MAX_FINDINGS).map(|finding| format!("  {finding}")).collect();
+    if all.len() > MAX_FINDINGS {
+        lines.push(format!("  … and {} more; see --json", all.len() - MAX_FINDINGS));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_window_that_ends_before_it_begins() {
+        let days = |from, to| Days { from: day(from).ok(), to: day(to).ok() };
+        assert!(
+            days("2027-01-01", "2026-01-01").window().unwrap_err().to_string().contains("is after --to 2026-01-01")
+        );
+        assert!(days("2026-01-01", "2026-01-01").window().is_ok());
+    }
 }

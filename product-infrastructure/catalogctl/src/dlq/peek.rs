@@ -109,7 +109,7 @@ impl DeadLetter {
             about.map(|about| format!("  {about}\n")).unwrap_or_default(),
             self.diagnosis.kind,
             self.diagnosis.reason,
-            self.diagnosis.known_from,
+            self.diagnosis.source,
         )
     }
 }

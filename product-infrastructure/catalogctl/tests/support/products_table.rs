@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::Value;
 
-/// Starts an engine; gives its address. It ends with the test's runtime.
+/// The attributes that are keys of the table or of an index.
+const ATTRIBUTES: [&str; 9] = ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK", "GSI4_PK", "GSI4_SK"];
+
+/// Starts an engine and returns its endpoint. It ends with the test's runtime.
 pub async fn start() -> String {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -18,18 +21,18 @@ pub async fn start() -> String {
     endpoint
 }
 
-/// Makes a table with the keys and indexes of the products table.
+/// Creates a table with the keys and indexes of the products table.
 pub async fn create(client: &Client, table: &str) {
     let attribute = |name: &str| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap()
     };
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-    let index = |name: &str, hash: &str| {
+    let index = |name: &str, hash: &str, range: &str| {
         GlobalSecondaryIndex::builder()
             .index_name(name)
             .key_schema(key(hash, KeyType::Hash))
-            .key_schema(key("GSI1_SK", KeyType::Range))
+            .key_schema(key(range, KeyType::Range))
             .projection(Projection::builder().projection_type(ProjectionType::All).build())
             .build()
             .unwrap()
@@ -38,11 +41,13 @@ pub async fn create(client: &Client, table: &str) {
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
-        .set_attribute_definitions(Some(["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK"].map(attribute).to_vec()))
+        .set_attribute_definitions(Some(ATTRIBUTES.map(attribute).to_vec()))
         .key_schema(key("PK", KeyType::Hash))
         .key_schema(key("SK", KeyType::Range))
-        .global_secondary_indexes(index("ProductsByPriceIndex", "GSI1_PK"))
-        .global_secondary_indexes(index("ProductsByNameIndex", "GSI2_PK"))
+        .global_secondary_indexes(index("ProductsByPriceIndex", "GSI1_PK", "GSI1_SK"))
+        .global_secondary_indexes(index("ProductsByNameIndex", "GSI2_PK", "GSI2_SK"))
+        .global_secondary_indexes(index("ProductsByCategoryIndex", "GSI3_PK", "GSI1_SK"))
+        .global_secondary_indexes(index("ProductsByChangeIndex", "GSI4_PK", "GSI4_SK"))
         .send()
         .await
         .unwrap();

@@ -80,7 +80,7 @@ impl System {
         for (key, bytes) in catalogue.objects() {
             system.bucket.put(&key, &bytes);
         }
-        for item in catalogue.products.values().cloned().chain(catalogue.journal()) {
+        for item in catalogue.items().into_iter().chain(catalogue.journal()) {
             products_table::put(&system.dynamodb, TABLE, item).await;
         }
         system
