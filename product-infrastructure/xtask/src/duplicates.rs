@@ -389,9 +389,9 @@ mod tests {
         fixture.write("get-product/src/telemetry.rs", "one");
         let manifest = Manifest::parse(&fixture, ONE_FILE).unwrap();
         for (file, from, expected) in [
-            ("src/handler.rs", "get-product", "does not list"),
-            ("src/telemetry.rs", "create-product", "does not hold"),
-            ("src/telemetry.rs", "list-products", "holds no"),
+            ("src/handler.rs", "get-product", "isn't in `duplicates.toml`"),
+            ("src/telemetry.rs", "create-product", "has no copy of"),
+            ("src/telemetry.rs", "list-products", "list-products has no"),
         ] {
             let message = manifest.sync(&fixture, Path::new(file), from).unwrap_err().to_string();
             assert!(message.contains(expected), "{file} from {from}: {message}");
@@ -403,12 +403,12 @@ mod tests {
         let fixture = fixture();
         for (text, expected) in [
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\"]\n", "at least 2"),
-            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "no repository"),
-            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"get-product\"]\n", "twice"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "unknown repository"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"get-product\"]\n", "more than once"),
             ("[[file]]\npath = \"../a\"\nrepositories = [\"get-product\", \"list-products\"]\n", "inside"),
-            ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "not named"),
+            ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "must not include"),
             ("[[file]]\npath = \"a\"\nrepos = []\n", "unknown field"),
-            ("[[file]]\npath = \"a\"\nrepositories = [\"@nobody\"]\n", "no group @nobody"),
+            ("[[file]]\npath = \"a\"\nrepositories = [\"@nobody\"]\n", "unknown group @nobody"),
             ("[groups]\nfunctions = []\n", "built in"),
         ] {
             let message = format!("{:#}", Manifest::parse(&fixture, text).unwrap_err());

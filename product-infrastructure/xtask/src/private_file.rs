@@ -59,7 +59,7 @@ mod tests {
             }
             let _ = fs::remove_file(&link);
             std::os::unix::fs::symlink(&target, &link).unwrap();
-            assert!(write(&link, "secret").unwrap_err().to_string().contains("a link"), "{there}");
+            assert!(write(&link, "secret").unwrap_err().to_string().contains("a symbolic link"), "{there}");
         }
         assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
         assert!(write(folder.path(), "secret").is_err());

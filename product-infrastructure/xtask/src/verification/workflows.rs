@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(files.yaml.len(), 2);
         assert_eq!(files.scripts, [Path::new("scripts/check.sh")]);
         let error = Files::of("list-products", &listed).err().unwrap().to_string();
-        assert_eq!(error, "there is no workflow in list-products");
+        assert_eq!(error, "list-products has no workflow");
     }
 
     #[test]
