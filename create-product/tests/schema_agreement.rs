@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::content::{self, FIELDS};
 use support::contract::{assert_keeps, examples, keeps};
+use support::scale::scale;
 
 fn parse(text: &str) -> Result<ProductContent, String> {
     let object: JsonObject = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -37,7 +38,7 @@ fn assert_agreement(document: &Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: scale(2_000, 200_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn agree_on_each_field(field in prop::sample::select(FIELDS.to_vec()).prop_flat_map(content::field)) {
@@ -50,6 +51,19 @@ proptest! {
     #[test]
     fn agree_on_price_and_currency(price in content::field("price"), currency in content::field("currency")) {
         assert_agreement(&json!({"name": "Oak table", "price": price.1, "currency": currency.1}));
+    }
+
+    #[test]
+    fn agree_on_string_literals(members in content::members_with_literal()) {
+        let text = format!("{{\"name\":\"Oak table\",\"price\":\"19\",\"currency\":\"EUR\",{members}}}");
+        // Repeated members are refused by the validator, and invisible to a schema.
+        let repeated = ["name", "price", "currency"].iter().find(|name| members.starts_with(&format!("\"{name}\"")));
+        let text = match repeated {
+            Some(name) => text.replacen(&format!("\"{name}\":"), "\"sku\":", 1),
+            None => text,
+        };
+        let valid = serde_json::from_str(&text).is_ok_and(|document: Value| keeps("product-content", &document));
+        prop_assert_eq!(parse(&text).is_ok(), valid, "{}: {:?}", text, parse(&text));
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn log_failure(error: &FailedMessage) {
 
 /// Reads a body. The IDs of an invalid event are recorded in the span too.
 fn read(body: &str, span: &Span) -> Result<ChangeEvent, FailedMessage> {
-    let document: ChangeEventDocument = serde_json::from_str(body)
+    let document = ChangeEventDocument::parse(body)
         .map_err(|error| FailedMessage::Malformed(error.classify(), error.line(), error.column()))?;
     span.record("eventId", tracing::field::display(document.event_id));
     span.record("productId", tracing::field::display(document.product_id));

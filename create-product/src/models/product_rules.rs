@@ -88,7 +88,10 @@ impl ProductContent {
         let attributes = reader.string_map("attributes", MAX_ATTRIBUTES, MAX_PATCHED_ATTRIBUTES);
         match output_fields {
             OutputFields::IgnoredFor(id) => {
-                let is_other = |value: &RawValue| serde_json::from_str(value.get()).ok() != Some(Some(id));
+                let is_other = |value: &RawValue| {
+                    let text = serde_json::from_str::<String>(value.get());
+                    text.ok().and_then(|text| text.parse().ok()) != Some(id)
+                };
                 if reader.take("productId").is_some_and(is_other) {
                     reader.report("productId", DetailCode::ReadOnlyField, "must be the product ID in the path");
                 }

@@ -88,8 +88,10 @@ impl From<Timestamp> for String {
 impl TryFrom<String> for Timestamp {
     type Error = InvalidTimestamp;
 
+    /// In data a moment has one form, since strings are compared there.
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+        let moment: Self = text.parse()?;
+        if moment.to_string() == text { Ok(moment) } else { Err(InvalidTimestamp) }
     }
 }
 
@@ -112,6 +114,14 @@ mod tests {
     fn rejects_invalid_date_and_time() {
         for given in ["", "2026-01-31", "2026-02-30T00:00:00Z", "yesterday"] {
             assert_eq!(given.parse::<Timestamp>(), Err(InvalidTimestamp), "{given}");
+        }
+    }
+
+    #[test]
+    fn accepts_own_format_only_in_data() {
+        assert!(Timestamp::try_from("2026-01-31T12:00:00.000Z".to_owned()).is_ok());
+        for other in ["2026-01-31T12:00:00Z", "2026-01-31t12:00:00.000z", "2026-01-31T12:00:00.000+00:00"] {
+            assert_eq!(Timestamp::try_from(other.to_owned()), Err(InvalidTimestamp), "{other}");
         }
     }
 

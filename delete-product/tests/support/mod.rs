@@ -9,3 +9,4 @@ pub mod log;
 pub mod openapi;
 pub mod products_table;
 pub mod proxy_events;
+pub mod scale;

@@ -20,9 +20,7 @@ use tracing::Subscriber;
 
 use super::gateway;
 use super::log::Log;
-
-/// How many events each function must bear.
-const EVENTS: u32 = 100_000;
+use super::scale::scale;
 
 /// Stands in every part of an event that no log may contain: body, product fields, headers, parameters, the key.
 const PRIVATE: &str = "Pr1v@te";
@@ -30,8 +28,8 @@ const PRIVATE: &str = "Pr1v@te";
 /// The change that a function may know.
 pub const RECORDED_EVENT: &str = "019c1941-fe00-7d2e-9f10-2b3c4d5e6f70";
 
-/// Sends the function 100,000 events. Each must be answered, not with a 5xx, as the contract describes, and leave one log
-/// line, of JSON, that holds nothing private.
+/// Sends the function 10,000 events, or 100,000. Each must be answered, not with a 5xx, as the contract describes, and leave
+/// one log line, of JSON, that holds nothing private.
 ///
 /// `ids` are ids of products that the function knows in one state or another; `logging` is how it logs.
 pub fn bombard<Logging, Logger, Function, Answer>(
@@ -46,15 +44,16 @@ pub fn bombard<Logging, Logger, Function, Answer>(
     Function: Fn(LambdaEvent<Box<RawValue>>) -> Answer + Sync,
     Answer: Future<Output = Result<ApiGatewayProxyResponse, Infallible>>,
 {
+    let events = scale(10_000, 100_000_u32);
     let statuses = Mutex::new(BTreeMap::<u16, u32>::new());
     let threads = u32::try_from(available_parallelism().map_or(1, NonZero::get)).unwrap();
-    let events_of_each = EVENTS.div_ceil(threads);
+    let events_of_each = events.div_ceil(threads);
     let volley = || {
         let log = Log::default();
         let _logging = tracing::subscriber::set_default(logging(log.clone()));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let config = Config { cases: events_of_each, failure_persistence: None, ..Config::default() };
-        TestRunner::new(config).run(&events(method, resource, ids.to_vec()), |event| {
+        TestRunner::new(config).run(&any_event(method, resource, ids.to_vec()), |event| {
             log.take();
             let answer = runtime.block_on(gateway::answer(method, resource, &event, &function));
             let status = answer.status();
@@ -70,7 +69,7 @@ pub fn bombard<Logging, Logger, Function, Answer>(
     });
     let statuses = statuses.into_inner().unwrap();
     println!("{method} {resource}, events by status of their answer: {statuses:?}");
-    assert!(statuses.values().sum::<u32>() >= EVENTS);
+    assert!(statuses.values().sum::<u32>() >= events);
 }
 
 /// One line of JSON for one request, and nothing private in it.
@@ -82,7 +81,7 @@ fn check_log(lines: &[String], status: u16) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn events(method: &'static str, resource: &'static str, ids: Vec<&'static str>) -> impl Strategy<Value = Value> {
+fn any_event(method: &'static str, resource: &'static str, ids: Vec<&'static str>) -> impl Strategy<Value = Value> {
     let context = (text(), text(), prop_oneof![9 => Just(None), 1 => text().prop_map(Some)]);
     let base64 = prop_oneof![6 => Just(Base64::No), 3 => Just(Base64::Yes), 1 => Just(Base64::Claimed)];
     (

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 use super::timestamp::Timestamp;
 
@@ -13,13 +13,15 @@ use super::timestamp::Timestamp;
 #[error("not a UUID in its canonical form (RFC 9562)")]
 pub struct InvalidIdentifier;
 
-/// Accepts the hyphenated form only. `Uuid` itself also accepts braces, a URN and no hyphens, which would give each product
-/// four addresses.
+/// Accepts the hyphenated form only, in upper or lower case, of the versions that RFC 9562 defines. `Uuid` itself also
+/// accepts braces, a URN and no hyphens, which would give each product four addresses, and any 128 bits.
 fn parse_canonical(text: &str) -> Result<Uuid, InvalidIdentifier> {
     if text.len() != uuid::fmt::Hyphenated::LENGTH {
         return Err(InvalidIdentifier);
     }
-    Uuid::try_parse(text).map_err(|_| InvalidIdentifier)
+    let uuid = Uuid::try_parse(text).map_err(|_| InvalidIdentifier)?;
+    let is_defined = uuid.get_variant() == Variant::RFC4122 && (1..=8).contains(&uuid.get_version_num());
+    if is_defined { Ok(uuid) } else { Err(InvalidIdentifier) }
 }
 
 /// Identifies a product. The ID of a deleted product isn't used again.
@@ -115,8 +117,10 @@ macro_rules! text_form {
         impl TryFrom<String> for $name {
             type Error = InvalidIdentifier;
 
+            /// In data an ID has one form, since it is compared as a string there.
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
+                let id: Self = text.parse()?;
+                if id.to_string() == text { Ok(id) } else { Err(InvalidIdentifier) }
             }
         }
     };
@@ -142,9 +146,20 @@ mod tests {
             "urn:uuid:0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70",
             "0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f7g",
             "０190b6f5-7c3a-7d2e-9f10-2b3c4d5e6",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "0190b6f5-7c3a-9d2e-9f10-2b3c4d5e6f70",
+            "0190b6f5-7c3a-7d2e-cf10-2b3c4d5e6f70",
         ] {
             assert_eq!(other.parse::<ProductId>(), Err(InvalidIdentifier), "{other}");
         }
+    }
+
+    #[test]
+    fn accepts_lower_case_only_in_data() {
+        let id = "0190b6f5-7c3a-7d2e-9f10-2b3c4d5e6f70".to_owned();
+        assert!(ProductId::try_from(id.to_uppercase()).is_err() && EventId::try_from(id.to_uppercase()).is_err());
+        assert!(ProductId::try_from(id.clone()).is_ok() && EventId::try_from(id).is_ok());
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! [`ChangeEvent`] cannot represent an invalid change (a deletion with content, a creation with an expected version);
 //! [`ChangeEventDocument`] is its JSON, which can.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -126,6 +131,7 @@ pub struct ChangeEventDocument {
     pub change_type: ChangeType,
     pub product_id: ProductId,
     pub occurred_at: Timestamp,
+    #[serde(deserialize_with = "object")]
     pub actor: Actor,
     pub request_id: String,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -140,6 +146,33 @@ pub struct ChangeEventDocument {
 /// An optional member that is there. `null` is a value like any other: serde would take it for an absent member.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A struct from a JSON object only: serde also reads the fields of a struct from an array, by position.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+impl ChangeEventDocument {
+    /// Reads a message body.
+    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let document = object(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(document)
+    }
 }
 
 /// Content in normal form, as the edge queues it: trimmed, with the currency's decimals, and without empty members.
@@ -358,7 +391,29 @@ mod tests {
         for member in ["expectedVersion", "product", "patch"] {
             let mut json = json_of(&document());
             json[member] = Value::Null;
-            assert!(serde_json::from_value::<ChangeEventDocument>(json).is_err() || member == "product", "{member}");
+            let parsed = ChangeEventDocument::parse(&json.to_string()).map(ChangeEvent::try_from);
+            assert!(!matches!(parsed, Ok(Ok(_))), "{member}");
         }
+    }
+
+    #[test]
+    fn rejects_arrays_in_place_of_objects() {
+        let mut json = json_of(&document());
+        assert!(ChangeEventDocument::parse(&json.to_string()).is_ok());
+        let positions = [
+            "schemaVersion",
+            "eventId",
+            "type",
+            "productId",
+            "occurredAt",
+            "actor",
+            "requestId",
+            "expectedVersion",
+            "fingerprint",
+        ];
+        let by_position: Vec<Value> = positions.iter().map(|member| json[*member].clone()).collect();
+        assert!(ChangeEventDocument::parse(&Value::from(by_position).to_string()).is_err());
+        json["actor"] = Value::Array(vec![]);
+        assert!(ChangeEventDocument::parse(&json.to_string()).is_err());
     }
 }

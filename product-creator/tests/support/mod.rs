@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 pub mod changes;
+pub mod content;
 pub mod contract;
 pub mod faulty_engine;
 pub mod lambda;

@@ -33,6 +33,54 @@ pub fn field(name: &'static str) -> BoxedStrategy<(&'static str, Value)> {
     prop_oneof![12 => value, 1 => other()].prop_map(move |value| (name, value)).boxed()
 }
 
+/// A JSON string literal with escapes, of surrogates among others, in pairs and alone: a `Value` can't hold the latter.
+pub fn literal() -> BoxedStrategy<String> {
+    let pieces = [
+        "a",
+        "b",
+        " ",
+        "\\ud83d\\ude00",
+        "\\ud83d",
+        "\\ude00",
+        "\\uD800",
+        "\\udfff",
+        "\\u0000",
+        "\\u001f",
+        "\\u0041",
+        "\\u00e9",
+        "\\u200b",
+        "\\u202E",
+        "\\ufffd",
+        "\\uffff",
+        "\\/",
+        "\\\\",
+        "\\\"",
+        "\\n",
+        "\u{e9}",
+        "\u{1f600}",
+        "\u{10ffff}",
+    ];
+    vec(select(pieces.to_vec()), 0..5).prop_map(|pieces| format!("\"{}\"", pieces.concat())).boxed()
+}
+
+/// A product's members with a literal in the place of one string, which may be the name of a member.
+pub fn members_with_literal() -> BoxedStrategy<String> {
+    let place = select(vec![
+        "\"name\":@",
+        "\"price\":@",
+        "\"currency\":@",
+        "\"sku\":@",
+        "\"description\":@",
+        "\"category\":@",
+        "\"tags\":[\"x\",@]",
+        "\"imageUrls\":[@]",
+        "\"attributes\":{@:\"x\"}",
+        "\"attributes\":{\"x\":@}",
+        "@:\"x\"",
+    ]);
+    (place, literal()).prop_map(|(place, literal)| place.replace('@', &literal)).boxed()
+}
+
 /// A value of another type.
 fn other() -> BoxedStrategy<Value> {
     select(vec![
