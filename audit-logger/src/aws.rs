@@ -211,12 +211,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_five_roots_of_amazon_can_be_used() {
+    fn accepts_the_five_roots_of_amazon() {
         assert_eq!(count_certificates(AMAZON_ROOTS).unwrap(), 5);
     }
 
     #[test]
-    fn a_bundle_takes_the_place_of_amazons_roots() {
+    fn bundle_replaces_amazons_roots() {
         let one =
             std::str::from_utf8(AMAZON_ROOTS).unwrap().split_inclusive("-----END CERTIFICATE-----").next().unwrap();
         assert_eq!(count_certificates(one.as_bytes()).unwrap(), 1);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_holds_nothing_to_trust_is_an_error_that_says_so() {
+    fn rejects_bundle_without_certificates() {
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let cases = [
             ("", "holds no certificate in PEM form"),

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_variable_names_itself() {
+    fn error_names_missing_or_empty_variable() {
         for name in ["TABLE_NAME", "CHANGE_QUEUE_URL"] {
             for value in [None, Some(String::new())] {
                 let error = Config::read(|asked| if asked == name { value.clone() } else { Some("x".to_owned()) });

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_variable_names_itself() {
+    fn error_names_missing_or_empty_variable() {
         for value in [None, Some(String::new())] {
             let error = Config::read(|_| value.clone()).unwrap_err();
             assert_eq!(error.to_string(), "the environment variable TABLE_NAME is not set");

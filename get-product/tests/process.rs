@@ -56,7 +56,7 @@ async fn without_aws_the_answer_is_a_503_before_the_functions_time_is_up_and_the
 }
 
 #[tokio::test]
-async fn the_first_request_goes_over_the_connection_that_was_opened_at_the_start() {
+async fn first_request_uses_connection_opened_at_start() {
     let (endpoint, seen) = witness().await;
     let function = Lambda::start_profiled(PROGRAM, endpoint, &VARIABLES).await;
     function.invoke(call().event()).await.unwrap();
@@ -68,7 +68,7 @@ async fn the_first_request_goes_over_the_connection_that_was_opened_at_the_start
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_answered_and_the_next_request_is_served() {
+async fn rejects_malformed_event_and_serves_the_next_one() {
     let function = start(nobody()).await;
     let mut forged = call().header("X-Note", "a\r\n{\"level\":\"ERROR\"}").event().clone();
     forged["requestContext"]["requestId"] = json!("a\r\n{\"level\":\"ERROR\"}");
@@ -94,13 +94,13 @@ async fn what_cannot_be_read_is_answered_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_ends_the_start_and_is_named() {
+async fn start_fails_and_names_missing_variable() {
     let function = Lambda::start(PROGRAM, nobody(), &[]).await;
     assert!(function.log(1).await[0].contains("environment variable"));
 }
 
 #[tokio::test]
-async fn a_ca_bundle_that_cannot_be_read_ends_the_start_and_is_named() {
+async fn start_fails_and_names_unreadable_ca_bundle() {
     let variables = [("TABLE_NAME", "products"), ("AWS_CA_BUNDLE", "/nowhere/ca.pem")];
     let function = Lambda::start(PROGRAM, nobody(), &variables).await;
     assert!(function.log(1).await[0].contains("/nowhere/ca.pem"));

@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_active_product_is_shown_and_a_tombstone_is_not() {
+    async fn returns_active_product_and_hides_tombstone() {
         for (status, shown) in [(Status::Active, true), (Status::Deleted, false)] {
             let mut products = MockProductReader::new();
             products.expect_read().returning(move |id| Ok(Some(product(id, status))));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outage_is_told_apart_from_an_absence() {
+    async fn distinguishes_outage_from_absence() {
         let mut products = MockProductReader::new();
         products.expect_read().returning(|_| Err(ReadError::Unavailable("down".into())));
         assert!(matches!(get_product(&products, ProductId::random()).await, Err(ReadError::Unavailable(_))));

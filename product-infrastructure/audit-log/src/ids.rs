@@ -114,7 +114,7 @@ mod tests {
     const EVENT: &str = "019c13ec-9e00-728a-83f3-929b1085347a";
 
     #[test]
-    fn an_event_id_says_when_and_where() {
+    fn event_id_gives_time_and_object_key() {
         let id = EventId::parse(EVENT).unwrap();
         assert_eq!(id.to_string(), EVENT);
         assert_eq!(id.millis(), 1_769_860_800_000);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_contracts_form_is_an_id() {
+    fn accepts_only_ids_in_the_contracts_form() {
         for text in [
             "",
             "019c13ec-9e00-728a-83f3-929b1085347",

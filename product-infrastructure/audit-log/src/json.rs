@@ -110,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_contracts_examples_of_digests() {
+    fn matches_the_contracts_examples() {
         let product = json!({"product": {"name": "Desk lamp", "price": "19.99", "currency": "EUR"}});
         for (value, digest) in [
             (product, "3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_canonical_digits_is_refused() {
+    fn rejects_numbers_without_canonical_form() {
         for number in ["1.5", "1.0", "1e3", "9007199254740992", "-9007199254740992", "18446744073709551615"] {
             let value = json!({"a": [serde_json::from_str::<Value>(number).unwrap()]});
             assert!(canonical(&value).is_err(), "{number}");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_read_back() {
+    fn parses_written_digest() {
         let given = sha256("x");
         assert_eq!(digest(&hex(&given)), Some(given));
         for text in ["", "00", &hex(&given).to_uppercase(), &"g".repeat(64)] {
@@ -164,7 +164,7 @@ mod tests {
     proptest! {
         /// An implementation of others', which product-creator uses, comes to the same bytes.
         #[test]
-        fn two_implementations_of_the_canonical_form_agree(value in any_value()) {
+        fn canonical_json_matches_another_implementation(value in any_value()) {
             let theirs = serde_json_canonicalizer::to_string(&value).unwrap();
             prop_assert_eq!(canonical(&value).unwrap(), theirs);
         }

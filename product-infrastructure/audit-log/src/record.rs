@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn each_golden_example_is_right_by_itself() {
+    fn accepts_each_golden_example() {
         for folder in ["journal-entry/valid", "audit-record/valid"] {
             for (name, document) in examples(folder) {
                 let (key, bytes) = object(&document);
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn each_invalid_example_is_found() {
+    fn rejects_each_invalid_example() {
         for folder in ["journal-entry/invalid", "audit-record/invalid"] {
             for (name, document) in examples(folder) {
                 let bytes = serde_json::to_vec(&document).unwrap();
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_belongs_to_one_record() {
+    fn each_key_belongs_to_one_record() {
         let entries = examples("journal-entry/valid");
         let (key, bytes) = object(&entries[0].1);
         let (other_key, _) = object(&entries[1].1);
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_in_other_bytes_is_found() {
+    fn detects_same_content_in_other_bytes() {
         for (_, document) in examples("audit-record/valid") {
             let (key, bytes) = object(&document);
             let text = String::from_utf8(bytes).unwrap();
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_contradict_each_other_are_found_even_under_a_right_hash() {
+    fn detects_contradicting_members_under_a_valid_hash() {
         let update = examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-4")).unwrap().1;
         type Change = fn(&mut Value);
         let changes: [(&str, Change); 8] = [
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_that_changes_the_content_is_found() {
+    fn detects_delete_that_changes_the_content() {
         let mut entry =
             examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-7")).unwrap().1;
         entry["after"]["name"] = json!("Another name");
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_names_the_member_and_not_its_value() {
+    fn violation_names_member_without_value() {
         let mut entry =
             examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-4")).unwrap().1;
         entry["requestId"] = json!({"a": "secret"});
@@ -547,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_the_same_in_a_record_and_in_the_table() {
+    fn product_digest_is_the_same_for_both_price_forms() {
         for (price, minor) in [("19.99", "1999"), ("0.05", "5"), ("0.00", "0"), ("1200", "1200"), ("12.500", "12500")] {
             assert_eq!(minor_units(price), minor);
             let units: u64 = minor.parse().unwrap();
@@ -557,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_was_not_applied_holds_no_fraction() {
+    fn rejects_fraction_in_unapplied_change() {
         let mut entry =
             examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-3")).unwrap().1;
         entry["version"] = serde_json::from_str("1.0").unwrap();

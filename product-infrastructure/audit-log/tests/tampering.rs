@@ -141,7 +141,7 @@ impl Numbers {
 }
 
 #[test]
-fn an_untouched_log_is_intact() {
+fn untouched_log_is_intact() {
     let world = World::new();
     for table in [None, Some(&world.table)] {
         let report = verify(&world.bucket, table);
@@ -155,7 +155,7 @@ fn an_untouched_log_is_intact() {
 }
 
 #[test]
-fn every_altered_byte_is_found() {
+fn detects_every_altered_byte() {
     let world = World::new();
     let (mut numbers, mut tampered) = (Numbers(1), 0);
     for key in world.changes() {
@@ -178,7 +178,7 @@ fn every_altered_byte_is_found() {
 }
 
 #[test]
-fn an_altered_record_with_its_hash_made_anew_is_found() {
+fn detects_altered_record_with_recomputed_hash() {
     let world = World::new();
     for number in 0..4 {
         let chain = world.chain(number);
@@ -203,7 +203,7 @@ fn an_altered_record_with_its_hash_made_anew_is_found() {
 }
 
 #[test]
-fn a_price_altered_with_everything_made_anew_is_found() {
+fn detects_altered_price_with_recomputed_hashes() {
     let world = World::new();
     for key in world.chain(0) {
         let mut entry = world.entry(&key).clone();
@@ -221,7 +221,7 @@ fn a_price_altered_with_everything_made_anew_is_found() {
 }
 
 #[test]
-fn every_deleted_record_is_found() {
+fn detects_every_deleted_record() {
     let world = World::new();
     let ends: Vec<String> = (0..4).map(|number| world.chain(number).pop().unwrap()).collect();
     for key in world.changes() {
@@ -274,7 +274,7 @@ fn without_the_table_a_missing_end_shows_only_in_what_was_decided_after_it() {
 }
 
 #[test]
-fn a_truncated_object_is_found() {
+fn detects_truncated_object() {
     let world = World::new();
     let mut numbers = Numbers(7);
     for key in world.changes() {
@@ -332,7 +332,7 @@ fn moment_of(entry: &Value) -> u64 {
 }
 
 #[test]
-fn an_inserted_record_that_continues_the_chain_is_found() {
+fn detects_inserted_record_that_continues_the_chain() {
     let world = World::new();
     for number in 0..4 {
         let chain = world.chain(number);
@@ -361,7 +361,7 @@ fn an_inserted_record_that_continues_the_chain_is_found() {
 }
 
 #[test]
-fn an_inserted_record_that_fits_nowhere_is_found() {
+fn detects_inserted_record_without_predecessor() {
     let world = World::new();
     for number in 0..4 {
         let chain = world.chain(number);
@@ -381,7 +381,7 @@ fn an_inserted_record_that_fits_nowhere_is_found() {
 }
 
 #[test]
-fn a_second_beginning_is_found() {
+fn detects_second_create() {
     let world = World::new();
     for number in 0..4 {
         let chain = world.chain(number);
@@ -408,7 +408,7 @@ fn a_second_beginning_is_found() {
 }
 
 #[test]
-fn a_whole_product_that_the_table_does_not_know_is_found() {
+fn detects_product_unknown_to_the_table() {
     let world = World::new();
     let mut stranger = Catalogue::default();
     stranger.apply("CREATE", 99, 0, moment_of(&world.catalogue.entries[5]) + 1_000);
@@ -447,7 +447,7 @@ fn copies_and_foreign_objects_are_found() {
 }
 
 #[test]
-fn a_moved_record_is_found() {
+fn detects_moved_record() {
     let world = World::new();
     for number in 0..4 {
         let chain = world.chain(number);
@@ -472,7 +472,7 @@ fn a_moved_record_is_found() {
 }
 
 #[test]
-fn a_record_spliced_into_another_product_is_found() {
+fn detects_record_spliced_into_another_product() {
     let world = World::new();
     let mut spliced = 0;
     for number in 0..4 {
@@ -499,7 +499,7 @@ fn a_record_spliced_into_another_product_is_found() {
 }
 
 #[test]
-fn two_tails_exchanged_between_products_are_found() {
+fn detects_tails_swapped_between_products() {
     let world = World::new();
     let (one, other) = (world.chain(1), world.chain(2));
     for place in 1..one.len().min(other.len()) {
@@ -519,7 +519,7 @@ fn two_tails_exchanged_between_products_are_found() {
 }
 
 #[test]
-fn what_was_overwritten_or_hidden_shows_in_the_versions() {
+fn versions_reveal_overwritten_and_hidden_objects() {
     let world = World::new();
     for key in world.bucket.keys() {
         for (versions, markers, fault) in [(2, 0, Fault::Overwritten), (1, 1, Fault::Deleted), (0, 1, Fault::Deleted)] {
@@ -539,7 +539,7 @@ fn what_was_overwritten_or_hidden_shows_in_the_versions() {
 }
 
 #[test]
-fn an_out_of_band_record_is_as_it_was_written() {
+fn accepts_only_out_of_band_records_as_written() {
     let world = World::new();
     let mut numbers = Numbers(9);
     for key in world.bucket.keys().filter(|key| key.starts_with("out-of-band/")) {
@@ -551,7 +551,7 @@ fn an_out_of_band_record_is_as_it_was_written() {
 }
 
 #[test]
-fn a_product_that_was_changed_in_the_table_is_found() {
+fn detects_product_changed_in_the_table() {
     let world = World::new();
     let id = product_id(2);
     for (member, value) in [
@@ -576,7 +576,7 @@ fn a_product_that_was_changed_in_the_table_is_found() {
 }
 
 #[test]
-fn a_window_follows_chains_from_their_first_record_inside() {
+fn window_follows_chains_from_their_first_record_in_it() {
     let world = World::new();
     let keys = world.changes();
     let middle = &keys[keys.len() / 2];
@@ -607,7 +607,7 @@ fn a_window_follows_chains_from_their_first_record_inside() {
 }
 
 #[test]
-fn what_was_recorded_a_moment_ago_may_still_be_on_its_way() {
+fn recent_changes_are_pending() {
     let world = World::new();
     let newest = world.changes().pop().unwrap();
     let recorded_at = world.table.journal.values().map(|entry| entry.recorded_at).max().unwrap();
@@ -626,7 +626,7 @@ fn what_was_recorded_a_moment_ago_may_still_be_on_its_way() {
 }
 
 #[test]
-fn archived_objects_leave_a_verification_incomplete() {
+fn archived_objects_make_verification_incomplete() {
     let world = World::new();
     let keys = world.changes();
     let mut verification = Verification::new(Window::default(), Some(world.table.clone()));

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_has_its_answer() {
+    fn responds_to_each_call() {
         let answers = Answers::new();
         let text = |target: &str, body: &str, has_products: bool| {
             String::from_utf8_lossy(answers.to(&request(target, body), has_products)).into_owned()
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_is_written_where_a_program_can_read_it() {
+    fn writes_authority_file() {
         let tls = Tls::new().unwrap();
         let pem = std::fs::read_to_string(tls.authority()).unwrap();
         assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");

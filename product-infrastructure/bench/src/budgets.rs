@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_compared_within_the_run() {
+    fn compares_budget_within_the_run() {
         let budgets = parse(
             "[[budget]]\nname = \"init\"\nreason = \"r\"\nmetric = \"init_ms\"\nfactor = 1.4\nof = \"floor\"\n\
              [[budget]]\nname = \"batch\"\nreason = \"r\"\nmetric = \"batch_100_ms\"\nfactor = 4.0\n\
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_means_nothing_is_refused() {
+    fn rejects_meaningless_budget() {
         let budget = |rest: &str| parse(&format!("[[budget]]\nname=\"n\"\nreason=\"r\"\nmetric=\"init_ms\"\n{rest}"));
         assert!(budget("of_number = 1").is_ok());
         assert!(budget("").unwrap_err().to_string().contains("compared"));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budgets_are_valid_and_give_their_reasons() {
+    fn budgets_are_valid_and_have_reasons() {
         let tree = Tree::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         let budgets = read(&tree.repository(INFRASTRUCTURE).join("bench/budgets.toml")).unwrap();
         assert!(budgets.iter().all(|budget| budget.reason.len() > 20));

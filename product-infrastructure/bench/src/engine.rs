@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_has_as_many_products_as_it_is_filled_with() {
+    fn engine_has_the_requested_number_of_products() {
         let mut engine = Engine::start().unwrap();
         engine.fill(3, false, |_| {}).unwrap();
         let mut seen = 0;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_answers_through_the_backend_and_its_time_is_taken() {
+    fn engine_responds_through_the_backend_and_is_timed() {
         let mut engine = Engine::start().unwrap();
         engine.fill(3, false, |_| {}).unwrap();
         let backend = Backend::before(engine.address()).unwrap();

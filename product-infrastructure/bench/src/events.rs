@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_of_a_batch_is_of_another_product_and_keeps_the_contract() {
+    fn batch_messages_are_valid_and_of_different_products() {
         let schema = read(&tree().repository(INFRASTRUCTURE).join("contracts/change-event.schema.json")).unwrap();
         let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
         let bodies = bodies(&Messages::changes(&tree()).unwrap().batch(100).unwrap());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_record_holds_the_entry_under_its_keys() {
+    fn stream_record_has_the_entry_and_its_keys() {
         let bodies = bodies(&Messages::stream_records(&tree()).unwrap().batch(2).unwrap());
         let image = &bodies[1]["dynamodb"]["NewImage"];
         let event_id = image["eventId"]["S"].as_str().unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_that_of_the_smoke_test_with_a_body_that_is_accepted() {
+    fn requests_are_the_smoke_tests_with_valid_bodies() {
         let folder = tempfile::tempdir().unwrap();
         let smoke = folder.path().join("create-product/tests/smoke");
         fs::create_dir_all(&smoke).unwrap();

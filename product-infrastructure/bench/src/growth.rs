@@ -507,7 +507,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_grows_is_said() {
+    fn verdict_names_subjects_that_grow() {
         let verdict = |cpu, engine| example(cpu, engine).verdict();
         let flat = verdict([200.0, 210.0], [100.0, 100.0]);
         assert_eq!(
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_sample_counts_and_the_most_memory() {
+    fn takes_the_lowest_time_and_the_highest_memory() {
         let [one, two] = &example([200.0, 300.0], [90.0, 80.0]).points[..] else { panic!("two points") };
         let of_both = point(5, &[one.clone(), Point { peak_rss_mb: 12.0, ..two.clone() }]).unwrap();
         assert_eq!((of_both.cpu_us, of_both.engine_us, of_both.peak_rss_mb), (200.0, 80.0, 12.0));
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_products_is_no_answer() {
+    fn rejects_response_without_products() {
         assert!(Kind::Get.check(br#"{"statusCode":200}"#).is_ok());
         assert!(Kind::FirstPage.check(br#"{"statusCode":200,"body":"{\"items\":[]}"}"#).is_err());
         assert!(Kind::ByName.check(br#"{"statusCode":200,"body":"{\"items\":[{}]}"}"#).is_ok());
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_has_its_line() {
+    fn has_a_line_for_each_size() {
         let series = vec![example([200.0, 210.0], [100.0, 100.0])];
         let verdicts = series.iter().map(Series::verdict).collect();
         let report = Report { machine: Machine::read(None), series, verdicts };

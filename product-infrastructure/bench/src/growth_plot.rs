@@ -100,7 +100,7 @@ mod tests {
     use crate::growth::example;
 
     #[test]
-    fn every_line_is_drawn_over_its_sizes() {
+    fn draws_each_line_over_its_sizes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("growth.svg");
         write(&example([200.0, 210.0], [100.0, 300.0]), &path).unwrap();

@@ -268,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_breaks_off_is_an_error() {
+    fn truncated_request_is_an_error() {
         let mut connection = Connection::new(Pieces([b"GET / HT".to_vec()].into()));
         assert_eq!(connection.read().unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 
     #[test]
-    fn an_answer_names_its_length() {
+    fn response_has_content_length() {
         let bytes = answer("200 OK", &[("a", "b")], b"{}");
         assert_eq!(bytes, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\na: b\r\n\r\n{}");
     }

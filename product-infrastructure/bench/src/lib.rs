@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_checked() {
+    fn rejects_invalid_arguments() {
         assert_eq!(rounds("3"), Ok(3));
         assert!(rounds("0").is_err() && rounds("many").is_err());
         assert_eq!(chosen("get-product"), Ok("get-product"));

@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mix_is_as_it_is_said() {
+    fn mix_has_the_stated_shares() {
         let count = |operation| (0..100).filter(|number| Operation::of(*number) == operation).count();
         assert_eq!(Operation::ALL.map(count), [60, 20, 10, 7, 3]);
         let mut dice = Dice(7);
@@ -621,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_said() {
+    fn summarises_applied_changes() {
         let mut tally = Tally::default();
         let calls = Calls {
             milliseconds: vec![3.0, 1.0, 2.0],

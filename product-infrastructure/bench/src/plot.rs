@@ -78,7 +78,7 @@ mod tests {
     use crate::report::{Machine, Measured};
 
     #[test]
-    fn every_program_has_its_bar_in_each_panel() {
+    fn draws_a_bar_for_each_program_in_each_panel() {
         let program = |name: &str, init: f64| {
             let mut samples = Samples::default();
             samples.add(Metric::InitMs, init);

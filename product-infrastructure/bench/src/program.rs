@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_figures_are_read() {
+    fn reads_the_kernels_figures() {
         let (used, waited) = (Duration::from_nanos(1_234_567), Duration::from_nanos(890));
         assert_eq!(Cpu::read("1234567 890 12\n"), Some(Cpu { used, waited }));
         assert_eq!(Cpu::read("1234567"), None);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_started_measured_and_ended() {
+    fn starts_measures_and_stops_a_program() {
         let folder = tempfile::tempdir().unwrap();
         let launch = Launch {
             command: vec!["/bin/sh".into(), "-c".into(), "echo $GREETING; exec sleep 60".into()],

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_hold_medians_and_their_spread() {
+    fn tables_show_medians_and_spread() {
         let text = report().markdown(&[]);
         assert!(text.contains("| floor | 1.00 | – | – | – | – | – | 5 |"), "{text}");
         assert!(text.contains("| get-product | 3.00 (2.00–4.00) |"), "{text}");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_machine_is_spoken_of() {
+    fn reports_busy_machine() {
         let mut report = report();
         let mut samples = Samples::default();
         samples.add(Metric::WaitedPercent, 40.0);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn each_budget_says_whether_it_is_kept_and_by_how_much() {
+    fn reports_each_budget_with_its_margin() {
         let text = "[[budget]]\nname = \"init\"\nreason = \"r\"\nmetric = \"init_ms\"\nfactor = 1.5\nof = \"floor\"\n\
                     [[budget]]\nname = \"zip\"\nreason = \"r\"\nmetric = \"zip_bytes\"\nof_number = 10\n\
                     [[budget]]\nname = \"memory\"\nreason = \"r\"\nmetric = \"rss_mb\"\nof_number = 8\n";

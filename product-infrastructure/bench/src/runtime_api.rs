@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_given_its_events_and_its_answers_are_timed() {
+    fn sends_events_and_times_responses() {
         let api = RuntimeApi::start().unwrap();
         let address = api.address();
         let program = thread::spawn(move || {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_program_ends_the_measurement() {
+    fn program_error_ends_the_measurement() {
         let api = RuntimeApi::start().unwrap();
         let mut stream = TcpStream::connect(api.address()).unwrap();
         say(&mut stream, "POST /2018-06-01/runtime/init/error HTTP/1.1\r\ncontent-length: 3\r\n\r\nbad");

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_does_not_depend_on_the_order() {
+    fn summary_is_independent_of_order() {
         let summary = Summary::of(&[5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
         assert_eq!((summary.median, summary.min, summary.max, summary.samples), (3.0, 1.0, 5.0, 5));
         assert!((summary.p10 - 1.4).abs() < 1e-9 && (summary.p90 - 4.6).abs() < 1e-9, "{summary:?}");
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_two_lies_between_them() {
+    fn median_of_two_is_their_mean() {
         assert_eq!(quantile(&[1.0, 2.0], 0.5), Some(1.5));
         assert_eq!(quantile(&[1.0, 2.0], 1.0), Some(2.0));
     }

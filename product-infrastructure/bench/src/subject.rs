@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_answer_is_told_from_a_right_one() {
+    fn detects_wrong_response() {
         assert!(Answer::Status(200).check(br#"{"statusCode":200}"#).is_ok());
         let error = Answer::Status(200).check(br#"{"statusCode":404}"#).unwrap_err().to_string();
         assert!(error.contains("Status(200)") && error.contains("404"), "{error}");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_function_has_an_event() {
+    fn has_an_event_for_each_function() {
         let folder = tempfile::tempdir().unwrap();
         let tree = tree(folder.path());
         for name in FUNCTIONS.iter().copied() {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_that_is_compiled_otherwise_is_no_floor() {
+    fn floor_has_the_functions_release_profile() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = |name: &str, content: &str| {
             fs::create_dir_all(folder.path().join(name)).unwrap();

@@ -37,7 +37,7 @@ fn floor(tree: &Tree, folder: &Path) -> Subject {
 }
 
 #[test]
-fn every_figure_is_measured() {
+fn measures_every_figure() {
     let tree = Tree::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let floor = floor(&tree, folder.path());
@@ -60,7 +60,7 @@ fn every_figure_is_measured() {
 }
 
 #[test]
-fn a_wrong_answer_is_not_measured() {
+fn does_not_measure_wrong_response() {
     let tree = Tree::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let floor = Subject { answer: Answer::Status(404), ..floor(&tree, folder.path()) };

@@ -28,7 +28,7 @@ fn applied(catalogue: &Catalogue, number: u64) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_intact_log_is_verified() {
+async fn verifies_intact_log() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let verified = system.run(&["audit", "verify"]).await.expect(0);
@@ -48,7 +48,7 @@ async fn an_intact_log_is_verified() {
 }
 
 #[tokio::test]
-async fn the_first_bad_object_is_named() {
+async fn reports_altered_removed_and_hidden_objects() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let chain = applied(&catalogue, 0);
@@ -76,7 +76,7 @@ async fn the_first_bad_object_is_named() {
 }
 
 #[tokio::test]
-async fn an_object_that_was_written_twice_is_followed_as_it_was_written_first() {
+async fn follows_the_first_version_of_overwritten_objects() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     for entry in applied(&catalogue, 0).iter().chain(&applied(&catalogue, 1)) {
@@ -95,7 +95,7 @@ fn admit_by_mistake(entry: &mut Value) {
 }
 
 #[tokio::test]
-async fn a_record_that_breaks_its_schema_is_passed_by() {
+async fn passes_by_a_record_that_breaks_its_schema() {
     let mut catalogue = catalogue();
     // The last record of a product's chain, so that no other hash changes.
     let id = product_id(1);
@@ -133,7 +133,7 @@ async fn a_record_that_breaks_its_schema_is_passed_by() {
 }
 
 #[tokio::test]
-async fn verify_says_what_it_has_read() {
+async fn verify_reports_what_it_read() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let report = system.run(&["audit", "verify", "--json"]).await.expect(0).json();
@@ -181,7 +181,7 @@ async fn sku_claims_are_compared_with_the_products() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_no_verdict() {
+async fn unreadable_resources_are_no_verdict() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     for key in &system.bucket.keys()[..4] {
@@ -203,7 +203,7 @@ async fn what_cannot_be_read_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_made_while_the_log_is_read_is_no_finding() {
+async fn accepts_a_change_made_during_verification() {
     // The table's product is newer than the bucket; its entry was recorded just now.
     let mut catalogue = catalogue();
     let system = System::of(&catalogue).await;
@@ -221,7 +221,7 @@ async fn a_change_that_is_made_while_the_log_is_read_is_no_finding() {
 }
 
 #[tokio::test]
-async fn a_life_is_shown_from_the_bucket_and_by_the_chain() {
+async fn shows_history_by_search_and_by_chain() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let id = product_id(0);
@@ -256,7 +256,7 @@ async fn a_life_is_shown_from_the_bucket_and_by_the_chain() {
 }
 
 #[tokio::test]
-async fn a_table_is_made_again_item_for_item() {
+async fn rebuilds_the_table_item_for_item() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     products_table::create(&system.dynamodb, "again").await;
@@ -283,7 +283,7 @@ async fn a_table_is_made_again_item_for_item() {
 }
 
 #[tokio::test]
-async fn a_lost_table_is_rebuilt_in_its_own_place() {
+async fn rebuilds_a_lost_table_under_its_own_name() {
     let (catalogue, system) = (catalogue(), System::empty().await);
     for (key, bytes) in catalogue.objects() {
         system.bucket.put(&key, &bytes);
@@ -294,7 +294,7 @@ async fn a_lost_table_is_rebuilt_in_its_own_place() {
 }
 
 #[tokio::test]
-async fn a_broken_log_is_rebuilt_only_on_request() {
+async fn rebuilds_a_broken_log_only_on_request() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let (key, _) = object(&applied(&catalogue, 1)[1]);
@@ -331,7 +331,7 @@ async fn a_broken_log_is_rebuilt_only_on_request() {
 }
 
 #[tokio::test]
-async fn every_record_is_exported_as_it_is_and_in_order() {
+async fn exports_every_record_in_order() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let exported = system.run(&["audit", "export"]).await.expect(0);
@@ -407,7 +407,7 @@ fn run_audit_logger(system: &System) {
 }
 
 #[tokio::test]
-async fn records_that_never_arrived_are_sent_again() {
+async fn repairs_missing_records() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let whole = system.run(&["audit", "repair"]).await.expect(0);
@@ -431,7 +431,7 @@ async fn records_that_never_arrived_are_sent_again() {
 }
 
 #[tokio::test]
-async fn a_repair_that_does_not_arrive_says_so_and_a_forged_entry_is_not_sent() {
+async fn repair_reports_pending_objects_and_rejects_forged_entries() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let (first, second) = (object(&catalogue.entries[2]).0, object(&catalogue.entries[7]).0);
@@ -460,7 +460,7 @@ fn change_event(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn each_dead_change_is_explained() {
+async fn diagnoses_each_dead_change() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let empty = system.run(&["dlq", "peek", "change"]).await.expect(0);
@@ -496,7 +496,7 @@ async fn each_dead_change_is_explained() {
 }
 
 #[tokio::test]
-async fn dead_changes_go_back_to_their_queue() {
+async fn redrives_dead_changes() {
     let system = System::empty().await;
     for number in 0..23 {
         system.queues.add(CHANGE_DLQ, &change_event(&format!("Change {number}")).to_string(), Some(CHANGE));
@@ -534,7 +534,7 @@ async fn dead_changes_go_back_to_their_queue() {
 }
 
 #[tokio::test]
-async fn a_redrive_keeps_to_its_rate() {
+async fn redrive_respects_its_rate() {
     let system = System::empty().await;
     for number in 0..5 {
         system.queues.add(CHANGE_DLQ, &change_event(&format!("Change {number}")).to_string(), Some(CHANGE));
@@ -545,7 +545,7 @@ async fn a_redrive_keeps_to_its_rate() {
 }
 
 #[tokio::test]
-async fn each_dead_audit_record_is_explained_and_sent_again() {
+async fn diagnoses_and_redrives_each_dead_audit_record() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
     let record = |entry: &Value| {
@@ -616,7 +616,7 @@ async fn each_dead_audit_record_is_explained_and_sent_again() {
 }
 
 #[tokio::test]
-async fn positions_in_the_stream_are_only_looked_at() {
+async fn stream_positions_cannot_be_redriven() {
     let system = System::empty().await;
     let body = json!({
         "context": {"condition": "RetryAttemptsExhausted"},
@@ -631,7 +631,7 @@ async fn positions_in_the_stream_are_only_looked_at() {
 }
 
 #[tokio::test]
-async fn names_options_when_there_is_nothing_to_work_on() {
+async fn missing_system_names_the_options() {
     let empty = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"))
         .args(["audit", "verify"])

@@ -101,7 +101,7 @@ fn generations(report: &Value) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_key_is_replaced_without_a_moment_in_which_none_works() {
+async fn rotates_key_without_an_outage() {
     let stack = Stack::new();
     let found = stack.rotate("show", &["--json"]).await.expect(0).json();
     let (before, _) = generations(&found);
@@ -148,7 +148,7 @@ async fn a_key_is_replaced_without_a_moment_in_which_none_works() {
 }
 
 #[tokio::test]
-async fn a_bucket_for_the_state_is_made_ready_on_the_emulator() {
+async fn configures_state_bucket_on_the_emulator() {
     let stack = Stack::new();
     let endpoint = &stack.running.facts.endpoint_url;
     // An earlier run may have left it.

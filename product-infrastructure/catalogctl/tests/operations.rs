@@ -226,7 +226,7 @@ fn update(product: &str, moment: u64, name: &str) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn what_the_functions_write_is_intact_shown_and_exported() {
+async fn verifies_shows_and_exports_what_the_functions_write() {
     let stack = Stack::new().await;
     let (id, mut events) = stack.product("Operated").await;
     let (status, _, deleted) = stack.call(reqwest::Method::DELETE, &format!("/products/{id}"), None).await;
@@ -294,7 +294,7 @@ async fn tampering_with_the_bucket_is_found_and_a_lost_record_comes_back() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_pipe_left_out_is_repaired_and_written_once_when_it_runs_again() {
+async fn repairs_records_of_a_stopped_pipe_without_duplicates() {
     let stack = Stack::new().await;
     stack.pipe("stop").await;
     let (status, created, _) = stack.call(reqwest::Method::POST, "/products", Some(&content("Piped", "1.00"))).await;
@@ -322,7 +322,7 @@ async fn what_a_stopped_pipe_left_out_is_repaired_and_written_once_when_it_runs_
 }
 
 #[tokio::test]
-async fn the_table_is_made_again_as_product_creator_made_it() {
+async fn rebuilds_the_table_as_product_creator_wrote_it() {
     let stack = Stack::new().await;
     let (id, _) = stack.product("Rebuilt").await;
     let (deleted, _) = stack.product("Rebuilt and deleted").await;
@@ -347,7 +347,7 @@ async fn the_table_is_made_again_as_product_creator_made_it() {
 }
 
 #[tokio::test]
-async fn a_late_redrive_changes_nothing_that_is_newer() {
+async fn late_redrive_keeps_newer_changes() {
     let stack = Stack::new().await;
     let (id, events) = stack.product("Redriven").await;
     let dead = &stack.running.change_dlq_url;

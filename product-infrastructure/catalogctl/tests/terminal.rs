@@ -49,7 +49,7 @@ fn a_full_output_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_result_that_cannot_be_written_is_no_success() {
+async fn unwritable_result_is_a_failure() {
     let system = System::empty().await;
     let command = |stdout: Stdio| {
         let mut command = tokio::process::Command::from(unconfigured(&["dlq", "peek", "change", "--env", "dev"]));

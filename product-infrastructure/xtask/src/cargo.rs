@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_outer_cargo_leaves_no_trace_and_the_users_settings_stay() {
+    fn removes_outer_cargos_variables_and_keeps_the_users() {
         let names =
             ["CARGO", "CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "RUSTUP_TOOLCHAIN", "CARGO_HOME", "CARGO_TARGET_DIR"];
         let removed = traces(names.map(OsString::from).into_iter());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binary_is_found_in_cargos_messages() {
+    fn finds_binary_in_cargos_messages() {
         let messages = concat!(
             "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"get_product\"},\"executable\":null}\n",
             "not JSON\n",

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_boundary_between_inputs_counts() {
+    fn digest_depends_on_input_boundaries() {
         let one = Inputs::new().text("ab").text("c").digest();
         let other = Inputs::new().text("a").text("bc").digest();
         assert_ne!(one, other);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_matches_only_what_it_recorded() {
+    fn stamp_matches_only_its_digest() {
         let folder = tempfile::tempdir().unwrap();
         let stamp = Stamp::at(folder.path().join("stamps/root"));
         assert!(!stamp.matches("a"));

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_and_a_missing_copy_are_named() {
+    fn names_changed_and_missing_copies() {
         let fixture = fixture();
         fixture.write("get-product/src/telemetry.rs", "one");
         fixture.write("list-products/src/telemetry.rs", "two");
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_executable_bit_counts() {
+    fn compares_the_executable_bit() {
         let fixture = fixture();
         for repository in ["get-product", "list-products", "audit-logger"] {
             fixture.write(&format!("{repository}/src/telemetry.rs"), "same");
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_compared_file_by_file_and_synchronised_whole() {
+    fn compares_and_synchronises_folders() {
         let fixture = fixture();
         fixture.write("product-infrastructure/contracts/a.json", "a");
         fixture.write("product-infrastructure/contracts/deep/b.json", "b");
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_listed_is_not_synchronised() {
+    fn sync_rejects_unlisted_files() {
         let fixture = fixture();
         fixture.write("get-product/src/telemetry.rs", "one");
         let manifest = Manifest::parse(&fixture, ONE_FILE).unwrap();
@@ -399,14 +399,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_manifest_is_refused() {
+    fn rejects_invalid_manifest() {
         let fixture = fixture();
         for (text, expected) in [
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\"]\n", "at least 2"),
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"x\"]\n", "unknown repository"),
             ("[[file]]\npath = \"a\"\nrepositories = [\"get-product\", \"get-product\"]\n", "more than once"),
             ("[[file]]\npath = \"../a\"\nrepositories = [\"get-product\", \"list-products\"]\n", "inside"),
-            ("[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n", "must not include"),
+            (
+                "[[file]]\npath = \"a\"\nsource = \"a\"\nrepositories = [\"product-infrastructure\"]\n",
+                "must not include",
+            ),
             ("[[file]]\npath = \"a\"\nrepos = []\n", "unknown field"),
             ("[[file]]\npath = \"a\"\nrepositories = [\"@nobody\"]\n", "unknown group @nobody"),
             ("[groups]\nfunctions = []\n", "built in"),

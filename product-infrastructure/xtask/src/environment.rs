@@ -152,7 +152,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_pinned_version_is_read() {
+    fn reads_pinned_version() {
         let requirements =
             "# ministack==9\nh2==4.4.1 \\\n    --hash=sha256:00\nministack==1.5.33 \\\n    --hash=sha256:01\n";
         assert_eq!(pinned(requirements, "ministack"), Some("1.5.33"));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_every_package_is_pinned_by_its_hash() {
+    fn pins_each_file_of_each_package_by_hash() {
         let workspace = Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
         let environments = [
             Environment::emulator,

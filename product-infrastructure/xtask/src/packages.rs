@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_binary_is_not_packed_again() {
+    fn does_not_repack_unchanged_binary() {
         let folder = tempfile::tempdir().unwrap();
         let tool = folder.path().join("product-infrastructure/xtask");
         fs::create_dir_all(&tool).unwrap();

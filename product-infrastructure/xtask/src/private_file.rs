@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_owner_can_read_it_whatever_was_there() {
+    fn replaces_existing_file_with_private_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         fs::write(&path, "a longer line that was there before\n").unwrap();
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_nowhere() {
+    fn rejects_symbolic_link() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         for there in [false, true] {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn error_names_missing_folder() {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("none/key"), "secret").unwrap_err();
         assert!(

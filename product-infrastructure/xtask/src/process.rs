@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_names_the_step_the_log_and_its_end() {
+    async fn failure_names_step_and_end_of_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("step.log");
         let error = External::new("sh", &log).args(["-c", "echo broken; exit 3"]).run("the step").await.unwrap_err();
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_does_not_exist_is_named() {
+    async fn error_names_missing_program() {
         let folder = tempfile::tempdir().unwrap();
         let error = External::new("no-such-program", folder.path().join("log")).run("x").await.unwrap_err();
         assert!(format!("{error:#}").contains("no-such-program"));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_the_end() {
+    fn tail_returns_the_last_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "a\nb\nc\n").unwrap();

@@ -406,7 +406,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_task_is_waited_for_and_the_failure_returned() {
+    async fn waits_for_every_task_and_returns_the_failure() {
         let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let outcome = in_parallel((0..7).collect(), &Meter::hidden(), |number: usize| {
             let done = done.clone();
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_output_is_named() {
+    fn names_missing_output() {
         let outputs = serde_json::json!({"a": "1", "b": 2});
         let outputs = outputs.as_object().unwrap();
         assert_eq!(text(outputs, "a").unwrap(), "1");

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_changed_by_one_process_at_a_time() {
+    fn locks_the_stack_for_one_process() {
         let folder = tempfile::tempdir().unwrap();
         let stack = Stack::new(&workspace(folder.path()), "test");
         let held = stack.lock().unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purge_deletes_data_and_keeps_logs() {
+    fn purge_deletes_data_and_keeps_logs() {
         let folder = tempfile::tempdir().unwrap();
         let stack = Stack::new(&workspace(folder.path()), "test");
         for path in [stack.emulator(), stack.stamps(), stack.logs()] {

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_stopped_until_its_emulator_runs() {
+    fn stack_is_stopped_without_emulator() {
         let folder = tempfile::tempdir().unwrap();
         let tool = folder.path().join("product-infrastructure/xtask");
         fs::create_dir_all(&tool).unwrap();

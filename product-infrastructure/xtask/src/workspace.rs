@@ -108,7 +108,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_workspace_is_found_from_a_folder_inside_it() {
+    fn finds_workspace_from_inner_folder() {
         let folder = tempfile::tempdir().unwrap();
         let tool = folder.path().join(INFRASTRUCTURE).join("xtask");
         fs::create_dir_all(tool.join("src")).unwrap();

@@ -44,7 +44,7 @@ fn carry(from: &Checkout, to: &Checkout) {
 }
 
 #[test]
-fn a_release_is_planned_reviewed_applied_tried_and_taken_back() {
+fn plans_applies_tries_and_rolls_back_a_release() {
     let _others_may_deploy = STAGE.read().unwrap();
     let before = Checkout::of("get-product");
     let (old, program) = (before.live(), before.deployed());
@@ -79,7 +79,7 @@ fn a_release_is_planned_reviewed_applied_tried_and_taken_back() {
 }
 
 #[test]
-fn a_package_other_than_the_one_proven_is_not_planned() {
+fn rejects_unproven_package() {
     let plan = Checkout::of("list-products").in_github_environment("dev-plan");
     plan.package(b"one");
     let another = "0".repeat(64);
@@ -88,7 +88,7 @@ fn a_package_other_than_the_one_proven_is_not_planned() {
 }
 
 #[test]
-fn a_version_that_does_not_start_is_never_called() {
+fn does_not_call_version_that_does_not_start() {
     let _others_may_deploy = STAGE.read().unwrap();
     let before = Checkout::of("create-product").live();
     let (apply, ended) = release("create-product", b"#!/bin/sh\nexit 1\n");
@@ -112,7 +112,7 @@ done
 "#;
 
 #[test]
-fn a_version_that_fails_when_it_is_called_is_taken_back() {
+fn rolls_back_version_that_fails_when_called() {
     let _others_may_deploy = STAGE.read().unwrap();
     let before = Checkout::of("delete-product").live();
     let (apply, ended) = release("delete-product", GOOD_ONLY_WHEN_TRIED.as_bytes());
@@ -176,7 +176,7 @@ fn of_two_that_publish_the_api_at_once_neither_takes_the_others_methods_away() {
 }
 
 #[test]
-fn a_function_before_its_infrastructure_is_told_so_in_one_sentence() {
+fn names_missing_infrastructure() {
     let checkout = Checkout::of("get-product");
     let digest = checkout.package(b"x");
     let said = checkout
@@ -187,7 +187,7 @@ fn a_function_before_its_infrastructure_is_told_so_in_one_sentence() {
 }
 
 #[test]
-fn the_infrastructure_is_planned_and_applied_by_its_own_roles() {
+fn plans_and_applies_the_infrastructure_with_its_own_roles() {
     let _others_may_deploy = STAGE.read().unwrap();
     let key = stack().api_key;
     for root in ["shared", "api-keys"] {
@@ -247,7 +247,7 @@ fn only_a_repositorys_own_jobs_get_its_roles() {
 }
 
 #[test]
-fn a_pipeline_can_touch_nothing_but_its_own_function() {
+fn pipeline_can_change_only_its_own_function() {
     let job = Checkout::of("get-product").in_github_environment("dev");
     let planning = Checkout::of("get-product").in_github_environment("dev-plan");
     let denied = |job: &Checkout, arguments: &[&str]| {
@@ -367,7 +367,7 @@ fn refuses_prod_without_required_reviewers() {
 }
 
 #[test]
-fn a_pipeline_cannot_make_itself_administrator() {
+fn pipeline_cannot_become_administrator() {
     let job = Checkout::of("product-infrastructure").in_github_environment("dev");
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":"*"}}]}"#;

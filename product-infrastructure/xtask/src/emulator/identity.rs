@@ -67,7 +67,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_start_time_is_found_behind_any_program_name() {
+    fn finds_start_time_after_any_program_name() {
         let fields: Vec<String> = (3..=30).map(|field| field.to_string()).collect();
         let stat = format!("17 (a (strange) name) {}", fields.join(" "));
         assert_eq!(start_time(&stat).as_deref(), Some("22"));
@@ -75,7 +75,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_process_is_itself_until_it_ends() {
+    fn process_identity_is_stable() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let seen = started(child.id());
         assert!(seen.command.contains("sleep"));
@@ -87,7 +87,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_portable_way_sees_the_same() {
+    fn portable_identity_matches() {
         if crate::process::find_program("ps").is_some() {
             let (_, command) = portable(std::process::id()).unwrap();
             assert_eq!(linux(std::process::id()).map_or(command.clone(), |(_, command)| command), command);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_named_and_another_proposed() {
+    fn names_taken_port_and_proposes_another() {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_record_ends_no_foreign_process() {
+    async fn stale_record_does_not_end_another_process() {
         let folder = tempfile::tempdir().unwrap();
         let stack = stack(folder.path());
         let mut foreign = Command::new("sleep").arg("60").spawn().unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back() {
+    fn reads_written_record() {
         let folder = tempfile::tempdir().unwrap();
         let stack = stack(folder.path());
         assert_eq!(Emulator::running(&stack), None);

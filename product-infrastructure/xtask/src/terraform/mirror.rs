@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_downloaded_once_for_all_roots() {
+    fn downloads_a_missing_provider_once_for_all_roots() {
         let fixture = fixture();
         let cache = fixture.folder.path().join("out/providers");
         let source = fixture.choose();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_below_a_prefix_is_found_and_configured() {
+    fn finds_and_configures_mirror_below_a_prefix() {
         let fixture = fixture();
         let at = fixture.folder.path().join("opt/vendor/terraform");
         mirror(&at, "5.100.0");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_of_another_version_or_platform_is_passed_over() {
+    fn ignores_mirrors_of_other_versions_and_platforms() {
         let mut fixture = fixture();
         mirror(&fixture.folder.path().join("opt/terraform"), "4.67.0");
         assert!(fixture.choose().description.contains("registry"));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filled_plugin_cache_serves_as_a_mirror() {
+    fn accepts_plugin_cache_as_mirror() {
         let mut fixture = fixture();
         let cache = fixture.folder.path().join("cache");
         fixture.machine.plugin_cache = Some(cache.clone());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_configuration_wins_and_a_missing_one_is_taken_away() {
+    fn users_configuration_wins_and_missing_one_is_removed() {
         let mut fixture = fixture();
         mirror(&fixture.folder.path().join("opt"), "5.100.0");
         let config = fixture.folder.path().join("own.tfrc");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_mirror_counts() {
+    fn accepts_packed_mirror() {
         let folder = tempfile::tempdir().unwrap();
         let packed = folder.path().join(PROVIDER);
         fs::create_dir_all(&packed).unwrap();

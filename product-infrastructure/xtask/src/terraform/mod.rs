@@ -362,7 +362,7 @@ mod tests {
     use crate::progress::Progress;
 
     #[test]
-    fn the_machines_account_is_kept_away() {
+    fn clears_the_machines_aws_account() {
         let names = [
             "AWS_PROFILE",
             "AWS_ENDPOINT_URL_S3",
@@ -377,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn an_apply_that_changed_nothing_is_told_from_one_that_added_ten() {
+    fn distinguishes_no_changes_from_ten_additions() {
         assert!(changed_nothing("Apply complete! Resources: 0 added, 0 changed, 0 destroyed."));
         assert!(!changed_nothing("Apply complete! Resources: 10 added, 0 changed, 0 destroyed."));
         assert!(!changed_nothing("Apply complete! Resources: 0 added, 1 changed, 0 destroyed."));
     }
 
     #[test]
-    fn a_plan_is_counted() {
+    fn counts_planned_changes() {
         assert_eq!(planned_changes("Plan: 41 to add, 1 to change, 2 to destroy."), Some(44));
         assert_eq!(planned_changes("Apply complete!"), None);
         let step = Progress::new().step("apply");

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_follows_the_committed_files_and_keeps_terraforms_own() {
+    fn copy_follows_committed_files_and_keeps_terraforms_own() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         write(&from.join("main.tf"), "one");

@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_says_where_and_what() {
+    fn finding_names_file_and_rule() {
         let message = judged(2, 1, &[], &[]).unwrap_err().to_string();
         assert_eq!(message, "terraform/a.tf:3-9: aws_s3_bucket.a: Ensure it is safe (CKV_AWS_1)");
     }
 
     #[test]
-    fn a_skip_needs_a_reason_and_every_file_must_be_read() {
+    fn requires_reasons_for_skips_and_reads_every_file() {
         for reason in [None, Some(""), Some(NO_REASON)] {
             assert!(judged(2, 0, &[reason], &[]).unwrap_err().to_string().ends_with("skipped without a reason"));
         }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_judged_is_a_failure() {
+    fn report_without_results_is_an_error() {
         assert!(judged(0, 0, &[], &[]).is_err());
         assert!(judge(Path::new("terraform"), r#"{"passed": 0, "failed": 0}"#).is_err());
     }

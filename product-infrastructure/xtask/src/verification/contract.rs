@@ -79,7 +79,7 @@ mod tests {
         =========== SUMMARY ===========\n\nTest cases:\n  367 generated, 4 found 4 unique failures\n";
 
     #[test]
-    fn what_failed_is_shown_and_requests_are_counted() {
+    fn shows_failures_and_counts_requests() {
         assert_eq!(
             findings(OUTPUT),
             "=========== FAILURES ===========\n____ GET /products ____\n- Schema-valid request rejected"

@@ -69,7 +69,7 @@ mod tests {
         resource \"aws_cloudwatch_metric_alarm\" \"errors\" {\n}\n";
 
     #[test]
-    fn each_way_to_refuse_wants_a_test_of_its_own() {
+    fn requires_a_test_for_each_refusal() {
         let both = "expect_failures = [var.stage]\nexpect_failures = [var.stage]\n\
             expect_failures = [data.aws_caller_identity.current]\naws_cloudwatch_metric_alarm.errors.alarm_actions";
         assert!(missing(SOURCE, both).is_empty());

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_top_level_holds_the_repositories_and_dot_files() {
+    fn top_level_has_only_repositories_and_dot_files() {
         let workspace = crate::workspace::fixture::workspace(&["get-product", "list-products"]);
         assert_eq!(surplus_and_missing(&workspace, &complete(&workspace)), Vec::<String>::new());
         let mut files = complete(&workspace);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_on_a_sibling_is_found_wherever_it_is_written() {
+    fn finds_dependency_on_sibling_in_any_table() {
         let check = |manifest: &str| outside_paths("get-product", Path::new("get-product"), manifest).unwrap().len();
         assert_eq!(check("[dependencies]\nmodels = { path = \"../list-products\" }"), 1);
         assert_eq!(check("[target.'cfg(unix)'.dev-dependencies.models]\npath = \"/elsewhere\""), 1);

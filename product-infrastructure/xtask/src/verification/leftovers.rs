@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_is_named() {
+    fn names_leftover_resources() {
         assert_eq!(names("[]\n"), Some(Vec::new()));
         assert_eq!(names("null\n"), Some(Vec::new()));
         assert_eq!(names("[\n  \"products\"\n]\n"), Some(vec!["products".to_owned()]));

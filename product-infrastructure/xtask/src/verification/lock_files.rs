@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_locked_twice_is_reported_with_its_repositories() {
+    fn reports_crate_locked_in_two_versions() {
         let files = [
             ("get-product", lock(&[("tokio", "1.54.1"), ("syn", "1.0.109"), ("syn", "2.0.1")])),
             ("list-products", lock(&[("tokio", "1.54.0"), ("syn", "2.0.1")])),

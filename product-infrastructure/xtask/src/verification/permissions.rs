@@ -76,7 +76,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_actions_of_every_statement_are_read() {
+    fn reads_the_actions_of_every_statement() {
         let policy =
             json!({ "Statement": [{ "Action": "s3:GetObject" }, { "Action": ["sqs:SendMessage", "s3:PutObject"] }] });
         let state = json!({ "resources": [

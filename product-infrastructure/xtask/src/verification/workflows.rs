@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_apart_and_each_repository_must_have_some() {
+    fn classifies_files_and_requires_workflows() {
         let listed: Vec<PathBuf> = [
             "get-product/.github/workflows/ci.yml",
             "get-product/.yamllint.yaml",
