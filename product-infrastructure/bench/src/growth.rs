@@ -1,8 +1,8 @@
-//! `cargo xtask bench growth`: what a call costs as the catalogue grows, and a batch as the backlog does.
+//! `cargo xtask bench growth`: the cost of a call as the catalogue grows, and of a batch as the backlog grows.
 //!
-//! A function as it is shipped talks to a real engine ([`Engine`]) that holds more and more products. Its CPU time is the
-//! kernel's count for its process alone; the engine's time is the time in which [`Backend`] waits for the engine. What is
-//! left of a call's duration when the engine's time is taken off is the function's own, the bench's HTTP included.
+//! A release build of a function talks to a real engine ([`Engine`]) with a growing number of products. Its CPU time is the
+//! kernel's count for its process; the engine's time is the time that [`Backend`] waits for the engine. The rest of a call's
+//! duration is the function's own time, including the benchmark's HTTP.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +29,7 @@ use crate::tree::Tree;
 
 const CATALOGUES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 const BACKLOGS: [usize; 3] = [1_000, 10_000, 100_000];
-/// Samples at each size, of which the lowest counts; each is the mean of [`CALLS`] calls.
+/// Samples at each size; the lowest is reported. Each is the mean of [`CALLS`] calls.
 const SAMPLES: usize = 7;
 const CALLS: usize = 100;
 /// Batches of ten messages in each sample.
@@ -37,30 +37,30 @@ const BATCHES: usize = 20;
 const BATCH: usize = 10;
 /// The functions that are measured.
 const FUNCTIONS: [&str; 5] = ["list-products", "get-product", "create-product", "product-creator", "audit-logger"];
-/// What a figure may differ by from one size to another before it is said to grow: as much as it differs between runs.
+/// The factor up to which a figure is reported as flat: figures differ by as much between runs.
 const FLAT: f64 = 1.25;
 
-/// Measure what calls cost as the catalogue grows from a thousand products to a million, and batches as the backlog does.
+/// Measure the cost of calls as the catalogue grows from 1,000 to 1,000,000 products, and of batches as the backlog grows
 ///
-/// The engine's own time is reported separately: that of DynamoDB does not grow with a table, that of the engine used here may.
+/// The engine's time is reported separately: DynamoDB's doesn't grow with a table, but that of the engine used here may.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// One JSON object instead of Markdown.
+    /// Print the output as JSON (default: Markdown)
     #[arg(long)]
     pub json: bool,
-    /// Draw each call into this folder.
+    /// Folder to draw a figure for each call to
     #[arg(long, value_name = "DIR")]
     pub svg_dir: Option<PathBuf>,
-    /// The most products; a million need 4 GB of disk for a few minutes.
+    /// Maximum number of products; a million need 4 GB of disk for a few minutes
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     pub largest: u64,
 }
 
-/// What was measured at one size. Durations are of the lowest sample, in microseconds for a call or a batch: the work is
-/// the same in each, and what others do on the machine only ever adds to it, caches being shared even where cores are not.
+/// The measurements at one size. Durations are those of the lowest sample, in microseconds per call or batch: the work is the
+/// same in each sample, and other processes can only add to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Point {
-    /// Products in the table, or messages worked off.
+    /// Number of products in the table, or of processed messages.
     pub size: usize,
     pub wall_us: f64,
     /// Without the engine's time.
@@ -69,7 +69,7 @@ pub struct Point {
     pub engine_us: f64,
     pub engine_calls: f64,
     pub peak_rss_mb: f64,
-    /// Of the time in which the function could have run, how much it waited for its core.
+    /// Percentage of the time in which the function waited for its core.
     pub waited_percent: f64,
 }
 
@@ -77,14 +77,14 @@ pub struct Point {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
     pub name: &'static str,
-    /// What there is more and more of.
+    /// The growing quantity.
     pub of: &'static str,
-    /// A call, or a batch.
+    /// The unit of the figures: a call or a batch.
     pub per: &'static str,
     pub points: Vec<Point>,
 }
 
-/// What became of a figure from the first size to the last.
+/// The growth of a figure from the first size to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Growth {
     pub factor: f64,
@@ -99,11 +99,11 @@ impl Series {
         factor.is_finite().then_some(Growth { factor, flat: factor <= FLAT })
     }
 
-    /// Which grew, the function or the engine.
+    /// A sentence on whether the function or the engine grows.
     pub fn verdict(&self) -> String {
         let (Some(cpu), Some(memory)) = (self.growth(|point| point.cpu_us), self.growth(|point| point.peak_rss_mb))
         else {
-            return format!("{}: one size tells nothing of growth.", self.name);
+            return format!("{}: growth needs at least two sizes.", self.name);
         };
         let says = |growth: Growth| if growth.flat { "does not grow" } else { "**grows**" };
         let mut text = format!(
@@ -123,7 +123,7 @@ impl Series {
     }
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub machine: Machine,

@@ -1,9 +1,9 @@
-//! What the functions cost, measured as they are shipped: [`measure`] says what, in what order, and how often.
+//! Benchmarks of the functions' release builds: [`measure`] says what is measured, in which order, and how often.
 //!
-//! Everything happens on this machine and in one run: the functions and the [floor](subject::FLOOR), which does nothing,
-//! take turns, so that a busy minute falls on all of them. Each asks [`runtime_api`] for events, which are from
-//! [`events`], and calls [`backend`] instead of AWS; [`program`] and [`cpu_share`] see to where it runs and what it may
-//! use. [`statistics`], [`report`], [`plot`] and [`budgets`] say what came of it.
+//! Everything runs on this machine in one run. The functions and the [floor](subject::FLOOR), a function that does nothing,
+//! are measured in turns, so that a busy minute affects all of them. Each gets its events from [`runtime_api`], which
+//! [`events`] makes, and calls [`backend`] instead of AWS; [`program`] pins it to a core and [`cpu_share`] limits its CPU.
+//! [`statistics`], [`report`], [`plot`] and [`budgets`] make the report.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,40 +37,39 @@ pub mod statistics;
 pub mod subject;
 pub mod tree;
 
-/// Enough for a tenth and a ninetieth percentile that mean something.
+/// Enough rounds for a tenth and a ninetieth percentile.
 const ROUNDS: usize = 11;
 
-/// Measure the functions as they are shipped: cold, warm, and beside a program that does nothing.
+/// Benchmark the functions' release builds, cold and warm, against a function that does nothing
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// One JSON object instead of Markdown.
+    /// Print the output as JSON (default: Markdown)
     #[arg(long)]
     pub json: bool,
-    /// How often everything is measured.
+    /// Number of rounds
     #[arg(long, default_value_t = ROUNDS, value_name = "N", value_parser = rounds)]
     pub rounds: usize,
-    /// Only this function, beside the floor; may be repeated.
+    /// Measure only this function and the floor; may be repeated
     #[arg(long, value_name = "FUNCTION", value_parser = chosen)]
     pub only: Vec<&'static str>,
-    /// Measure get-product in Python beside them: what the language makes of it. `cargo xtask bench` installs what that
-    /// needs and names the interpreter in CATALOGUE_PYTHON.
+    /// Also measure get-product in Python, with the interpreter in CATALOGUE_PYTHON, which `cargo xtask bench` installs
     #[arg(long)]
     pub python: bool,
-    /// Write the Markdown into this file too, for a run whose JSON is kept as well.
+    /// File to write the Markdown to, in addition to the output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// Draw the figures into this file.
+    /// File to draw the figures to
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Say which budgets of `bench/budgets.toml` are kept, and by how much. One that is not fails nothing.
+    /// Report which budgets of `bench/budgets.toml` are met. A missed budget doesn't fail the run
     #[arg(long)]
     pub budgets: bool,
 }
 
-/// What else can be measured.
+/// Further benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Growth(growth::Arguments),
@@ -80,13 +79,13 @@ pub enum Command {
 fn rounds(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rounds @ 1..=1_000) => Ok(rounds),
-        _ => Err("a number from 1 to 1000".to_owned()),
+        _ => Err("must be a number from 1 to 1000".to_owned()),
     }
 }
 
 fn chosen(name: &str) -> Result<&'static str, String> {
     let found = subject::FUNCTIONS.iter().find(|function| **function == name);
-    found.copied().ok_or_else(|| format!("one of {}", subject::FUNCTIONS.join(", ")))
+    found.copied().ok_or_else(|| format!("must be one of: {}", subject::FUNCTIONS.join(", ")))
 }
 
 /// Builds, measures and reports.
@@ -101,7 +100,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
     } else {
         Vec::new()
     };
-    let folder = tempfile::tempdir().context("there is no room for the unpacked functions")?;
+    let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
     let mut subjects = subject::prepare(tree, &arguments.only, folder.path(), progress)?;
     if arguments.python {
         subjects.push(subject::baseline(tree)?);
@@ -134,7 +133,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures the programs in turns, on the thread that calls it and those that it starts: they stay on one core.
+/// Measures the programs in turns, on the calling thread and those that it starts, which stay on one core.
 pub fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) -> Result<report::Report> {
     let cores = program::Cores::choose();
     let machine = report::Machine::read(cores);

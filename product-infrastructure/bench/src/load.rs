@@ -25,28 +25,28 @@ use crate::local_stack::{Accepted, LocalStack, Verification};
 use crate::progress::Progress;
 use crate::statistics::quantile;
 
-/// How long accepted changes may take to be applied and recorded after the last call.
+/// Time within which accepted changes must be applied and recorded after the last call.
 const PATIENCE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_secs(1);
-/// A product that was accepted is asked for after so long for the first time.
+/// Time before an accepted product is read for the first time.
 const SETTLING: Duration = Duration::from_secs(1);
-/// Products that a client makes before the clock starts.
+/// Products that each client creates before the measurement.
 const SEEDS: usize = 5;
-/// Error messages that are kept.
+/// Number of error messages to keep.
 const KEPT: usize = 5;
 
-/// Put all five calls on the running local stack at once, and look for every accepted change afterwards.
+/// Make all calls on the running local stack concurrently, then look for every accepted change
 ///
-/// 60 % get, 20 % list, 10 % create, 7 % update, 3 % delete. Stops by itself, and talks to this machine only.
+/// 60 % get, 20 % list, 10 % create, 7 % update, 3 % delete. Stops by itself and calls only this machine.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How long.
+    /// Duration in seconds
     #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
-    /// How many at a time; each makes its next call when the last was answered.
+    /// Number of concurrent clients; each waits for a response before its next call
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub clients: u8,
-    /// One JSON object instead of Markdown.
+    /// Print the output as JSON (default: Markdown)
     #[arg(long)]
     pub json: bool,
 }
@@ -94,14 +94,14 @@ impl Operation {
     }
 }
 
-/// What one kind of call came to.
+/// The figures of one kind of call.
 #[derive(Debug, Default)]
 struct Calls {
     milliseconds: Vec<f64>,
     statuses: BTreeMap<u16, u64>,
-    /// 429 and 503: the answers of a system that protects itself.
+    /// Responses 429 and 503.
     turned_away: u64,
-    /// Asked for before it was applied: a 404 that is right.
+    /// Reads of a product that wasn't applied yet: expected 404 responses.
     not_yet: u64,
     errors: u64,
 }
@@ -177,7 +177,7 @@ impl Api {
     }
 }
 
-/// Refuses any other machine: this is load.
+/// Rejects any other machine, because this is a load test.
 fn loopback(url: &str) -> Result<()> {
     let parsed = Url::parse(url).with_context(|| format!("{url} is no address"))?;
     let host = parsed.host_str().unwrap_or_default();
@@ -187,7 +187,7 @@ fn loopback(url: &str) -> Result<()> {
     if own { Ok(()) } else { bail!("{url} is not on this machine; load is put on the local stack only") }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -212,14 +212,14 @@ fn product(number: u64) -> Value {
 /// A client's products.
 #[derive(Default)]
 struct Products {
-    /// Those that have been read.
+    /// Products that were read.
     known: Vec<String>,
-    /// Those that were accepted, and when.
+    /// Products that were accepted, and when.
     pending: VecDeque<(String, Instant)>,
 }
 
-/// One client: call after call until the time is over. Only its own products are changed or read by it, so what a right
-/// answer is does not depend on the others.
+/// One client: makes calls until the time is over. It reads and changes only its own products, so that the expected responses
+/// don't depend on other clients.
 async fn client(api: Arc<Api>, number: u64, end: Instant) -> Tally {
     let (mut dice, mut products, mut tally) =
         (Dice(0x9e37_79b9_7f4a_7c15 ^ (number + 1)), Products::default(), Tally::default());
@@ -307,7 +307,7 @@ async fn step(api: &Api, operation: Operation, dice: &mut Dice, products: &mut P
     products.pending.extend(probe);
 }
 
-/// A process's memory and time on a processor.
+/// A process's memory and CPU time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 struct Usage {
     rss_mb: f64,
@@ -388,7 +388,7 @@ struct Report {
     operations: Vec<OperationReport>,
     errors: Vec<String>,
     accepted: usize,
-    /// Events of accepted changes that the journal does not have.
+    /// Events of accepted changes that the journal lacks.
     lost: Vec<String>,
     seconds_until_quiet: f64,
     queues_empty: bool,
@@ -472,7 +472,7 @@ impl Report {
     }
 }
 
-/// Makes the calls, waits until all is quiet, and reports. Exit code 1 if anything was lost or wrong.
+/// Makes the calls, waits until every change is processed, and reports. Exit code 1 if a change was lost or a response was wrong.
 pub async fn run(arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
     let stack = LocalStack::running()?;
     let api = Arc::new(Api::new(&stack.facts.api_url, stack.facts.api_key.clone())?);

@@ -1,4 +1,4 @@
-//! The programs that are measured: compiled as they are shipped.
+//! The measured programs: release builds of the functions, the floor, and Python.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::progress::{Meter, Progress};
 use crate::shipped::{self, Shipped};
 use crate::tree::{INFRASTRUCTURE, Tree};
 
-/// The functions that there are events for.
+/// The measured functions.
 pub const FUNCTIONS: &[&str] = &[
     "list-products",
     "get-product",
@@ -25,48 +25,48 @@ pub const FUNCTIONS: &[&str] = &[
     "audit-logger",
 ];
 
-/// The name of the program that does nothing.
+/// The name of the function that does nothing.
 pub const FLOOR: &str = "floor";
 
 /// The name of `get-product` in Python.
 pub const PYTHON: &str = "python";
 
-/// A program and what it is measured with.
+/// A program and its events.
 #[derive(Debug, Clone)]
 pub struct Subject {
     pub name: &'static str,
     pub launch: Launch,
-    /// What one call is made with.
+    /// The event of one call.
     pub event: Arc<str>,
     pub answer: Answer,
-    /// Whether it calls AWS at all.
+    /// Whether it calls AWS.
     pub calls_aws: bool,
-    /// Whether the products exist that it asks for.
+    /// Whether the products that it reads exist.
     pub has_products: bool,
-    /// What its batches are made of, if it takes batches.
+    /// The messages of its batches, if it takes batches.
     pub messages: Option<Messages>,
     pub zip_bytes: Option<u64>,
 }
 
-/// What a right answer is. A wrong one is quick as often as not, and must not be measured for a right one.
+/// The expected response. A wrong response is often quick, and must not be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// API Gateway's form, with this status.
+    /// A proxy integration response with this status.
     Status(u16),
     /// A partial batch response in which no message failed.
     NoFailures,
 }
 
 impl Answer {
-    /// Fails with the answer if it is another one.
+    /// Fails if the response is another one.
     pub fn check(self, body: &[u8]) -> Result<()> {
-        let answer: Value = serde_json::from_slice(body).context("the answer is not JSON")?;
+        let answer: Value = serde_json::from_slice(body).context("the response isn't JSON")?;
         let right = match self {
             Self::Status(status) => answer["statusCode"] == status,
             Self::NoFailures => answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty),
         };
         if !right {
-            bail!("{self:?} was expected; the answer is {answer}");
+            bail!("expected {self:?}, got {answer}");
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Answer {
 pub fn prepare(tree: &Tree, only: &[&'static str], folder: &Path, progress: &Progress) -> Result<Vec<Subject>> {
     let chosen: Vec<&'static str> =
         FUNCTIONS.iter().copied().filter(|function| only.is_empty() || only.contains(function)).collect();
-    let step = progress.step("build the floor and the functions as they are shipped");
+    let step = progress.step("build the floor and the functions");
     let meter = step.meter();
     meter.length(chosen.len() as u64 + 1);
     let mut subjects = vec![floor(tree, folder, &meter)?];
@@ -92,12 +92,12 @@ pub fn prepare(tree: &Tree, only: &[&'static str], folder: &Path, progress: &Pro
     Ok(subjects)
 }
 
-/// The program that does nothing.
+/// The function that does nothing.
 pub fn floor(tree: &Tree, folder: &Path, meter: &Meter) -> Result<Subject> {
     meter.now(FLOOR);
     let shipped = shipped::build(&tree.repository(INFRASTRUCTURE).join("bench/floor"), FLOOR, folder)?;
     Ok(Subject {
-        // It reads none of it.
+        // The floor doesn't read it.
         event: request(tree, "get-product", None)?,
         answer: Answer::Status(200),
         calls_aws: false,
@@ -108,13 +108,13 @@ pub fn floor(tree: &Tree, folder: &Path, meter: &Meter) -> Result<Subject> {
 /// `get-product` in Python, with the interpreter that `cargo xtask bench` has prepared.
 pub fn baseline(tree: &Tree) -> Result<Subject> {
     let python = std::env::var_os("CATALOGUE_PYTHON").map(PathBuf::from);
-    let python = python.context("--python needs an interpreter with boto3 in CATALOGUE_PYTHON")?;
+    let python = python.context("--python requires CATALOGUE_PYTHON: an interpreter with boto3")?;
     let bootstrap = tree.repository(INFRASTRUCTURE).join("bench/python/bootstrap.py");
     Ok(Subject {
         name: PYTHON,
         launch: Launch {
             command: vec![python, bootstrap],
-            // Its repository is not the place for what it compiles, and Lambda's disk cannot be written to.
+            // On Lambda the disk is read-only too.
             variables: [variables(), vec![("PYTHONDONTWRITEBYTECODE", "1".to_owned())]].concat(),
             log: tree.empty_log(PYTHON)?,
         },
@@ -127,7 +127,7 @@ pub fn baseline(tree: &Tree) -> Result<Subject> {
     })
 }
 
-/// A function's events and what they are answered with, by its contract.
+/// A function's events and expected responses.
 fn subject(tree: &Tree, bare: Subject) -> Result<Subject> {
     let name = bare.name;
     let api = |body: Option<Value>, status| -> Result<Subject> {
@@ -144,7 +144,7 @@ fn subject(tree: &Tree, bare: Subject) -> Result<Subject> {
         "delete-product" => api(None, 204),
         "product-creator" => batches(Messages::changes(tree)?),
         "audit-logger" => batches(Messages::stream_records(tree)?),
-        name => bail!("there is no event to measure {name} with"),
+        name => bail!("no event for {name}"),
     }
 }
 
