@@ -279,8 +279,8 @@ impl Chains {
     }
 
     /// The ends of all chains.
-    pub fn into_ends(self) -> impl Iterator<Item = Chain> {
-        self.products.into_values()
+    pub fn into_ends(self) -> impl Iterator<Item = (ProductId, Chain)> {
+        self.products.into_iter()
     }
 
     /// Takes the next record. `vouched`: whether the table's journal has the same record. Returns what is now known to be

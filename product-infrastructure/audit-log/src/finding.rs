@@ -15,6 +15,8 @@ pub enum Fault {
     Overwritten,
     /// The object has a delete marker.
     Deleted,
+    /// Nothing in the object's lock keeps it from being deleted.
+    Unlocked,
     /// The bytes aren't JSON, or not a record that can be identified.
     Unreadable,
     /// The record doesn't match its schema.
@@ -41,7 +43,7 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
-    /// Is the log what was written? A record that was altered, removed, inserted or reordered breaks it.
+    /// Is the log what was written? A record that was altered, removed, inserted, reordered or left unlocked breaks it.
     Integrity,
     /// Does each record match its schema? A record can fail this without having been touched since it was written.
     Form,
@@ -50,19 +52,7 @@ pub enum Verdict {
 impl Fault {
     /// Which verdict a finding of this kind belongs to.
     pub fn verdict(self) -> Verdict {
-        match self {
-            Self::Unreadable | Self::Schema | Self::Bytes => Verdict::Form,
-            Self::Foreign
-            | Self::Overwritten
-            | Self::Deleted
-            | Self::Key
-            | Self::Hash
-            | Self::Content
-            | Self::Altered
-            | Self::Missing
-            | Self::Inserted
-            | Self::Table => Verdict::Integrity,
-        }
+        if self == Self::Schema { Verdict::Form } else { Verdict::Integrity }
     }
 
     /// As in reports.
@@ -71,6 +61,7 @@ impl Fault {
             Self::Foreign => "FOREIGN",
             Self::Overwritten => "OVERWRITTEN",
             Self::Deleted => "DELETED",
+            Self::Unlocked => "UNLOCKED",
             Self::Unreadable => "UNREADABLE",
             Self::Schema => "SCHEMA",
             Self::Bytes => "BYTES",

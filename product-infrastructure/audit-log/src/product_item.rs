@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::chain::Chain;
 use crate::ids::{EventId, ProductId};
 use crate::json::{hex, sha256};
-use crate::record::{Change, minor_units};
+use crate::record::{Change, is_priced, minor_units};
 use crate::table_item::Item;
 
 /// Seconds for which the table keeps a journal entry: 90 days.
@@ -28,6 +28,8 @@ pub enum NoItem {
     NoBeginning(ProductId),
     #[error("product {0}: its newest record has no valid product")]
     NoProduct(ProductId),
+    #[error("product {0}: its newest record has a price without the decimals of its currency")]
+    NoPrice(ProductId),
 }
 
 /// The product item of a chain. `newest` is the chain's last record; `shards` the output `list_shards`.
@@ -35,6 +37,9 @@ pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item,
     let product = newest.product_id;
     let (create_event, fingerprint) = chain.created.ok_or(NoItem::NoBeginning(product))?;
     let mut item = newest.document["after"].as_object().cloned().ok_or(NoItem::NoProduct(product))?;
+    if !is_priced(&newest.document["after"]) {
+        return Err(NoItem::NoPrice(product));
+    }
     let price = item.remove("price").unwrap_or_default();
     let units = minor_units(price.as_str().unwrap_or_default());
     let number: u64 = units.parse().map_err(|_| NoItem::NoProduct(product))?;

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -35,7 +35,7 @@ pub struct Change {
     pub digest: Digest,
     /// `None` unless the change was applied.
     pub link: Option<Link>,
-    /// How the record breaks its schema, or that its bytes are others than audit-logger writes.
+    /// How the record breaks its schema.
     pub form: Option<Finding>,
     pub document: Value,
 }
@@ -64,6 +64,8 @@ pub struct OutOfBand {
     pub by_ttl: bool,
     /// In milliseconds since 1970.
     pub observed_at: u64,
+    /// How the record breaks its schema.
+    pub form: Option<Finding>,
     pub document: Value,
 }
 
@@ -79,6 +81,14 @@ impl Record {
         match self {
             Self::Change(change) => &change.document,
             Self::OutOfBand(change) => &change.document,
+        }
+    }
+
+    /// How the record breaks its schema.
+    pub fn form(&self) -> Option<&Finding> {
+        match self {
+            Self::Change(change) => change.form.as_ref(),
+            Self::OutOfBand(change) => change.form.as_ref(),
         }
     }
 
@@ -159,27 +169,25 @@ fn misplaced(key: &str, right: &str) -> Finding {
 
 fn change(key: &str, document: Value, bytes: &[u8]) -> Result<Change, Finding> {
     let violation = violation_of(&JOURNAL_ENTRY, &document);
-    // Without these three, the record belongs to no product and no chain.
+    // Without these, it isn't known in which chain the record belongs, or whether in any.
     let identity = || {
         Some((
             document["productId"].as_str().and_then(ProductId::parse)?,
             document["eventId"].as_str().and_then(EventId::parse)?,
             document["recordedAt"].as_str().and_then(millis)?,
+            document["outcome"].as_str().filter(|outcome| OUTCOMES.contains(outcome))?,
         ))
     };
-    let Some((product_id, event_id, recorded_at)) = identity() else {
-        let why = violation.unwrap_or_else(|| "productId, eventId or recordedAt is missing".to_owned());
+    let Some((product_id, event_id, recorded_at, outcome)) = identity() else {
+        let why = violation.unwrap_or_else(|| "productId, eventId, recordedAt or outcome is missing".to_owned());
         return Err(Finding::new(key, Fault::Unreadable, why));
     };
-    let form = if let Some(violation) = violation {
-        Some(Finding::new(key, Fault::Schema, violation).of(product_id))
-    } else if stored(&document).as_bytes() != bytes {
-        Some(Finding::new(key, Fault::Bytes, OTHER_BYTES).of(product_id))
-    } else {
-        None
-    };
     let found = |(fault, why)| Finding::new(key, fault, why).of(product_id);
-    let link = if document["outcome"] == "APPLIED" {
+    if stored(&document).as_bytes() != bytes {
+        return Err(found((Fault::Bytes, OTHER_BYTES.to_owned())));
+    }
+    let form = violation.map(|violation| found((Fault::Schema, violation)));
+    let link = if outcome == "APPLIED" {
         Some(link(&document).map_err(found)?)
     } else {
         requested(&document).map_err(found)?;
@@ -189,22 +197,23 @@ fn change(key: &str, document: Value, bytes: &[u8]) -> Result<Change, Finding> {
     Ok(Change { event_id, product_id, version, recorded_at, digest: sha256(bytes), link, form, document })
 }
 
+const OUTCOMES: [&str; 4] = ["APPLIED", "DUPLICATE", "REJECTED", "SUPERSEDED"];
+
 type Wrong = (Fault, String);
 
 /// SHA-256 of a value's canonical JSON.
 fn hash_of(value: &Value) -> Result<Digest, Wrong> {
-    canonical(value).map(sha256).map_err(|error| (Fault::Schema, error.to_string()))
+    canonical(value).map(sha256).map_err(|error| (Fault::Hash, format!("the hash can't be computed: {error}")))
 }
 
 /// `/{name}` as a digest.
 fn digest_member(document: &Value, name: &str) -> Result<Digest, Wrong> {
     let found = document[name].as_str().and_then(digest);
-    found.ok_or_else(|| (Fault::Schema, format!("/{name} must be a SHA-256 in hexadecimal")))
+    found.ok_or_else(|| (Fault::Hash, format!("/{name} must be a SHA-256 in hexadecimal")))
 }
 
-/// Checks what a change that wasn't applied had asked for, and that the entry can be written as canonical JSON.
+/// Checks that the fingerprint of a change that wasn't applied is that of what it requested.
 fn requested(document: &Value) -> Result<(), Wrong> {
-    hash_of(document)?;
     match document.get("requested") {
         Some(requested) if hash_of(requested)? != digest_member(document, "fingerprint")? => {
             Err((Fault::Content, "fingerprint isn't that of `requested`".to_owned()))
@@ -240,7 +249,7 @@ fn link(document: &Value) -> Result<Link, Wrong> {
     let before = match document.get("before") {
         Some(before) => {
             let event = before["lastEventId"].as_str().and_then(EventId::parse);
-            let event = event.ok_or_else(|| (Fault::Schema, "/before/lastEventId must be an event ID".to_owned()))?;
+            let event = event.ok_or_else(|| (Fault::Content, "/before/lastEventId must be an event ID".to_owned()))?;
             Some((product_digest(before), event))
         }
         None => None,
@@ -310,6 +319,11 @@ pub fn product_digest(product: &Value) -> Digest {
     sha256(stored(&Value::Object(members)))
 }
 
+/// Whether a product's price has exactly the decimals of its currency. Only then do its digits give the minor units.
+pub fn is_priced(product: &Value) -> bool {
+    PRICED.is_valid(&json!({"price": product["price"], "currency": product["currency"]}))
+}
+
 /// The minor units of a price with all its decimals: its digits without point and leading zeros.
 pub fn minor_units(price: &str) -> String {
     let digits = price.replace('.', "");
@@ -327,18 +341,20 @@ fn content(product: &Value) -> Value {
 }
 
 fn out_of_band(key: &str, document: Value, bytes: &[u8]) -> Result<OutOfBand, Finding> {
-    if let Some(violation) = violation_of(&OUT_OF_BAND, &document) {
-        return Err(Finding::new(key, Fault::Schema, violation));
-    }
+    let violation = violation_of(&OUT_OF_BAND, &document);
+    let Some(observed_at) = document["observedAt"].as_str().and_then(millis) else {
+        let why = violation.unwrap_or_else(|| "observedAt is missing".to_owned());
+        return Err(Finding::new(key, Fault::Unreadable, why));
+    };
     if stored_out_of_band(&document).as_bytes() != bytes {
         return Err(Finding::new(key, Fault::Bytes, OTHER_BYTES));
     }
-    let observed_at = document["observedAt"].as_str().and_then(millis);
     let product_id = document["key"]["PK"].as_str().and_then(|pk| ProductId::parse(pk.strip_prefix("PRODUCT#")?));
     Ok(OutOfBand {
         product_id,
         by_ttl: document["cause"] == "TTL",
-        observed_at: observed_at.ok_or_else(|| Finding::new(key, Fault::Schema, "/observedAt must be a timestamp"))?,
+        observed_at,
+        form: violation.map(|violation| Finding::new(key, Fault::Schema, violation)),
         document,
     })
 }
@@ -358,20 +374,22 @@ pub fn millis(text: &str) -> Option<u64> {
     u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-static JOURNAL_ENTRY: LazyLock<Validator> = LazyLock::new(|| validator("journalEntry"));
-static OUT_OF_BAND: LazyLock<Validator> = LazyLock::new(|| validator("outOfBand"));
+// Each kind of record has its own validator, so that a violation is about this kind and not about both.
+static JOURNAL_ENTRY: LazyLock<Validator> = LazyLock::new(|| validator(json!({"$ref": "#/$defs/journalEntry"})));
+static OUT_OF_BAND: LazyLock<Validator> = LazyLock::new(|| validator(json!({"$ref": "#/$defs/outOfBand"})));
+static PRICED: LazyLock<Validator> = LazyLock::new(|| {
+    let price = json!({"price": {"$ref": "#/$defs/price"}});
+    validator(json!({"$ref": "#/$defs/minorDigits", "properties": price, "required": ["price", "currency"]}))
+});
 
-/// The schema of one kind of record, so that a violation is about this kind and not about both.
-fn validator(kind: &str) -> Validator {
-    let schema: Value = serde_json::from_str(include_str!("../../contracts/audit-record.schema.json"))
+/// A validator that uses definitions of the audit record's schema.
+fn validator(mut schema: Value) -> Validator {
+    let whole: Value = serde_json::from_str(include_str!("../../contracts/audit-record.schema.json"))
         .expect("the contract's schema is JSON");
-    let mut schema: Map<String, Value> = schema.as_object().cloned().expect("the contract's schema is an object");
-    schema.remove("oneOf");
-    schema.insert("$ref".to_owned(), json!(format!("#/$defs/{kind}")));
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(&Value::Object(schema))
-        .expect("the contract's schema is a JSON Schema")
+    for member in ["$schema", "$defs"] {
+        schema[member] = whole[member].clone();
+    }
+    jsonschema::options().should_validate_formats(true).build(&schema).expect("the contract's schema is a JSON Schema")
 }
 
 const OTHER_BYTES: &str = "audit-logger writes this content in other bytes";
@@ -391,6 +409,8 @@ pub fn violation(error: &jsonschema::ValidationError<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Verdict;
+    use crate::json::hex;
     use std::path::Path;
 
     /// The golden examples, as audit-logger writes them.
@@ -447,8 +467,7 @@ mod tests {
     /// What is wrong with an object.
     fn finding(key: &str, bytes: &[u8]) -> Option<Finding> {
         match check(key, bytes) {
-            Ok(Record::Change(change)) => change.form,
-            Ok(Record::OutOfBand(_)) => None,
+            Ok(record) => record.form().cloned(),
             Err(finding) => Some(finding),
         }
     }
@@ -547,6 +566,110 @@ mod tests {
     }
 
     #[test]
+    fn keeps_place_of_record_that_breaks_its_schema() {
+        let mut entry = named("life-4");
+        entry["after"]["imageUrls"] = json!(["http://x.example/"]);
+        let (key, bytes) = object(&entry);
+        assert_eq!(fault(&key, &bytes), Fault::Hash, "an altered record is altered, whatever its form");
+        entry["fingerprint"] = json!(hex(&hash_of(&json!({"product": content(&entry["after"])})).unwrap()));
+        rehash(&mut entry);
+        let (key, bytes) = object(&entry);
+        let record = check(&key, &bytes).expect("hash and content agree");
+        let form = record.form().expect("the URL isn't https");
+        assert_eq!((form.fault, form.verdict), (Fault::Schema, Verdict::Form));
+        assert!(form.product_id.is_some() && form.why.starts_with("/after/imageUrls/0: "), "{form}");
+
+        let (_, mut edit) =
+            examples("audit-record/valid").into_iter().find(|(name, _)| name.contains("manual")).unwrap();
+        edit["cause"] = json!("ANOTHER");
+        let (key, bytes) = object(&edit);
+        let record = check(&key, &bytes).expect("it has its key");
+        assert_eq!(record.form().map(|form| form.verdict), Some(Verdict::Form));
+    }
+
+    #[test]
+    fn rejects_object_without_identity() {
+        for member in ["eventId", "productId", "recordedAt", "recordType", "outcome"] {
+            let mut entry = named("life-4");
+            let (key, _) = object(&entry);
+            entry.as_object_mut().unwrap().remove(member);
+            let finding = check(&key, stored(&entry).as_bytes()).unwrap_err();
+            assert_eq!((finding.fault, finding.verdict), (Fault::Unreadable, Verdict::Integrity), "{member}");
+            assert!(finding.why.contains(member), "{member}: {}", finding.why);
+        }
+        let (_, mut edit) =
+            examples("audit-record/valid").into_iter().find(|(name, _)| name.contains("manual")).unwrap();
+        let (key, _) = object(&edit);
+        edit.as_object_mut().unwrap().remove("observedAt");
+        assert_eq!(check(&key, stored_out_of_band(&edit).as_bytes()).unwrap_err().fault, Fault::Unreadable);
+    }
+
+    #[test]
+    fn merges_patch_again() {
+        let mut entry = named("life-4");
+        entry["before"]["tags"] = json!(["sale"]);
+        let mut after = entry["before"].clone();
+        after.as_object_mut().unwrap().remove("tags");
+        for member in ["price", "version", "updatedAt", "lastEventId"] {
+            after[member] = entry["after"][member].clone();
+        }
+        entry["requested"] = json!({"patch": {"price": after["price"], "tags": []}});
+        entry["after"] = after;
+        entry["fingerprint"] = json!(hex(&hash_of(&entry["requested"]).unwrap()));
+        rehash(&mut entry);
+        let (key, bytes) = object(&entry);
+        assert_eq!(finding(&key, &bytes), None);
+
+        let (mut other_result, mut other_request) = (entry.clone(), entry);
+        other_result["after"]["name"] = json!("Another name");
+        other_request["requested"]["patch"]["price"] = json!("0.01");
+        for (mut altered, why) in [(other_result, "merged with the patch"), (other_request, "fingerprint")] {
+            rehash(&mut altered);
+            let (key, bytes) = object(&altered);
+            let finding = check(&key, &bytes).unwrap_err();
+            assert_eq!(finding.fault, Fault::Content);
+            assert!(finding.why.contains(why), "{}", finding.why);
+        }
+    }
+
+    #[test]
+    fn compares_fingerprint_of_unapplied_request() {
+        let mut checked = 0;
+        for (name, mut entry) in examples("journal-entry/valid") {
+            let Some(kind) = ["product", "patch"].into_iter().find(|kind| entry["requested"][*kind].is_object()) else {
+                continue;
+            };
+            if entry["outcome"] == "APPLIED" {
+                continue;
+            }
+            entry["requested"][kind]["name"] = json!("Another name");
+            let (key, bytes) = object(&entry);
+            assert_eq!(check(&key, &bytes).expect_err(&name).fault, Fault::Content, "{name}");
+            checked += 1;
+        }
+        assert!(checked >= 4, "{checked}");
+    }
+
+    #[test]
+    fn requires_decimals_of_currency() {
+        for (price, currency, expected) in [
+            ("19.99", "EUR", true),
+            ("19.9", "EUR", false),
+            ("1200", "JPY", true),
+            ("1200", "EUR", false),
+            ("12.500", "KWD", true),
+            ("1e3", "JPY", false),
+        ] {
+            assert_eq!(is_priced(&json!({"price": price, "currency": currency})), expected, "{price} {currency}");
+        }
+        assert!(!is_priced(&json!({"currency": "EUR"})));
+    }
+
+    fn named(part: &str) -> Value {
+        examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains(part)).unwrap().1
+    }
+
+    #[test]
     fn product_digest_is_the_same_for_both_price_forms() {
         for (price, minor) in [("19.99", "1999"), ("0.05", "5"), ("0.00", "0"), ("1200", "1200"), ("12.500", "12500")] {
             assert_eq!(minor_units(price), minor);
@@ -557,11 +680,18 @@ mod tests {
     }
 
     #[test]
-    fn rejects_fraction_in_unapplied_change() {
-        let mut entry =
-            examples("journal-entry/valid").into_iter().find(|(name, _)| name.contains("life-3")).unwrap().1;
-        entry["version"] = serde_json::from_str("1.0").unwrap();
+    fn rejects_applied_change_without_computable_hash() {
+        let mut entry = named("life-4");
+        entry["version"] = serde_json::from_str("2.0").unwrap();
         let (key, bytes) = object(&entry);
-        assert_eq!(fault(&key, &bytes), Fault::Schema);
+        let finding = check(&key, &bytes).unwrap_err();
+        assert_eq!(finding.fault, Fault::Hash);
+        assert!(finding.why.contains("can't be computed"), "{}", finding.why);
+        for member in ["hash", "prevHash", "fingerprint"] {
+            let mut entry = named("life-4");
+            entry[member] = json!("0");
+            let (key, bytes) = object(&entry);
+            assert_eq!(check(&key, &bytes).unwrap_err().fault, Fault::Hash, "{member}");
+        }
     }
 }

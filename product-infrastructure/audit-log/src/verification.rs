@@ -26,7 +26,18 @@ pub struct Object {
     pub first: Option<String>,
     /// SHA-256 of the content; `None` if it wasn't read.
     pub digest: Option<Digest>,
+    pub lock: Lock,
     pub content: Content,
+}
+
+/// Whether a lock keeps an object from being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// It has a retention; an expired one is none the worse.
+    Locked,
+    Unlocked,
+    /// Not read, or the permission to read it is missing.
+    Unknown,
 }
 
 /// An object's content.
@@ -110,7 +121,16 @@ pub struct Report {
     pub archived: u64,
     /// Number of changes recorded so recently that their objects need not exist yet.
     pub pending: u64,
+    /// Number of objects whose lock couldn't be read.
+    pub locks_unknown: u64,
     pub compared_with_table: bool,
+}
+
+impl Report {
+    /// The findings of one verdict.
+    pub fn findings_of(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.verdict == verdict)
+    }
 }
 
 /// Is the log what was written?
@@ -147,6 +167,7 @@ pub struct Verification {
     applied: u64,
     made_by_hand: u64,
     archived: u64,
+    locks_unknown: u64,
     /// By product, the highest version that a change outside the chain was decided at, and its event.
     claimed: HashMap<ProductId, (u64, EventId)>,
 }
@@ -164,6 +185,7 @@ impl Verification {
             applied: 0,
             made_by_hand: 0,
             archived: 0,
+            locks_unknown: 0,
             claimed: HashMap::new(),
         }
     }
@@ -186,6 +208,9 @@ impl Verification {
             let why = format!("the object was written {versions} times; the first version is checked");
             self.find(Finding::new(key, Fault::Overwritten, why));
         }
+        if let Content::Record(record) = &object.content {
+            record.form().into_iter().for_each(|finding| self.find(finding.clone()));
+        }
         match &object.content {
             Content::Record(Record::Change(change)) => self.change(change),
             Content::Record(Record::OutOfBand(change)) => self.made_by_hand += u64::from(!change.by_ttl),
@@ -202,12 +227,14 @@ impl Verification {
             }
             Content::Gone => {}
         }
+        match object.lock {
+            Lock::Unlocked => self.find(Finding::new(key, Fault::Unlocked, "the object has no retention")),
+            Lock::Unknown if versions > 0 => self.locks_unknown += 1,
+            _ => {}
+        }
     }
 
     fn change(&mut self, change: &Change) {
-        if let Some(form) = &change.form {
-            self.find(form.clone());
-        }
         self.changes += 1;
         self.applied += u64::from(change.link.is_some());
         let vouched = self.journalled(change.event_id).map(|entry| entry.digest == change.digest);
@@ -245,13 +272,16 @@ impl Verification {
         Some(*entry)
     }
 
+    /// Adds a finding. The first one of an object stays, but a later one may know the product.
     fn find(&mut self, mut finding: Finding) {
         let is_invalid = self.findings.contains_key(&order(&finding.object, Verdict::Form));
         if finding.fault == Fault::Missing && is_invalid {
             finding.fault = Fault::Altered;
             finding.why = "the object exists, but isn't a record that the chain can continue with".to_owned();
         }
-        self.findings.entry(order(&finding.object, finding.verdict)).or_insert(finding);
+        let product = finding.product_id;
+        let kept = self.findings.entry(order(&finding.object, finding.verdict)).or_insert(finding);
+        kept.product_id = kept.product_id.or(product);
     }
 
     /// Products whose item differs from the end of their chain. They must be read again, because a product may have changed
@@ -357,6 +387,7 @@ impl Verification {
             chains_begun_before: self.chains.begun_before(),
             archived: self.archived,
             pending,
+            locks_unknown: self.locks_unknown,
             compared_with_table: table.is_some(),
             findings: self.findings.into_values().collect(),
         };
@@ -384,6 +415,7 @@ impl Verification {
                 },
             ))
             .chain(unmatched_claims(table))
+            .chain(self.chains.iter().filter_map(|(product, chain)| claimed_by_another_change(table, product, chain)))
             .collect();
         for finding in findings {
             self.find(finding);
@@ -495,6 +527,17 @@ fn unmatched_claims(table: &TableFacts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// A claim names the change that gave the product its SKU, if the chain knows it.
+fn claimed_by_another_change(table: &TableFacts, product: ProductId, chain: &Chain) -> Option<Finding> {
+    let (sku, taken) = chain.sku.as_ref()?;
+    let claim = table.claims.get(sku).filter(|claim| claim.product == product)?;
+    // A product that has changed since is read at another moment than its claim.
+    let is_current = table.products.get(&product).is_some_and(|facts| facts.chain_hash == chain.head.hash);
+    let differs = is_current && taken.is_some_and(|event| event != claim.event);
+    let why = "the SKU claim names another change than the one that gave the product its SKU";
+    differs.then(|| Finding::new(format!("SKU#{sku} CLAIM"), Fault::Table, why).of(product))
 }
 
 /// A finding's order in the report.

@@ -10,7 +10,7 @@ use audit_log::finding::{Fault, Finding, Verdict};
 use audit_log::json::sha256;
 use audit_log::record::{Record, check};
 use audit_log::table_item::{Known, read};
-use audit_log::verification::{Content, Form, Integrity, Object, Report, TableFacts, Verification};
+use audit_log::verification::{Claim, Content, Form, Integrity, Lock, Object, Report, TableFacts, Verification};
 use audit_log::window::{Window, day};
 use serde_json::{Value, json};
 use support::lives::{Catalogue, event_id, fingerprint, object, product_id, seal, timestamp};
@@ -34,7 +34,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let catalogue = Catalogue::grown(4, 12);
+        Self::of(Catalogue::grown(4, 12))
+    }
+
+    fn of(catalogue: Catalogue) -> Self {
         let store = |(key, bytes)| (key, Stored { bytes, versions: 1, markers: 0 });
         let bucket = catalogue.objects().into_iter().map(store).collect();
         let table = facts(&catalogue);
@@ -81,8 +84,8 @@ fn verify_in(window: Window, bucket: &Bucket, table: Option<TableFacts>) -> Repo
         let Stored { bytes, versions, markers } = stored;
         let content = if *versions == 0 { Content::Gone } else { content(checked(key, bytes), bytes) };
         let digest = (*versions > 0).then(|| sha256(bytes));
-        let object =
-            Object { key: key.clone(), versions: *versions, delete_markers: *markers, first: None, digest, content };
+        let (versions, delete_markers, lock) = (*versions, *markers, Lock::Locked);
+        let object = Object { key: key.clone(), versions, delete_markers, first: None, digest, lock, content };
         verification.take(&object);
     }
     verification.finish(u64::MAX)
@@ -95,7 +98,8 @@ fn content(checked: Result<Record, Finding>, bytes: &[u8]) -> Content {
 /// An object with one version.
 fn object_of(key: &str, bytes: &[u8]) -> Object {
     let content = content(check(key, bytes), bytes);
-    Object { key: key.to_owned(), versions: 1, delete_markers: 0, first: None, digest: Some(sha256(bytes)), content }
+    let (digest, lock) = (Some(sha256(bytes)), Lock::Locked);
+    Object { key: key.to_owned(), versions: 1, delete_markers: 0, first: None, digest, lock, content }
 }
 
 /// Checks an object. The result is kept, because most objects are the same in many tests.
@@ -117,12 +121,9 @@ fn verify(bucket: &Bucket, table: Option<&TableFacts>) -> Report {
 
 /// Fails unless the first bad object is this one.
 fn assert_first(report: &Report, key: &str, what: &str) {
-    let first = report.findings.first().unwrap_or_else(|| panic!("{what}: not found"));
+    let first = report.findings_of(Verdict::Integrity).next().unwrap_or_else(|| panic!("{what}: not found"));
     assert_eq!(first.object, key, "{what}: {:#?}", report.findings);
-    match first.verdict {
-        Verdict::Integrity => assert_eq!(report.integrity, Integrity::Broken, "{what}"),
-        Verdict::Form => assert_eq!(report.form, Form::Invalid, "{what}"),
-    }
+    assert_eq!(report.integrity, Integrity::Broken, "{what}");
 }
 
 /// Replaces an object's content, or adds one; another key may follow from the content.
@@ -639,4 +640,96 @@ fn archived_objects_make_verification_incomplete() {
     }
     let report = verification.finish(0);
     assert_eq!((report.integrity, report.archived), (Integrity::Incomplete, 10), "{:?}", report.findings);
+}
+
+#[test]
+fn reports_broken_schema_as_form_only() {
+    let world = World::new();
+    let mut stranger = Catalogue::default();
+    stranger.apply("CREATE", 50, 1, moment_of(&world.catalogue.entries[9]) + 1_000);
+    let mut entry = stranger.entries.remove(0);
+    entry["after"]["imageUrls"] = json!(["http://images.example/"]);
+    fingerprint(&mut entry);
+    seal(&mut entry);
+    let (key, bytes) = object(&entry);
+    let mut bucket = world.bucket.clone();
+    put(&mut bucket, &key, bytes);
+    let report = verify(&bucket, None);
+    assert_eq!((report.integrity, report.form), (Integrity::Intact, Form::Invalid), "{:#?}", report.findings);
+    let named: Vec<&str> = report.findings.iter().map(|finding| finding.object.as_str()).collect();
+    assert_eq!(named, [key.as_str()]);
+    assert_eq!(report.objects, bucket.len() as u64, "the verification continues");
+    assert_eq!(report.products, 5, "the record is in its product's chain");
+}
+
+#[test]
+fn finds_others_beside_unreadable_object() {
+    let world = World::new();
+    let chain = world.chain(1);
+    let mut bucket = world.bucket.clone();
+    put(&mut bucket, &chain[1], b"{\"recordType\":\"CHANGE\"}".to_vec());
+    bucket.remove(&chain[3]);
+    let report = verify(&bucket, Some(&world.table));
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.object.as_str(), finding.fault)).collect();
+    assert_eq!(found, [(chain[1].as_str(), Fault::Unreadable), (chain[3].as_str(), Fault::Missing)]);
+    assert!(report.findings.iter().all(|finding| finding.product_id.is_some()), "the chain knows the product");
+}
+
+#[test]
+fn reports_incomplete_without_objects() {
+    let report = verify(&Bucket::new(), None);
+    assert_eq!((report.integrity, report.objects), (Integrity::Incomplete, 0));
+}
+
+#[test]
+fn finds_unlocked_object() {
+    let world = World::new();
+    let key = &world.changes()[5];
+    let run = |lock: Lock| {
+        let mut verification = Verification::new(Window::default(), None);
+        for (other, stored) in &world.bucket {
+            let lock = if other == key { lock } else { Lock::Locked };
+            verification.take(&Object { lock, ..object_of(other, &stored.bytes) });
+        }
+        verification.finish(u64::MAX)
+    };
+    let report = run(Lock::Unlocked);
+    assert_first(&report, key, "unlocked");
+    assert_eq!(report.findings[0].fault, Fault::Unlocked);
+    let report = run(Lock::Unknown);
+    assert_eq!((report.integrity, report.locks_unknown), (Integrity::Intact, 1));
+}
+
+#[test]
+fn finds_claim_that_differs_from_chain() {
+    let (mut catalogue, moment) = (Catalogue::default(), 1_769_860_800_000);
+    // An even round has a SKU, an odd one has none.
+    catalogue.apply("CREATE", 0, 1, moment);
+    catalogue.apply("UPDATE", 0, 4, moment + 1_000);
+    catalogue.apply("CREATE", 1, 1, moment + 2_000);
+    let world = World::of(catalogue);
+    let (sku, claim) = world.table.claims.iter().next().expect("an active product has a SKU");
+    let (product, object) = (claim.product, format!("SKU#{sku} CLAIM"));
+    let other = *world.table.products.keys().find(|other| **other != product).unwrap();
+    assert_eq!(verify(&world.bucket, Some(&world.table)).findings, []);
+    let with = |changed: Option<Claim>| {
+        let mut table = world.table.clone();
+        match changed {
+            Some(changed) => table.claims.insert(sku.clone(), changed),
+            None => table.claims.remove(sku),
+        };
+        let report = verify(&world.bucket, Some(&table));
+        assert_eq!(report.integrity, Integrity::Broken);
+        report.findings.iter().map(|finding| finding.object.clone()).collect::<BTreeSet<_>>()
+    };
+    let item = format!("PRODUCT#{product} META");
+    assert_eq!(with(None), BTreeSet::from([item.clone()]), "no claim");
+    assert_eq!(
+        with(Some(Claim { product: other, ..*claim })),
+        BTreeSet::from([item, object.clone()]),
+        "another holder"
+    );
+    let create = world.table.products[&product].created.0;
+    assert_ne!(create, claim.event, "the SKU was taken by a later change");
+    assert_eq!(with(Some(Claim { event: create, ..*claim })), BTreeSet::from([object]), "another change");
 }

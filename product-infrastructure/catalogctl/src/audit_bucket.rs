@@ -12,7 +12,7 @@ use crate::aws::CallContext;
 use crate::progress::Meter;
 use audit_log::json::sha256;
 use audit_log::record::{Record, check};
-use audit_log::verification::{Content, Object};
+use audit_log::verification::{Content, Lock, Object};
 use audit_log::window::Keys;
 
 /// Objects that are read concurrently. S3 responds in about 20 ms, so this is about 2,000 objects per second.
@@ -25,6 +25,7 @@ const MAX_LISTED_AHEAD: usize = 50_000;
 pub struct Bucket {
     client: Client,
     name: String,
+    reads_locks: bool,
 }
 
 /// A key with its versions and delete markers.
@@ -54,7 +55,13 @@ pub enum Body {
 
 impl Bucket {
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), reads_locks: false }
+    }
+
+    /// The same bucket, with the locks of its objects. GetObject names a lock if the caller may read retentions; where it
+    /// names none, another call tells whether there is one.
+    pub fn with_locks(self) -> Self {
+        Self { reads_locks: true, ..self }
     }
 
     pub fn name(&self) -> &str {
@@ -117,33 +124,57 @@ impl Bucket {
     }
 
     /// The bytes of an object's oldest version.
-    pub async fn read(&self, listed: &Listed) -> Result<Body> {
+    async fn read(&self, listed: &Listed) -> Result<(Body, Lock)> {
         if listed.versions == 0 {
-            return Ok(Body::Gone);
+            return Ok((Body::Gone, Lock::Unknown));
         }
-        self.get(&listed.key, listed.first.clone()).await
+        let (body, lock) = self.get(&listed.key, listed.first.clone()).await?;
+        if self.reads_locks && lock == Lock::Unknown {
+            return Ok((body, self.lock(&listed.key, listed.first.clone()).await?));
+        }
+        Ok((body, lock))
+    }
+
+    async fn lock(&self, key: &str, version: Option<String>) -> Result<Lock> {
+        let request = self.client.get_object_retention().bucket(&self.name).key(key).set_version_id(version);
+        let response = request.send().await;
+        let code = match &response {
+            Err(SdkError::ServiceError(error)) => error.err().code(),
+            _ => None,
+        };
+        match code {
+            // The second is of a bucket without Object Lock, such as a copy.
+            Some("NoSuchObjectLockConfiguration" | "InvalidRequest") => Ok(Lock::Unlocked),
+            Some("AccessDenied") => Ok(Lock::Unknown),
+            _ => Ok(response.map(|_| Lock::Locked).call("s3:GetObjectRetention", self.resource(key))?),
+        }
+    }
+
+    fn resource(&self, key: &str) -> String {
+        format!("object {key} of bucket {}", self.name)
     }
 
     /// The bytes of an object's current version.
     pub async fn read_key(&self, key: &str) -> Result<Body> {
-        self.get(key, None).await
+        Ok(self.get(key, None).await?.0)
     }
 
-    async fn get(&self, key: &str, version: Option<String>) -> Result<Body> {
+    async fn get(&self, key: &str, version: Option<String>) -> Result<(Body, Lock)> {
         let answer = self.client.get_object().bucket(&self.name).key(key).set_version_id(version).send().await;
         let object = match answer {
             Ok(object) => object,
             Err(error) => match absent_body(&error) {
-                Some(body) => return Ok(body),
-                None => return Err(error).call("s3:GetObject", format!("object {key} of bucket {}", self.name))?,
+                Some(body) => return Ok((body, Lock::Unknown)),
+                None => return Err(error).call("s3:GetObject", self.resource(key))?,
             },
         };
+        let lock = if object.object_lock_mode().is_some() { Lock::Locked } else { Lock::Unknown };
         let bytes = object
             .body
             .collect()
             .await
             .with_context(|| format!("failed to read object {key}: the response was truncated"))?;
-        Ok(Body::Bytes(bytes.to_vec()))
+        Ok((Body::Bytes(bytes.to_vec()), lock))
     }
 
     /// The objects of the ranges, read and checked, in the order of the keys.
@@ -169,7 +200,8 @@ impl Bucket {
     }
 
     async fn object(&self, listed: Listed) -> Result<Object> {
-        let (content, digest) = match self.read(&listed).await? {
+        let (body, lock) = self.read(&listed).await?;
+        let (content, digest) = match body {
             Body::Bytes(bytes) => {
                 let digest = sha256(&bytes);
                 let checked = check(&listed.key, &bytes);
@@ -180,12 +212,12 @@ impl Bucket {
         };
         let Listed { key, versions, delete_markers, first } = listed;
         let first = first.filter(|_| versions + delete_markers > 1);
-        Ok(Object { key, versions, delete_markers, first, digest, content })
+        Ok(Object { key, versions, delete_markers, first, digest, lock, content })
     }
 
     /// The record under a key, in the given or the current version. The error says what the object is instead.
     pub async fn record(&self, key: &str, version: Option<String>) -> Result<Record> {
-        match self.get(key, version).await? {
+        match self.get(key, version).await?.0 {
             Body::Bytes(bytes) => check(key, &bytes).map_err(|finding| anyhow::anyhow!("{finding}")),
             Body::Archived => bail!("{key} is archived; restore it first"),
             Body::Gone => bail!("{key} doesn't exist"),

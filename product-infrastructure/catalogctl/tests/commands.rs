@@ -151,6 +151,18 @@ async fn verify_reports_what_it_read() {
 }
 
 #[tokio::test]
+async fn finds_unlocked_objects() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let key = object(&catalogue.entries[2]).0;
+    system.bucket.unlock(&key);
+    let report = system.run(&["audit", "verify", "--json"]).await.expect(2).json();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!((&report["findings"][0]["object"], &report["findings"][0]["fault"]), (&json!(key), &json!("UNLOCKED")));
+    assert_eq!(report["locksUnknown"], 0);
+}
+
+#[tokio::test]
 async fn windows_without_records_are_not_intact() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
@@ -294,34 +306,28 @@ async fn rebuilds_a_lost_table_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn rebuilds_a_broken_log_only_on_request() {
+async fn leaves_broken_products_out_of_a_rebuild() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
-    let (key, _) = object(&applied(&catalogue, 1)[1]);
-    system.bucket.remove(&key);
-    let (create, _) = object(&applied(&catalogue, 2)[0]);
-    system.bucket.remove(&create);
+    let (gone, _) = object(&applied(&catalogue, 1)[1]);
+    system.bucket.remove(&gone);
+    let (unreadable, _) = object(&applied(&catalogue, 2)[0]);
+    system.bucket.alter(&unreadable, b"{");
+    let rebuild = ["audit", "rebuild", "--list-shards", SHARDS, "--into"];
     products_table::create(&system.dynamodb, "again").await;
-    let refused = system.run(&["audit", "rebuild", "--list-shards", SHARDS, "--into", "again"]).await.expect(2);
-    assert!(refused.stdout.contains(&key), "{}", refused.stdout);
-    assert_eq!(items(&system.dynamodb, "again").await.len(), 0);
+    let text = system.run(&[rebuild.as_slice(), &["again"]].concat()).await.expect(2).stdout;
+    assert!(text.contains(&format!("Not written: product {}: {gone}: MISSING", product_id(1))), "{text}");
+    assert!(text.contains(&format!("Not written: product {}: {unreadable}: UNREADABLE", product_id(2))), "{text}");
+    let live = items(&system.dynamodb, TABLE).await;
+    let expected: Vec<_> = live.iter().filter(|item| item["PK"].as_s().unwrap().ends_with(&product_id(0))).collect();
+    assert_eq!(items(&system.dynamodb, "again").await.iter().collect::<Vec<_>>(), expected);
 
-    let arguments = [
-        "audit",
-        "rebuild",
-        "--list-shards",
-        SHARDS,
-        "--into",
-        "again",
-        "--despite-findings",
-        "--products-only",
-        "--json",
-    ];
-    let rebuilt = system.run(&arguments).await.expect(2).json();
+    products_table::create(&system.dynamodb, "despite").await;
+    let despite = [rebuild.as_slice(), &["despite", "--despite-findings", "--products-only", "--json"]].concat();
+    let rebuilt = system.run(&despite).await.expect(2).json();
     assert_eq!(rebuilt["products"], 2);
     assert!(rebuilt["leftOut"][0].as_str().unwrap().contains(&product_id(2)), "{rebuilt}");
-    let made = items(&system.dynamodb, "again").await;
-    let live = items(&system.dynamodb, TABLE).await;
+    let made = items(&system.dynamodb, "despite").await;
     assert!(made.iter().all(|item| live.contains(item)), "the newest records are there, so the products are");
 
     system.bucket.archive(&object(&applied(&catalogue, 0)[0]).0);
@@ -382,6 +388,11 @@ async fn export_marks_invalid_objects() {
         (&marked["object"], &marked["fault"], &marked["content"]),
         (&json!(broken), &json!("UNREADABLE"), &json!("{\n}"))
     );
+    let latin_1 = object(&catalogue.entries[3]).0;
+    system.bucket.alter(&latin_1, b"\xff\n");
+    let exported = system.run(&["audit", "export", "--out", "-"]).await.expect(2);
+    assert!(exported.stdout.contains("\"contentBase64\":\"/wo=\""), "{}", exported.stdout);
+    assert!(!std::path::Path::new("-").exists(), "- is standard output");
     system.bucket.archive(&object(&catalogue.entries[6]).0);
     let archived = system.run(&["audit", "export"]).await.expect(2);
     assert!(archived.stderr.contains("Archived objects, not in the export: 1"), "{}", archived.stderr);

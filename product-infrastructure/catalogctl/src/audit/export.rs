@@ -5,6 +5,8 @@ use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -18,14 +20,14 @@ use crate::output::OutputError;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
-use audit_log::record::Record;
 use audit_log::verification::{Content, Object};
 
 /// Write the audit records as newline-delimited JSON, in the order of time
 ///
 /// A line is an object of the bucket, byte for byte. Changes made outside the API are placed at the time at which they were
 /// observed. An object that isn't a valid record is written as {"recordType":"INVALID","object":KEY,"fault":…,"why":…,
-/// "content":TEXT} with its content as a string; archived and deleted objects are reported and omitted.
+/// "content":TEXT} with its content as a string, or, if it isn't UTF-8, with "contentBase64"; archived and deleted objects
+/// are reported and omitted.
 ///
 /// Exit codes: 0 every object was written and is a valid record; 1 the command failed; 2 there are invalid, archived or
 /// deleted objects.
@@ -131,14 +133,11 @@ struct Lines<'a, W> {
 impl<W: Write> Lines<'_, W> {
     fn write(&mut self, object: Object) -> Result<()> {
         match object.content {
-            Content::Record(record) => match &record {
-                Record::Change(change) => match change.form.clone() {
-                    Some(finding) => self.invalid(finding, &record.line()),
-                    None => self.line(&record.line()),
-                },
-                Record::OutOfBand(_) => self.line(&record.line()),
+            Content::Record(record) => match record.form().cloned() {
+                Some(finding) => self.invalid(finding, record.line().into_bytes()),
+                None => self.line(&record.line()),
             },
-            Content::Invalid(finding, bytes) => self.invalid(finding, &String::from_utf8_lossy(&bytes)),
+            Content::Invalid(finding, bytes) => self.invalid(finding, bytes),
             Content::Archived => {
                 self.exported.archived += 1;
                 Ok(())
@@ -150,10 +149,14 @@ impl<W: Write> Lines<'_, W> {
         }
     }
 
-    fn invalid(&mut self, finding: Finding, content: &str) -> Result<()> {
-        let marked = json!({
-            "recordType": "INVALID", "object": finding.object, "fault": finding.fault, "why": finding.why, "content": content,
+    fn invalid(&mut self, finding: Finding, content: Vec<u8>) -> Result<()> {
+        let mut marked = json!({
+            "recordType": "INVALID", "object": finding.object, "fault": finding.fault, "why": finding.why,
         });
+        match String::from_utf8(content) {
+            Ok(text) => marked["content"] = text.into(),
+            Err(error) => marked["contentBase64"] = STANDARD.encode(error.as_bytes()).into(),
+        }
         self.exported.findings.push(finding);
         self.line(&marked.to_string())
     }

@@ -144,8 +144,8 @@ impl Collected {
     fn take(&mut self, object: Object) {
         match object.content {
             Content::Record(record) if record.product_id() == Some(self.id) => {
+                self.findings.extend(record.form().map(|form| form.clone().of(self.id)));
                 if let Record::Change(change) = &record {
-                    self.findings.extend(change.form.clone());
                     self.findings.extend(self.chains.follow(change, None));
                 }
                 self.records.push((record.millis(), object.key, record.document().clone()));

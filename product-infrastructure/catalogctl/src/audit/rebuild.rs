@@ -17,7 +17,8 @@ use crate::products_table::{Item, Table};
 use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::chain::Chain;
-use audit_log::ids::EventId;
+use audit_log::finding::Verdict;
+use audit_log::ids::{EventId, ProductId};
 use audit_log::product_item::{expires_at, journal_item, product_item, sku_claim};
 use audit_log::record::{Change, Record};
 use audit_log::verification::{Content, Integrity, Report, Verification};
@@ -31,12 +32,12 @@ const MAX_CONCURRENCY: usize = 8;
 /// Fill an empty table with the products, SKU claims and journal entries of the audit log
 ///
 /// Writes each product as product-creator wrote it, index keys included, and the journal entries of the last 90 days. The
-/// audit log is verified first, without the table; if its integrity is broken, nothing is written. Records that don't match
-/// their schema don't prevent it: each product that can be made is written, and the others are listed.
+/// audit log is verified first, without the table. Each product that can be made is written; those whose integrity is broken or
+/// whose newest record can't be read are listed.
 ///
 /// A table that isn't empty, and the live table, are rejected. After an interruption, empty the table and start again.
 ///
-/// Exit codes: 0 every product was written; 1 the command failed; 2 the integrity is broken and nothing was written, or some
+/// Exit codes: 0 every product was written and the integrity is intact; 1 the command failed; 2 the integrity is broken, or some
 /// products couldn't be made.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
@@ -50,7 +51,7 @@ pub struct Arguments {
     /// Write products and claims only, without the journal
     #[arg(long)]
     pub products_only: bool,
-    /// Also write the products of a broken audit log, each as its newest readable record leaves it
+    /// Also write products whose integrity is broken, each as its newest readable record leaves it; ignore archived objects
     #[arg(long)]
     pub despite_findings: bool,
     /// Print the output as JSON
@@ -90,16 +91,16 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
             rebuilt.left_out.len()
         ))?;
     }
-    let refused = rebuilt.report.integrity == Integrity::Broken && !arguments.despite_findings;
-    Ok(if refused || !rebuilt.left_out.is_empty() { ExitStatus::NeedsAttention } else { ExitStatus::Success })
+    let complete = rebuilt.report.integrity == Integrity::Intact && rebuilt.left_out.is_empty();
+    Ok(if complete { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Verifies, then writes; nothing if the integrity is broken, unless the arguments say otherwise.
+/// Verifies, then writes each product that can be made.
 pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Rebuilt> {
     let table = Table::new(target.dynamodb(), &arguments.into);
     check_table(target, &table).await?;
     let bucket = target.audit_bucket();
-    let Verified { report, ends, journal, versions } = verified(&bucket, arguments, progress).await?;
+    let Verified { report, mut ends, mut journal, versions } = verified(&bucket, arguments, progress).await?;
     let mut rebuilt = Rebuilt {
         table: arguments.into.clone(),
         products: 0,
@@ -111,8 +112,11 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
     if rebuilt.report.archived > 0 && !arguments.despite_findings {
         bail!("{} objects are archived. Restore them first, or use --despite-findings", rebuilt.report.archived);
     }
-    if rebuilt.report.integrity == Integrity::Broken && !arguments.despite_findings {
-        return Ok(rebuilt);
+    if !arguments.despite_findings {
+        let broken = broken_products(&rebuilt.report);
+        ends.retain(|product, _| !broken.contains_key(product));
+        journal.retain(|(product, _)| !broken.contains_key(product));
+        rebuilt.left_out.extend(broken.iter().map(|(product, why)| format!("product {product}: {why}")));
     }
 
     let step = progress.step(format!("write {}", arguments.into));
@@ -120,7 +124,7 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
     meter.length((ends.len() + journal.len()) as u64);
     let read = |event: EventId| read_change(&bucket, event, versions.get(&event).cloned());
     let mut products = stream::iter(ends)
-        .map(|(event, chain)| async move { (read(event).await, chain) })
+        .map(|(_, chain)| async move { (read(chain.head.event).await, chain) })
         .buffered(MAX_CONCURRENCY)
         .map(|(change, chain)| made(&chain, change?, arguments.list_shards))
         // A product and its claim are two items.
@@ -143,7 +147,7 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
         write(&table, items).await?;
     }
     let mut entries = stream::iter(journal)
-        .map(|event| async move { anyhow::Ok(serde_dynamo::to_item(journal_item(&read(event).await?))?) })
+        .map(|(_, event)| async move { anyhow::Ok(serde_dynamo::to_item(journal_item(&read(event).await?))?) })
         .buffered(MAX_CONCURRENCY)
         .try_chunks(MAX_BATCH);
     while let Some(items) = entries.try_next().await.map_err(|error| error.1)? {
@@ -153,6 +157,18 @@ pub async fn rebuild(target: &Target, arguments: &Arguments, progress: &Progress
     }
     step.done(format!("{} products, {} journal entries", rebuilt.products, rebuilt.journal_entries));
     Ok(rebuilt)
+}
+
+/// The first finding of each product whose integrity is broken.
+fn broken_products(report: &Report) -> BTreeMap<ProductId, String> {
+    let mut broken = BTreeMap::new();
+    for finding in report.findings_of(Verdict::Integrity) {
+        if let Some(product) = finding.product_id {
+            let why = || format!("{}: {}: {}", finding.object, finding.fault.name(), finding.why);
+            broken.entry(product).or_insert_with(why);
+        }
+    }
+    broken
 }
 
 /// The items of one product.
@@ -173,10 +189,9 @@ fn made(chain: &Chain, newest: Change, shards: u64) -> Result<Made> {
 /// What is needed of the verified log to write the table.
 struct Verified {
     report: Report,
-    /// Each chain by its last record.
-    ends: BTreeMap<EventId, Chain>,
-    /// The records whose journal items haven't expired.
-    journal: Vec<EventId>,
+    ends: BTreeMap<ProductId, Chain>,
+    /// The records whose journal items haven't expired, with their products.
+    journal: Vec<(ProductId, EventId)>,
     /// The version to read of records that have several.
     versions: HashMap<EventId, String>,
 }
@@ -191,7 +206,7 @@ async fn verified(bucket: &Bucket, arguments: &Arguments, progress: &Progress) -
         verification.take(&object);
         let Content::Record(Record::Change(change)) = &object.content else { continue };
         if !arguments.products_only && expires_at(change) > now {
-            journal.push(change.event_id);
+            journal.push((change.product_id, change.event_id));
         }
         if let Some(version) = object.first {
             versions.insert(change.event_id, version);
@@ -199,7 +214,7 @@ async fn verified(bucket: &Bucket, arguments: &Arguments, progress: &Progress) -
     }
     let (report, chains) = verification.finish_with_chains(u64::MAX);
     step.done(format!("{} objects, {} findings", report.objects, report.findings.len()));
-    let ends = chains.into_ends().map(|chain| (chain.head.event, chain)).collect();
+    let ends = chains.into_ends().collect();
     Ok(Verified { report, ends, journal, versions })
 }
 

@@ -25,8 +25,9 @@ const MAX_READS: usize = 3;
 
 /// Verify the audit log: its integrity and its form
 ///
-/// Integrity: no record was altered, deleted, inserted, moved or overwritten. Each product's records form a hash chain. The
-/// table holds the end of each chain and the last 90 days' records, so the removal of the newest records is noticed too.
+/// Integrity: no record was altered, deleted, inserted, moved or overwritten, and each is locked. Each product's records form
+/// a hash chain. The table holds the end of each chain and the last 90 days' records, so the removal of the newest records is
+/// noticed too.
 /// Form: each record matches its schema. A record that fails this is reported and followed in its chain all the same.
 ///
 /// With --from, chains that began earlier are verified from their first record in the window on.
@@ -93,6 +94,8 @@ pub struct Verified {
     pub system: String,
     pub environment: String,
     pub bucket: String,
+    /// The table that the log was compared with, if any.
+    pub table: Option<String>,
     /// First and last day; `null` is unlimited.
     #[serde(serialize_with = "date")]
     pub from: Option<Date>,
@@ -121,6 +124,7 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
         system: target.name.clone(),
         environment: target.environment.clone(),
         bucket: target.bucket.clone(),
+        table: (!arguments.without_table).then(|| target.table.clone()),
         from: window.from,
         to: window.to,
         tool: concat!("catalogctl ", env!("CARGO_PKG_VERSION")),
@@ -139,7 +143,7 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
 /// Reads the bucket and, unless the arguments say otherwise, the table. Fails when a call fails.
 pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Report> {
     let window = arguments.days.window()?;
-    let (bucket, table) = (target.audit_bucket(), target.products());
+    let (bucket, table) = (target.audit_bucket().with_locks(), target.products());
     let facts = if arguments.without_table {
         None
     } else {
@@ -196,9 +200,10 @@ pub fn millis_ago(ago: Duration) -> u64 {
 }
 
 fn text(verified: &Verified) -> String {
-    let Verified { system, bucket, from, to, tool, verified_at, report, .. } = verified;
+    let Verified { system, bucket, table, from, to, tool, verified_at, report, .. } = verified;
     let window = describe(&Window { from: *from, to: *to });
     let mut lines = vec![format!("System:    {system}"), format!("Bucket:    {bucket}, {window}")];
+    lines.extend(table.iter().map(|table| format!("Table:     {table}")));
     lines.push(format!("Verified:  {verified_at} by {tool}"));
     lines.push(format!(
         "Read:      {} objects; {} changes, of which {} applied to {} products",
@@ -206,6 +211,12 @@ fn text(verified: &Verified) -> String {
     ));
     lines.push(format!("Digest:    {}", report.digest));
     lines.push(verdicts(report));
+    if report.locks_unknown > 0 {
+        lines.push(format!(
+            "Objects whose lock wasn't read, which needs s3:GetObjectRetention: {}",
+            report.locks_unknown
+        ));
+    }
     lines.join("\n")
 }
 
@@ -240,7 +251,7 @@ pub fn verdicts(report: &Report) -> String {
 }
 
 fn findings(report: &Report, verdict: Verdict) -> Vec<String> {
-    let all: Vec<&Finding> = report.findings.iter().filter(|finding| finding.verdict == verdict).collect();
+    let all: Vec<&Finding> = report.findings_of(verdict).collect();
     let mut lines: Vec<String> = all.iter().take(MAX_FINDINGS).map(|finding| format!("  {finding}")).collect();
     if all.len() > MAX_FINDINGS {
         lines.push(format!("  … and {} more; see --json", all.len() - MAX_FINDINGS));

@@ -22,6 +22,7 @@ type Versions = Vec<Option<Vec<u8>>>;
 pub struct Bucket {
     objects: Arc<Mutex<BTreeMap<String, Versions>>>,
     archived: Arc<Mutex<BTreeSet<String>>>,
+    unlocked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Bucket {
@@ -48,6 +49,11 @@ impl Bucket {
 
     pub fn archive(&self, key: &str) {
         self.archived.lock().unwrap().insert(key.to_owned());
+    }
+
+    /// Takes away the retention.
+    pub fn unlock(&self, key: &str) {
+        self.unlocked.lock().unwrap().insert(key.to_owned());
     }
 
     pub fn keys(&self) -> Vec<String> {
@@ -99,6 +105,15 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
 }
 
 async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query(parameters): Parameters) -> Response {
+    if parameters.contains_key("retention") {
+        if bucket.unlocked.lock().unwrap().contains(&key) {
+            return error(StatusCode::NOT_FOUND, "NoSuchObjectLockConfiguration");
+        }
+        assert!(bucket.archived.lock().unwrap().contains(&key), "GetObject has said that {key} is locked");
+        let retention =
+            "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2033-11-01T00:00:00Z</RetainUntilDate></Retention>";
+        return ([("content-type", "application/xml")], retention).into_response();
+    }
     if bucket.archived.lock().unwrap().contains(&key) {
         return error(StatusCode::FORBIDDEN, "InvalidObjectState");
     }
@@ -109,7 +124,8 @@ async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query
         None => versions.and_then(|versions| versions.last()),
     };
     match version.cloned().flatten() {
-        Some(bytes) => bytes.into_response(),
+        Some(bytes) if bucket.unlocked.lock().unwrap().contains(&key) => bytes.into_response(),
+        Some(bytes) => ([("x-amz-object-lock-mode", "COMPLIANCE")], bytes).into_response(),
         None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
     }
 }
