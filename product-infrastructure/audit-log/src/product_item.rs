@@ -119,6 +119,117 @@ fn folded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::Chains;
+    use crate::record::check_entry;
+
+    /// An entry of the golden examples.
+    fn example(name: &str) -> Change {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/examples/journal-entry/valid");
+        let text = std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap();
+        check_entry(name, serde_json::from_str(&text).unwrap()).unwrap()
+    }
+
+    /// The chain of these entries, and the last of them.
+    fn chain(names: &[&str]) -> (Chain, Change) {
+        let mut chains = Chains::new(true);
+        let entries: Vec<Change> = names.iter().map(|name| example(name)).collect();
+        for entry in &entries {
+            assert_eq!(chains.follow(entry, None), [], "{names:?}");
+        }
+        let newest = entries.last().unwrap().clone();
+        (chains.get(newest.product_id).unwrap().clone(), newest)
+    }
+
+    const FULL: [&str; 3] = ["full-1-create-applied", "full-2-update-applied", "full-3-update-applied-patch"];
+
+    #[test]
+    fn makes_item_of_active_product() {
+        let (chain, newest) = chain(&FULL);
+        let item = product_item(&chain, &newest, 1).unwrap();
+        let (create, id) = (example(FULL[0]), newest.product_id);
+        let price_key = format!("KWD#0000000000012000#{id}");
+        for (attribute, expected) in [
+            ("PK", json!(format!("PRODUCT#{id}"))),
+            ("SK", json!("META")),
+            ("GSI1_PK", json!("ACTIVE#0")),
+            ("GSI1_SK", json!(price_key)),
+            ("GSI2_PK", json!("NAME#cr")),
+            ("GSI2_SK", json!(format!("cre\u{300}me bru\u{302}le\u{301}e set \u{1f36e}\t{price_key}"))),
+            ("GSI4_PK", json!("FEED#0")),
+            ("GSI4_SK", json!(format!("2026-02-01T09:30:00.092Z#{id}"))),
+            ("recordedAt", json!("2026-02-01T09:30:00.092Z")),
+            ("chainHash", newest.document["hash"].clone()),
+            ("createEventId", json!(create.event_id)),
+            ("createFingerprint", create.document["fingerprint"].clone()),
+            ("priceMinor", json!(12_000)),
+            ("version", json!(3)),
+            ("sku", json!("CB-6/blue")),
+        ] {
+            assert_eq!(item[attribute], expected, "{attribute}");
+        }
+        assert!(!item.contains_key("price"), "the table has the price in minor units only");
+        assert!(!item.contains_key("GSI3_PK"), "the patch removed the category");
+        let before = chain_before_last();
+        assert_eq!(before["GSI3_PK"], "CATEGORY#kitchen");
+    }
+
+    /// The item before the last entry of `FULL`.
+    fn chain_before_last() -> Item {
+        let (chain, newest) = chain(&FULL[..2]);
+        product_item(&chain, &newest, 4).unwrap()
+    }
+
+    #[test]
+    fn makes_tombstone_without_keys_of_active_products() {
+        let (chain, newest) = chain(&["life-1-create-applied", "life-4-update-applied", "life-7-delete-applied"]);
+        let item = product_item(&chain, &newest, 1).unwrap();
+        assert_eq!((&item["status"], &item["GSI4_PK"]), (&json!("DELETED"), &json!("FEED#0")));
+        for attribute in ["GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK"] {
+            assert!(!item.contains_key(attribute), "{attribute}");
+        }
+        assert_eq!(sku_claim(&chain, newest.product_id), Ok(None));
+    }
+
+    #[test]
+    fn claim_names_the_change_that_took_the_sku() {
+        let (chain, newest) = chain(&FULL);
+        let claim = sku_claim(&chain, newest.product_id).unwrap().unwrap();
+        let expected = json!({
+            "PK": "SKU#CB-6/blue", "SK": "CLAIM", "productId": newest.product_id, "eventId": example(FULL[0]).event_id,
+        });
+        assert_eq!(Value::Object(claim), expected);
+    }
+
+    #[test]
+    fn makes_nothing_without_the_beginning_or_a_valid_price() {
+        let (middle, newest) = chain(&FULL[1..]);
+        assert_eq!(product_item(&middle, &newest, 1), Err(NoItem::NoBeginning(newest.product_id)));
+        assert_eq!(sku_claim(&middle, newest.product_id), Err(NoItem::NoBeginning(newest.product_id)));
+        let (whole, mut newest) = chain(&FULL);
+        newest.document["after"]["price"] = json!("12.00");
+        assert_eq!(product_item(&whole, &newest, 1), Err(NoItem::NoPrice(newest.product_id)));
+        newest.document["after"] = json!("lost");
+        assert_eq!(product_item(&whole, &newest, 1), Err(NoItem::NoProduct(newest.product_id)));
+    }
+
+    #[test]
+    fn cuts_long_name_at_a_character() {
+        let (chain, mut newest) = chain(&FULL);
+        // One byte, then characters that fold to three of two bytes each.
+        newest.document["after"]["name"] = json!(format!("x{}", "\u{390}".repeat(199)));
+        let item = product_item(&chain, &newest, 1).unwrap();
+        let name = item["GSI2_SK"].as_str().unwrap().split('\t').next().unwrap().to_owned();
+        assert_eq!(name.len(), 899);
+    }
+
+    #[test]
+    fn journal_item_expires_after_ninety_days() {
+        let entry = example(FULL[2]);
+        let item = journal_item(&entry);
+        assert_eq!(item["SK"], format!("EVENT#{}", entry.event_id));
+        assert_eq!(item["expiresAt"], 1_769_938_200 + 90 * 24 * 60 * 60);
+        assert_eq!(item["hash"], entry.document["hash"]);
+    }
 
     #[test]
     fn keys_match_the_contracts_examples() {

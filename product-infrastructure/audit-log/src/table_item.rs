@@ -94,3 +94,77 @@ pub fn entry(item: Value) -> Value {
     }
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PRODUCT: &str = "3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03";
+    const EVENT: &str = "019c13ec-9e00-728a-83f3-929b1085347a";
+
+    fn product_item() -> Value {
+        json!({
+            "PK": format!("PRODUCT#{PRODUCT}"), "SK": "META", "productId": PRODUCT, "name": "Desk lamp", "priceMinor": 1_999,
+            "currency": "EUR", "sku": "DL-7", "status": "ACTIVE", "version": 1, "createdAt": "2026-01-31T12:00:00.000Z",
+            "updatedAt": "2026-01-31T12:00:00.000Z", "lastEventId": EVENT, "recordedAt": "2026-01-31T12:00:00.412Z",
+            "chainHash": "a".repeat(64), "createEventId": EVENT, "createFingerprint": "b".repeat(64), "GSI1_PK": "ACTIVE#0",
+            "GSI1_SK": "k", "GSI2_PK": "k", "GSI2_SK": "k", "GSI3_PK": "k", "GSI4_PK": "k", "GSI4_SK": "k",
+        })
+    }
+
+    fn facts(item: Value) -> ProductFacts {
+        match read(item) {
+            Some(Ok(Known::Product(_, facts))) => facts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn compares_product_without_attributes_that_only_the_table_has() {
+        let record = json!({
+            "productId": PRODUCT, "name": "Desk lamp", "price": "19.99", "currency": "EUR", "sku": "DL-7", "status": "ACTIVE",
+            "version": 1, "createdAt": "2026-01-31T12:00:00.000Z", "updatedAt": "2026-01-31T12:00:00.000Z",
+            "lastEventId": EVENT,
+        });
+        let found = facts(product_item());
+        assert_eq!(found.product, product_digest(&record));
+        assert_eq!((found.version, found.sku.as_deref()), (1, Some("DL-7")));
+        let mut edited = product_item();
+        edited["note"] = json!("by hand");
+        assert_ne!(facts(edited).product, product_digest(&record), "an attribute of nobody's is a difference");
+        let mut deleted = product_item();
+        deleted["status"] = json!("DELETED");
+        assert_eq!(facts(deleted).sku, None, "a deleted product holds no SKU");
+    }
+
+    #[test]
+    fn reads_entry_and_claim() {
+        let entry = json!({"PK": format!("PRODUCT#{PRODUCT}"), "SK": format!("EVENT#{EVENT}"), "expiresAt": 1,
+            "recordedAt": "2026-01-31T12:00:00.412Z", "outcome": "APPLIED"});
+        let Some(Ok(Known::Entry(event, facts))) = read(entry) else { panic!("an entry") };
+        assert_eq!((event.to_string().as_str(), facts.recorded_at), (EVENT, 1_769_860_800_412));
+        let bytes = b"{\"outcome\":\"APPLIED\",\"recordedAt\":\"2026-01-31T12:00:00.412Z\"}";
+        assert_eq!(facts.digest, sha256(bytes), "of the object's bytes");
+        let claim = json!({"PK": "SKU#a#b", "SK": "CLAIM", "productId": PRODUCT, "eventId": EVENT});
+        let Some(Ok(Known::Claim(sku, claim))) = read(claim) else { panic!("a claim") };
+        assert_eq!((sku.as_str(), claim.event.to_string().as_str()), ("a#b", EVENT));
+    }
+
+    #[test]
+    fn reports_items_that_no_function_writes() {
+        let mut without_hash = product_item();
+        without_hash.as_object_mut().unwrap().remove("chainHash");
+        for (item, named) in [
+            (without_hash, format!("PRODUCT#{PRODUCT} META")),
+            (json!({"PK": "PRODUCT#lamp", "SK": "META"}), "PRODUCT#lamp META".to_owned()),
+            (json!({"PK": format!("PRODUCT#{PRODUCT}"), "SK": "EVENT#1"}), format!("PRODUCT#{PRODUCT} EVENT#1")),
+            (json!({"PK": "SKU#1", "SK": "CLAIM"}), "SKU#1 CLAIM".to_owned()),
+        ] {
+            let Some(Err(finding)) = read(item) else { panic!("{named}") };
+            assert_eq!((finding.object, finding.fault), (named, Fault::Table));
+        }
+        assert!(read(json!({"PK": format!("PRODUCT#{PRODUCT}"), "SK": "NOTE"})).is_none());
+        assert!(read(json!({"PK": "OTHER#1", "SK": "META"})).is_none());
+    }
+}

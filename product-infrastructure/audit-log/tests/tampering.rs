@@ -733,3 +733,26 @@ fn finds_claim_that_differs_from_chain() {
     assert_ne!(create, claim.event, "the SKU was taken by a later change");
     assert_eq!(with(Some(Claim { event: create, ..*claim })), BTreeSet::from([object]), "another change");
 }
+
+#[test]
+fn reads_again_what_changed_between_two_reads() {
+    let (mut catalogue, moment) = (Catalogue::default(), 1_769_860_800_000);
+    catalogue.apply("CREATE", 0, 1, moment);
+    let earlier = facts(&catalogue);
+    catalogue.apply("UPDATE", 0, 4, moment + 1_000);
+    let world = World::of(catalogue);
+    let (product, current) = world.table.products.iter().next().unwrap();
+    let mut verification = Verification::new(Window::default(), Some(earlier));
+    for (key, stored) in &world.bucket {
+        verification.take(&object_of(key, &stored.bytes));
+    }
+    assert_eq!(verification.unsettled(), [*product]);
+    let journal = world.table.journal.iter().map(|(event, entry)| (*event, *entry));
+    verification.read_again(*product, Some(current.clone()), journal);
+    assert_eq!(verification.unsettled(), []);
+    let sku = current.sku.clone().unwrap();
+    assert_eq!(verification.unsettled_claims(), [(sku.clone(), *product)], "the claim was read before the product");
+    verification.read_claim_again(sku.clone(), world.table.claims.get(&sku).copied());
+    assert_eq!(verification.unsettled_claims(), []);
+    assert_eq!(verification.finish(u64::MAX).findings, []);
+}
