@@ -15,6 +15,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use support::catalogue::Entry;
 use support::memory_index::MemoryIndex;
+use support::scale::scale;
+use support::store::Store;
 
 const SECOND: u64 = 1_000;
 /// Time of the first record in `Entry`.
@@ -93,20 +95,19 @@ fn rows(mut changes: Vec<Change>) -> Vec<(u64, Entry)> {
     rows
 }
 
-async fn check(changes: Vec<Change>, polls: Vec<Poll>) {
-    let index = MemoryIndex::default();
+async fn check(store: Store, changes: Vec<Change>, polls: Vec<Poll>) {
     let mut rows = rows(changes).into_iter().peekable();
     let mut expected: BTreeMap<ProductId, (u64, Status)> = BTreeMap::new();
     let mut seen: BTreeMap<ProductId, (u64, Status)> = BTreeMap::new();
     let mut after: Option<FeedPosition> = None;
     for poll in polls {
         while let Some((_, entry)) = rows.next_if(|(visible, _)| *visible <= poll.at) {
-            index.put(&entry, poll.shards);
+            store.put(&entry, poll.shards).await;
             expected.insert(entry.product_id(), (entry.version, entry.status));
         }
         loop {
             let now = Timestamp::from_unix_millis(START + poll.at);
-            let page = read_feed(&index, poll.shards, after, poll.limit, now).await.unwrap();
+            let page = read_feed(store.index(), poll.shards, after, poll.limit, now).await.unwrap();
             assert!(page.items.len() == poll.limit || !page.more);
             for item in page.items {
                 assert!(after < Some(item.position), "positions rise");
@@ -122,15 +123,24 @@ async fn check(changes: Vec<Change>, polls: Vec<Poll>) {
     assert_eq!(seen, expected);
 }
 
-#[test]
-fn misses_no_change_under_delays_redeliveries_and_raised_shards() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() })
+fn run(cases: u32, store: impl AsyncFn() -> Store) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
         .run(&(changes(), polls()), |(changes, polls)| {
-            runtime.block_on(check(changes, polls));
+            runtime.block_on(async { check(store().await, changes, polls).await });
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn misses_no_change_under_delays_redeliveries_and_raised_shards() {
+    run(scale(2_000, 100_000), async || Store::memory());
+}
+
+#[test]
+fn misses_no_change_over_real_engine() {
+    run(scale(20, 500), Store::engine);
 }
 
 #[tokio::test]

@@ -4,63 +4,22 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use list_products::handler::handle;
 use list_products::http::proxy_integration::serve;
 use list_products::models::selection::Position;
-use list_products::repositories::dynamodb::DynamoDbIndex;
-use list_products::repositories::product_index::ProductIndex;
-use list_products::repositories::table_keys::{META, product_pk};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use support::catalogue::{Entry, id};
 use support::gateway::{Call, body};
-use support::memory_index::MemoryIndex;
-use support::products_table::{self, TABLE};
+use support::scale::scale;
+use support::store::Store;
 
 const CURRENCIES: [&str; 3] = ["EUR", "JPY", "USD"];
 const NAMES: [&str; 5] = ["Oak table", "OAK  table", "Oak", "Stra\u{df}e", "Lamp"];
 const CATEGORIES: [&str; 3] = ["Furniture", "FURNITURE", "lights"];
-
-/// Where products are stored and listed from.
-enum Store {
-    Memory(MemoryIndex),
-    Engine { client: aws_sdk_dynamodb::Client, index: DynamoDbIndex },
-}
-
-impl Store {
-    async fn engine() -> Self {
-        let client = products_table::start().await;
-        Self::Engine { index: DynamoDbIndex::new(client.clone(), TABLE), client }
-    }
-
-    fn index(&self) -> &dyn ProductIndex {
-        match self {
-            Self::Memory(index) => index,
-            Self::Engine { index, .. } => index,
-        }
-    }
-
-    async fn put(&self, entry: &Entry, shards: u32) {
-        match self {
-            Self::Memory(index) => index.put(entry, shards),
-            Self::Engine { client, .. } => products_table::put(client, entry.item(shards)).await,
-        }
-    }
-
-    async fn remove(&self, entry: &Entry) {
-        match self {
-            Self::Memory(index) => index.remove(entry),
-            Self::Engine { client, .. } => {
-                let key = |text: String| AttributeValue::S(text);
-                let item = client.delete_item().table_name(TABLE).key("PK", key(product_pk(entry.product_id())));
-                item.key("SK", key(META.to_owned())).send().await.unwrap();
-            }
-        }
-    }
-}
 
 /// A query, and the same rule implemented a second time.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +73,8 @@ enum Happening {
     Insert(Entry),
     Delete(Index),
     Reprice(Index, u64),
+    /// Another name and category, so that the product moves in the other lists.
+    Rename(Index, &'static str, Option<&'static str>),
     /// From now on, lists read this number of shards, and writes are spread over as many.
     Raise(u32),
 }
@@ -165,6 +126,8 @@ fn walks(most: usize, changing: bool) -> impl Strategy<Value = Walk> {
         3 => entry(1_000_000..2_000_000).prop_map(Happening::Insert),
         3 => any::<Index>().prop_map(Happening::Delete),
         1 => (any::<Index>(), 0..3_000_u64).prop_map(|(index, minor)| Happening::Reprice(index, minor)),
+        1 => (any::<Index>(), select(&NAMES[..]), prop::option::of(select(&CATEGORIES[..])))
+            .prop_map(|(index, name, category)| Happening::Rename(index, name, category)),
         1 => select(vec![4, 8, 16]).prop_map(Happening::Raise),
     ];
     let happenings = prop::collection::btree_map(1..30_usize, prop::collection::vec(happening, 1..6), 0..12);
@@ -225,6 +188,8 @@ async fn check(store: Store, walk: Walk) -> Result<(), TestCaseError> {
         prop_assert!(items.len() == limit || (items.len() < limit && next.is_none()), "page {} is not full", number);
         let may_be_empty = number == 1 || !happenings.is_empty();
         prop_assert!(may_be_empty || !items.is_empty(), "a cursor led to an empty page though nothing was deleted");
+        PAGES.fetch_add(1, Ordering::Relaxed);
+        SEEN.fetch_add(items.len(), Ordering::Relaxed);
         for (id, price) in items {
             let entry = now.get(&id);
             prop_assert!(entry.is_some_and(|entry| entry.price().to_string() == price), "{} is not what is stored", id);
@@ -296,35 +261,49 @@ async fn happen(
                 now.insert(changed.id(), changed);
             }
         }
+        Happening::Rename(index, name, category) => {
+            if let Some(entry) = at(index, now) {
+                let changed = Entry { name, category: *category, ..entry };
+                store.put(&changed, *shards).await;
+                stayed.remove(&changed.id());
+                now.insert(changed.id(), changed);
+            }
+        }
         Happening::Raise(number) => *shards = (*shards).max(*number),
     }
 }
+
+/// Pages and products that the walks of this program have seen, for the report.
+static PAGES: AtomicUsize = AtomicUsize::new(0);
+static SEEN: AtomicUsize = AtomicUsize::new(0);
 
 fn run(cases: u32, walks: impl Strategy<Value = Walk>, store: impl AsyncFn() -> Store) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
         .run(&walks, |walk| runtime.block_on(async { check(store().await, walk).await }))
         .unwrap_or_else(|error| panic!("{error}"));
+    let [pages, seen] = [&PAGES, &SEEN].map(|count| count.load(Ordering::Relaxed));
+    println!("{cases} walks; {pages} pages with {seen} products so far");
 }
 
 #[test]
 fn returns_whole_list_in_order() {
-    run(100, walks(2_000, false), async || Store::Memory(MemoryIndex::default()));
+    run(scale(100, 2_000), walks(2_000, false), async || Store::memory());
 }
 
 #[test]
 fn skips_and_repeats_nothing_while_products_and_shards_change() {
-    run(200, walks(2_000, true), async || Store::Memory(MemoryIndex::default()));
+    run(scale(200, 5_000), walks(2_000, true), async || Store::memory());
 }
 
 #[test]
 fn skips_and_repeats_nothing_over_real_engine() {
-    run(8, walks(2_000, true), Store::engine);
+    run(scale(8, 300), walks(2_000, true), Store::engine);
 }
 
 #[tokio::test]
 async fn returns_same_list_with_every_limit() {
-    let store = Store::Memory(MemoryIndex::default());
+    let store = Store::memory();
     for number in 0..250 {
         let place = number as usize;
         store.put(&Entry::new(number, NAMES[place % 3], CURRENCIES[place % 2], u64::from(number % 40)), 4).await;

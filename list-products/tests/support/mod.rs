@@ -10,3 +10,4 @@ pub mod openapi;
 pub mod products_table;
 pub mod proxy_events;
 pub mod scale;
+pub mod store;
