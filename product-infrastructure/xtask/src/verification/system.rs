@@ -148,9 +148,9 @@ async fn refusals(tool: &Tool<'_>) -> Result<()> {
     tool.refused("status", &["status"], "`cargo xtask up").await?;
     tool.refused("plan", &["plan"], "isn't running").await?;
     tool.refused("deploy", &["deploy", "get-product"], "isn't running").await?;
-    tool.refused("deploy", &["deploy", "get-products"], "there is no function").await?;
+    tool.refused("deploy", &["deploy", "get-products"], "unknown function").await?;
     tool.refused("test", &["test", "--only", "nothing of that name"], "--list").await?;
-    tool.refused("sync", &["sync", "no/such/file", "--from", "get-product"], "does not list").await?;
+    tool.refused("sync", &["sync", "no/such/file", "--from", "get-product"], "isn't in `duplicates.toml`").await?;
     tool.refused("port", &["up", "--port", &taken], "choose another port").await
 }
 
