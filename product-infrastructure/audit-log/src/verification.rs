@@ -224,14 +224,14 @@ impl Verification {
             Content::Record(Record::Change(change)) => self.change(change),
             Content::Record(Record::OutOfBand(change)) => self.made_by_hand += u64::from(!change.by_ttl),
             Content::Invalid(finding, _) => {
-                self.find(finding.clone());
-                self.invalid(object);
+                // The object exists, so it isn't missing; the journal may know its product.
+                let entry = event_of(key).and_then(|event| self.journalled(event));
+                let product_id = finding.product_id.or(entry.map(|entry| entry.product));
+                self.find(Finding { product_id, ..finding.clone() });
             }
             Content::Archived => {
                 self.archived += 1;
-                let event = key.rsplit('/').next().and_then(|name| EventId::parse(name.strip_suffix(".json")?));
-                // The object exists, whatever its content is.
-                event.and_then(|event| self.journalled(event));
+                event_of(key).and_then(|event| self.journalled(event));
                 self.chains.may_have_begun();
             }
             Content::Gone => {}
@@ -266,18 +266,6 @@ impl Verification {
         }
     }
 
-    /// An object that isn't a record exists all the same; the table's journal knows whether it was altered.
-    fn invalid(&mut self, object: &Object) {
-        let event = object.key.rsplit('/').next().and_then(|name| EventId::parse(name.strip_suffix(".json")?));
-        let entry = event.filter(|event| event.object_key() == object.key).and_then(|event| self.journalled(event));
-        if let Some(entry) = entry
-            && object.digest != Some(entry.digest)
-        {
-            let why = "the table's journal has another entry of this event";
-            self.find(Finding::new(object.key.as_str(), Fault::Altered, why).of(entry.product));
-        }
-    }
-
     /// Marks an event's journal entry as present in the bucket and returns it.
     fn journalled(&mut self, event: EventId) -> Option<EntryFacts> {
         let entry = self.table.as_mut()?.journal.get_mut(&event)?;
@@ -286,12 +274,7 @@ impl Verification {
     }
 
     /// Adds a finding. The first one of an object stays, but a later one may know the product.
-    fn find(&mut self, mut finding: Finding) {
-        let is_invalid = self.findings.contains_key(&order(&finding.object, Verdict::Form));
-        if finding.fault == Fault::Missing && is_invalid {
-            finding.fault = Fault::Altered;
-            finding.why = "the object exists, but isn't a record that the chain can continue with".to_owned();
-        }
+    fn find(&mut self, finding: Finding) {
         let product = finding.product_id;
         let kept = self.findings.entry(order(&finding.object, finding.verdict)).or_insert(finding);
         kept.product_id = kept.product_id.or(product);
@@ -552,6 +535,12 @@ fn claimed_by_another_change(table: &TableFacts, product: ProductId, chain: &Cha
     let differs = is_current && taken.is_some_and(|event| event != claim.event);
     let why = "the SKU claim names another change than the one that gave the product its SKU";
     differs.then(|| Finding::new(format!("SKU#{sku} CLAIM"), Fault::Table, why).of(product))
+}
+
+/// The event that an object key is for.
+fn event_of(key: &str) -> Option<EventId> {
+    let event = EventId::parse(key.rsplit('/').next()?.strip_suffix(".json")?)?;
+    (event.object_key() == key).then_some(event)
 }
 
 /// A finding's order in the report.

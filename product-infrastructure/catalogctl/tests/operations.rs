@@ -88,9 +88,10 @@ impl Stack {
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value, String) {
         let url = format!("{}{path}", self.running.api_url);
-        let mut request = self.http.request(method, url).header("x-api-key", &self.running.api_key);
+        let mut request = self.http.request(method.clone(), url).header("x-api-key", &self.running.api_key);
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            let content_type = if method == reqwest::Method::PATCH { "merge-patch+json" } else { "json" };
+            request = request.header("content-type", format!("application/{content_type}")).body(body.to_string());
         }
         let response = request.send().await.expect("the API answers");
         let status = response.status().as_u16();
@@ -328,6 +329,11 @@ async fn repairs_records_of_a_stopped_pipe_without_duplicates() {
 async fn rebuilds_the_table_as_product_creator_wrote_it() {
     let stack = Stack::new().await;
     let (id, _) = stack.product("Rebuilt").await;
+    let patch =
+        json!({"sku": format!("REBUILT-{}", now()), "category": "Lämps", "tags": null, "attributes": {"size": "L"}});
+    let (status, patched, _) = stack.call(reqwest::Method::PATCH, &format!("/products/{id}"), Some(&patch)).await;
+    assert_eq!(status, 202, "{patched}");
+    stack.version(&id, 3).await;
     let (deleted, _) = stack.product("Rebuilt and deleted").await;
     let (status, _, event) = stack.call(reqwest::Method::DELETE, &format!("/products/{deleted}"), None).await;
     assert_eq!(status, 204);
@@ -341,6 +347,8 @@ async fn rebuilds_the_table_as_product_creator_wrote_it() {
         (items(&stack.dynamodb, &table).await, items(&stack.dynamodb, &stack.running.facts.table_name).await);
     stack.dynamodb.delete_table().table_name(&table).send().await.unwrap();
     assert!(made.iter().any(|item| item["PK"].as_s().unwrap().ends_with(&id)));
+    let claim = format!("SKU#{}", patch["sku"].as_str().unwrap());
+    assert!(made.iter().any(|item| item["PK"].as_s().unwrap() == &claim));
     assert_eq!(made.len(), live.len());
     for (made, live) in made.iter().zip(&live) {
         assert_eq!(made, live);
@@ -365,7 +373,7 @@ async fn late_redrive_keeps_newer_changes() {
         stack.send(dead, &body.to_string()).await;
     }
     let applied = stack.journal(&id, &events[1]).await;
-    let shown = stack.run(&["dlq", "peek", "change", "--json"]).await.expect(0).json();
+    let shown = stack.run(&["dlq", "peek", "change", "--json"]).await.expect(2).json();
     let mut kinds: Vec<&str> =
         shown["messages"].as_array().unwrap().iter().map(|message| message["kind"].as_str().unwrap()).collect();
     kinds.sort_unstable();
