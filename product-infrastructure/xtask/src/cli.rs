@@ -37,6 +37,8 @@ pub enum Command {
     Drift,
     /// Copy a duplicated file from one repository to the others that have it
     Sync(Sync),
+    /// Create a function's repository from an existing one, without its business.
+    NewFunction(NewFunction),
     /// Run every check that CI runs
     Test(Test),
     /// Benchmark the release builds of the functions
@@ -94,6 +96,18 @@ pub struct Sync {
     /// Repository to copy from
     #[arg(long, value_name = "REPO")]
     pub from: String,
+}
+
+#[derive(Debug, Args)]
+pub struct NewFunction {
+    /// Name of the repository and of its function
+    pub name: String,
+    /// Repository to copy: one behind the API or one behind a queue
+    #[arg(long, value_name = "REPOSITORY")]
+    pub like: String,
+    /// Folder to create the repository in (default: beside the others)
+    #[arg(long, value_name = "FOLDER")]
+    pub into: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

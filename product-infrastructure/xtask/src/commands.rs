@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{Bench, Cli, Command, Deploy, Down, Status as StatusArguments, Sync, Test, Up};
+use crate::cli::{Bench, Cli, Command, Deploy, Down, NewFunction, Status as StatusArguments, Sync, Test, Up};
 use crate::companions;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
 use crate::git;
+use crate::new_function;
 use crate::packages::Profile;
 use crate::process;
 use crate::progress::Progress;
@@ -32,6 +33,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Deploy(arguments) => deploy(&workspace, &stack, &arguments).await,
         Command::Drift => drift(&workspace, &stack).await,
         Command::Sync(arguments) => sync(&workspace, &arguments),
+        Command::NewFunction(arguments) => new_function(&workspace, &stack, &arguments).await,
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
     }
@@ -184,6 +186,15 @@ fn sync(workspace: &Workspace, arguments: &Sync) -> Result<ExitCode> {
         println!("{}", path.display());
     }
     println!("{} changed.", if changed.is_empty() { "Nothing".to_owned() } else { format!("{} files", changed.len()) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn new_function(workspace: &Workspace, stack: &Stack, arguments: &NewFunction) -> Result<ExitCode> {
+    let into = arguments.into.as_deref().unwrap_or(workspace.root());
+    let log = stack.log("new-function");
+    let created = new_function::create(workspace, &arguments.name, &arguments.like, into, &log).await?;
+    println!("Created {}. What remains to be done by hand:\n", created.folder.display());
+    created.remaining.iter().for_each(|task| println!("- {task}"));
     Ok(ExitCode::SUCCESS)
 }
 

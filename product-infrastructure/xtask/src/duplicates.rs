@@ -15,6 +15,9 @@ use crate::workspace::{INFRASTRUCTURE, Workspace};
 /// Below this size two files may be equal by coincidence: lists of modules, lone settings.
 const COINCIDENCE_BYTES: usize = 512;
 
+/// Groups that follow from what lies in the tree: the functions, and those with product-infrastructure.
+const BUILT_IN: [&str; 2] = ["functions", "repositories"];
+
 /// The content of `duplicates.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,7 +95,7 @@ impl Manifest {
         // These two are what lies in the tree, so a new repository holds what all hold from its first day.
         let functions = owned(&mut workspace.functions().iter().copied());
         let repositories = owned(&mut workspace.repositories());
-        for (name, members) in [("functions", functions), ("repositories", repositories)] {
+        for (name, members) in BUILT_IN.into_iter().zip([functions, repositories]) {
             if manifest.groups.insert(name.to_owned(), members).is_some() {
                 bail!("the group {name} is built in and can't be redefined");
             }
@@ -141,6 +144,19 @@ impl Manifest {
         let mut twins: Vec<Twins> = equal.into_values().filter(several).map(Twins).collect();
         twins.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(twins)
+    }
+
+    /// The paths of which each of these repositories holds a copy.
+    pub fn held_by_all(&self, repositories: &[&str]) -> Vec<PathBuf> {
+        let holds = |entry: &&Entry| repositories.iter().all(|name| entry.repositories.iter().any(|held| held == name));
+        self.file.iter().filter(holds).map(|entry| entry.path.clone()).collect()
+    }
+
+    /// The groups of the file that all of these repositories are in.
+    pub fn groups_with(&self, repositories: &[&str]) -> Vec<String> {
+        let with = |members: &Vec<String>| repositories.iter().all(|name| members.iter().any(|member| member == name));
+        let own = self.groups.iter().filter(|(name, _)| !BUILT_IN.contains(&name.as_str()));
+        own.filter(|(_, members)| with(members)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Every difference between copies.

@@ -8,6 +8,7 @@
 //!   [`provision`] puts them in order, [`local_aws`] are the few calls that Terraform does not make, and [`status`] is what
 //!   the stack says of itself.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
+//! - [`new_function`] makes a repository after an existing one.
 //! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.
 //! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
 
@@ -21,6 +22,7 @@ pub mod emulator;
 pub mod environment;
 pub mod git;
 pub mod local_aws;
+pub mod new_function;
 pub mod node;
 pub mod packages;
 pub mod prerequisites;

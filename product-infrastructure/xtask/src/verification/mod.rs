@@ -10,6 +10,7 @@ mod expectations;
 mod layout;
 mod leftovers;
 mod lock_files;
+mod new_function;
 mod permissions;
 mod prose;
 mod readme;
@@ -67,6 +68,8 @@ enum Check {
     Tests(&'static str),
     /// A root, alone in an empty folder, is valid, formatted and passes its tests.
     Terraform(Root),
+    /// `new-function` makes repositories that build and pass their tests.
+    NewFunction,
     /// The tour in README.md works as it stands.
     Readme,
     /// A whole stack comes up, works, keeps the HTTP contract, survives a restart and goes down.
@@ -92,7 +95,7 @@ impl Check {
         checks.extend(Root::all(workspace).map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(workspace.functions().iter().copied().map(Self::Tests));
-        checks.extend([Self::Tests(INFRASTRUCTURE), Self::Readme, Self::System, Self::Coverage]);
+        checks.extend([Self::NewFunction, Self::Tests(INFRASTRUCTURE), Self::Readme, Self::System, Self::Coverage]);
         checks
     }
 
@@ -117,6 +120,7 @@ impl fmt::Display for Check {
             Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
             Self::Tests(repository) => write!(formatter, "tests {repository}"),
             Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
+            Self::NewFunction => formatter.write_str("new function"),
             Self::Readme => formatter.write_str("readme"),
             Self::System => formatter.write_str("system"),
             Self::Coverage => write!(formatter, "coverage {INFRASTRUCTURE}"),
@@ -170,7 +174,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     let _lock = stack.lock()?;
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
-        lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_))),
+        lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_) | Check::NewFunction)),
         system: checks.iter().any(|check| matches!(check, Check::Readme | Check::System)),
         workflows: checks.contains(&Check::Workflows),
         checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
@@ -236,6 +240,7 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::Clippy(repository) => Ok(clippy(context, repository).await?),
         Check::Tests(repository) => context.alone.tests(context, repository).await,
         Check::Terraform(root) => context.alone.terraform(context, root).await,
+        Check::NewFunction => Ok(new_function::check(context).await?),
         Check::Readme => Ok(system::tour(context).await?),
         Check::System => system::check(context).await,
         Check::Coverage => Ok(context.alone.coverage(context).await?),
