@@ -4,7 +4,8 @@
 //!
 //! - [`cli`] is what can be typed, [`commands`] what each of it does.
 //! - [`workspace`] knows the repositories and where run-time files lie; [`stack`] is one local stack below it.
-//! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`];
+//! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`],
+//!   whose provider [`provider_mirror`] finds;
 //!   [`provision`] puts them in order, [`local_aws`] are the few calls that Terraform does not make, and [`status`] is what
 //!   the stack says of itself.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
@@ -29,6 +30,7 @@ pub mod prerequisites;
 pub mod private_file;
 pub mod process;
 pub mod progress;
+pub mod provider_mirror;
 pub mod provision;
 pub mod stack;
 pub mod status;

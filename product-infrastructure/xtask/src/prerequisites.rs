@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::process::{External, find_program};
+use crate::provider_mirror;
 use crate::stack::Stack;
 
 /// `use_lockfile` of the S3 backend came with it.
@@ -99,7 +100,7 @@ async fn version_of(program: &str, arguments: &[&str], log: &std::path::Path) ->
         .append()
         .args(arguments)
         .env("CHECKPOINT_DISABLE", "1")
-        .without_env(crate::terraform::mirror::missing_cli_config())
+        .without_env(provider_mirror::missing_cli_config())
         .finish()
         .await
         .ok()?;

@@ -1,7 +1,6 @@
 //! Terraform, run in working copies of the committed roots against the emulator.
 
 pub mod local_override;
-pub mod mirror;
 pub mod root;
 
 use std::ffi::OsString;
@@ -17,9 +16,9 @@ use crate::digest::{Inputs, Stamp};
 use crate::emulator::endpoint;
 use crate::process::External;
 use crate::progress::Meter;
+use crate::provider_mirror::{self, Machine, ProviderSource};
 use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 use crate::workspace::{INFRASTRUCTURE, Workspace};
-use mirror::{Machine, ProviderSource};
 use root::Root;
 
 /// The providers' checksums. Terraform adds to the working copy's, so it is copied only before an `init`.
@@ -301,9 +300,9 @@ impl Terraform {
 pub fn provider_source(workspace: &Workspace) -> Result<ProviderSource> {
     let versions = workspace.repository(INFRASTRUCTURE).join("terraform/versions.tf");
     let text = fs::read_to_string(&versions).with_context(|| format!("failed to read {}", versions.display()))?;
-    let constraint =
-        mirror::constraint(&text).with_context(|| format!("{} doesn't require hashicorp/aws", versions.display()))?;
-    mirror::choose(&Machine::here(), &workspace.catalogue().join("terraform-cli"), &constraint)
+    let constraint = provider_mirror::constraint(&text)
+        .with_context(|| format!("{} doesn't require hashicorp/aws", versions.display()))?;
+    provider_mirror::choose(&Machine::here(), &workspace.catalogue().join("terraform-cli"), &constraint)
 }
 
 /// The settings of this machine that would change what Terraform does or whom it talks to: a profile or an endpoint of

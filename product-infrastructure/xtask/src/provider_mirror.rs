@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use semver::{Version, VersionReq};
 
 const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
@@ -194,15 +195,21 @@ fn holds_provider(mirror: &Path, platform: &str, constraint: &str) -> bool {
     })
 }
 
-/// `~> 5.100` as Terraform means it: the last number given may grow. Any other form is left to Terraform.
+/// Whether a version fits a Terraform constraint. A form that only Terraform knows is left to Terraform.
 fn satisfies(version: &str, constraint: &str) -> bool {
-    let numbers = |text: &str| text.split('.').map(|part| part.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
-    let Some(lowest) = constraint.trim().strip_prefix("~>") else { return true };
-    match (numbers(version), numbers(lowest.trim())) {
-        (Some(version), Some(lowest)) if lowest.len() > 1 => {
-            version.starts_with(&lowest[..lowest.len() - 1]) && version >= lowest
-        }
-        _ => false,
+    // The last number given may grow: `~> 5.100` is Cargo's `^5.100`, and `~> 5.100.3` its `~5.100.3`.
+    let requirement = match constraint.trim().strip_prefix("~>").map(str::trim) {
+        None => constraint.to_owned(),
+        Some(lowest) => match lowest.matches('.').count() {
+            0 => format!(">={lowest}"),
+            1 => format!("^{lowest}"),
+            _ => format!("~{lowest}"),
+        },
+    };
+    match (Version::parse(version), VersionReq::parse(&requirement)) {
+        (Ok(version), Ok(requirement)) => requirement.matches(&version),
+        (Ok(_), Err(_)) => true,
+        (Err(_), _) => false,
     }
 }
 
@@ -334,7 +341,8 @@ mod tests {
             assert_eq!(satisfies(version, "~> 5.100"), fits, "{version}");
         }
         assert!(satisfies("5.100.7", "~> 5.100.3") && !satisfies("5.101.0", "~> 5.100.3"));
-        assert!(satisfies("1.0.0", ">= 1"));
+        assert!(satisfies("1.0.0", ">= 1") && satisfies("5.100.0", "!= 5.99.0, ~> 5.1"));
+        assert!(!satisfies("6.0.0-beta1", "~> 5.100") && satisfies("6.0.0", "~> 5"));
     }
 
     #[test]
