@@ -151,6 +151,36 @@ async fn verify_reports_what_it_read() {
 }
 
 #[tokio::test]
+async fn escapes_terminal_controls_of_records() {
+    let mut catalogue = catalogue();
+    let newest = catalogue.entries.iter_mut().rfind(|entry| entry["outcome"] == "APPLIED" && entry["type"] == "UPDATE");
+    let entry = newest.unwrap();
+    let id = entry["productId"].as_str().unwrap().to_owned();
+    entry["after"]["description"] = json!("\u{9b}31m red");
+    entry["after"]["attributes"] = json!({"k\u{202e}": "\u{2066}"});
+    lives::fingerprint(entry);
+    seal(entry);
+    let system = System::of(&catalogue).await;
+    // The name of an object comes from outside as well.
+    system.bucket.put("events/\u{202e}gpj.json", b"{}");
+    for arguments in [
+        ["audit", "history", &id].as_slice(),
+        &["audit", "history", &id, "--json"],
+        &["audit", "verify"],
+        &["audit", "verify", "--json"],
+        &["audit", "export", "--out", "/dev/null/none"],
+    ] {
+        let ended = system.run(arguments).await;
+        for printed in [&ended.stdout, &ended.stderr] {
+            assert!(!printed.contains(['\u{9b}', '\u{202e}', '\u{2066}']), "{arguments:?}: {printed:?}");
+        }
+        assert!(arguments[1] == "export" || ended.stdout.contains("202e"), "{arguments:?}: {}", ended.stdout);
+    }
+    // A pipe or a file gets the bytes as they are.
+    assert!(system.run(&["audit", "export"]).await.expect(2).stdout.contains("\u{9b}31m red"));
+}
+
+#[tokio::test]
 async fn finds_unlocked_objects() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;

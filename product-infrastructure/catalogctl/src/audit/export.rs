@@ -1,7 +1,7 @@
 //! `catalogctl audit export`: the records, one per line, in the order of time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufWriter, IntoInnerError, Write};
+use std::io::{BufWriter, IntoInnerError, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,7 @@ use super::verify::Days;
 use crate::audit_bucket::{Bucket, Listed};
 use crate::exit_status::ExitStatus;
 use crate::output::OutputError;
+use crate::printable::printable_json;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
@@ -24,10 +25,10 @@ use audit_log::verification::{Content, Object};
 
 /// Write the audit records as newline-delimited JSON, in the order of time
 ///
-/// A line is an object of the bucket, byte for byte. Changes made outside the API are placed at the time at which they were
-/// observed. An object that isn't a valid record is written as {"recordType":"INVALID","object":KEY,"fault":…,"why":…,
-/// "content":TEXT} with its content as a string, or, if it isn't UTF-8, with "contentBase64"; archived and deleted objects
-/// are reported and omitted.
+/// A line is an object of the bucket, byte for byte; on a terminal, control characters are escaped. Changes made outside the
+/// API are placed at the time at which they were observed. An object that isn't a valid record is written as
+/// {"recordType":"INVALID","object":KEY,"fault":…,"why":…,"content":TEXT} with its content as a string, or, if it isn't UTF-8,
+/// with "contentBase64"; archived and deleted objects are reported and omitted.
 ///
 /// Exit codes: 0 every object was written and is a valid record; 1 the command failed; 2 there are invalid, archived or
 /// deleted objects.
@@ -54,7 +55,13 @@ pub struct Exported {
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let exported = match &arguments.out {
         Some(path) if path != Path::new("-") => into_file(target, arguments, path, progress).await?,
-        _ => export(target, arguments, &mut BufWriter::new(std::io::stdout()), progress).await?,
+        _ => {
+            let stdout = std::io::stdout();
+            let is_terminal = stdout.is_terminal();
+            let mut lines = Lines::new(BufWriter::new(stdout));
+            lines.for_terminal = is_terminal;
+            export(target, arguments, lines, progress).await?
+        }
     };
     for finding in &exported.findings {
         progress.say(format!("INVALID  {finding}"));
@@ -76,17 +83,17 @@ async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = NamedTempFile::new_in(folder).with_context(cannot)?;
     let mut writer = BufWriter::new(file);
-    let exported = export(target, arguments, &mut writer, progress).await?;
+    let exported = export(target, arguments, Lines::new(&mut writer), progress).await?;
     let file = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;
     file.persist_noclobber(path).with_context(cannot)?;
     Ok(exported)
 }
 
 /// Writes the records of the window.
-pub async fn export(
+async fn export(
     target: &Target,
     arguments: &Arguments,
-    writer: &mut impl Write,
+    mut lines: Lines<impl Write>,
     progress: &Progress,
 ) -> Result<Exported> {
     let bucket = target.audit_bucket();
@@ -95,7 +102,6 @@ pub async fn export(
     let listed: Vec<Listed> = bucket.list(vec![window.keys("out-of-band")], meter.clone()).try_collect().await?;
     let mut aside =
         Aside { bucket: bucket.clone(), meter: meter.clone(), days: by_day(listed), waiting: VecDeque::new() };
-    let mut lines = Lines { writer, exported: Exported::default() };
     let mut changes = std::pin::pin!(bucket.objects(vec![window.keys("events")], &meter));
     while let Some(object) = changes.try_next().await? {
         if let Content::Record(record) = &object.content {
@@ -125,12 +131,18 @@ fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
 }
 
 /// Writes records as lines.
-struct Lines<'a, W> {
-    writer: &'a mut W,
+struct Lines<W> {
+    writer: W,
+    /// Characters that a terminal would act upon are escaped, as JSON escapes them.
+    for_terminal: bool,
     exported: Exported,
 }
 
-impl<W: Write> Lines<'_, W> {
+impl<W: Write> Lines<W> {
+    fn new(writer: W) -> Self {
+        Self { writer, for_terminal: false, exported: Exported::default() }
+    }
+
     fn write(&mut self, object: Object) -> Result<()> {
         match object.content {
             Content::Record(record) => match record.form().cloned() {
@@ -162,6 +174,7 @@ impl<W: Write> Lines<'_, W> {
     }
 
     fn line(&mut self, line: &str) -> Result<()> {
+        let line = if self.for_terminal { printable_json(line) } else { line.into() };
         writeln!(self.writer, "{line}").map_err(OutputError::from)?;
         self.exported.lines += 1;
         Ok(())
@@ -178,7 +191,7 @@ struct Aside {
 
 impl Aside {
     /// Writes the records observed before a moment.
-    async fn before(&mut self, millis: u64, lines: &mut Lines<'_, impl Write>) -> Result<()> {
+    async fn before(&mut self, millis: u64, lines: &mut Lines<impl Write>) -> Result<()> {
         let today = audit_log::ids::date_of(millis);
         loop {
             while self.waiting.front().is_some_and(|(observed, _)| *observed < millis) {
@@ -206,5 +219,22 @@ fn millis_of(object: &Object) -> u64 {
     match &object.content {
         Content::Record(record) => record.millis(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_for_a_terminal_only() {
+        let line = "{\"name\":\"\u{9b}31m\u{202e}\"}";
+        for (for_terminal, expected) in
+            [(false, format!("{line}\n")), (true, "{\"name\":\"\\u009b31m\\u202e\"}\n".to_owned())]
+        {
+            let mut lines = Lines { for_terminal, ..Lines::new(Vec::new()) };
+            lines.line(line).unwrap();
+            assert_eq!(String::from_utf8(lines.writer).unwrap(), expected);
+        }
     }
 }
