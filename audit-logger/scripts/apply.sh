@@ -38,6 +38,8 @@ finish() {
 }
 
 remember() {
+  # A rollback downloads nothing, so nothing has made the folder.
+  mkdir -p "$WORK"
   rm -f "$WORK/made-deployment"
   live_version > "$BEFORE"
   # A cancelled job gets SIGINT, then SIGTERM 7.5 s later, then SIGKILL 2.5 s later: long enough for the alias.

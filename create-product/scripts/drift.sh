@@ -1,15 +1,25 @@
 #!/usr/bin/env bash
 # Plan the commit and the package that were released last to ENVIRONMENT. Fails when the environment differs from them: someone
-# changed it by hand, or an apply was cut off.
+# changed it by hand, or an apply was cut off. Does nothing in an environment that isn't set up yet (no AWS_ROLE).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/deployment.sh
 : "${ENVIRONMENT:?dev, sit or prod}"
 
-released=$(scripts/release-record.sh read) || {
-  echo "Nothing to compare in $ENVIRONMENT."
+if [[ -z ${AWS_ROLE-} ]]; then
+  echo "::notice::The GitHub environment $ENVIRONMENT-plan has no AWS_ROLE_ARN: $ENVIRONMENT isn't set up."
   exit
-}
+fi
+status=0
+released=$(scripts/release-record.sh read) || status=$?
+case $status in
+  0) ;;
+  3)
+    echo "Nothing to compare in $ENVIRONMENT."
+    exit
+    ;;
+  *) exit "$status" ;;
+esac
 git checkout --quiet "$(sed -n 's/^commit=//p' <<< "$released")"
 terraform_init
 status=0

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 cargo_llvm_cov=0.9.1
 cargo_lambda=1.9.2
-cargo_deny=0.18.9
+cargo_deny=0.20.2
 ziglang=0.15.2
 
 # rustup reads rust-toolchain.toml and fetches what it names.

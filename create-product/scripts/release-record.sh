@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # release-record.sh read           Print commit, digest and version of the last proven release as `name=value` lines, and put
-#                                  its package in its place. Fails when nothing has been released.
+#                                  its package in its place. Ends with 3 when nothing has been released, with 1 when the
+#                                  record can't be read.
 # release-record.sh write VERSION  Keep the package, and record commit, digest and version of a release whose smoke test passed.
 #
 # In the account that runs the release, not at GitHub: artifacts expire after 90 days, and a promotion needs the commit together
@@ -18,12 +19,20 @@ trap 'rm -rf "$work"' EXIT
 case $1 in
   read)
     if ! aws s3api get-object --bucket "$bucket" --key "$record" "$work/released.json" > "$work/answer" 2>&1; then
-      echo "No release of $REPOSITORY found in $ENVIRONMENT. Release to $ENVIRONMENT first. ($(tail -n 1 "$work/answer"))" >&2
+      if grep -qE 'NoSuch(Key|Bucket)' "$work/answer"; then
+        echo "No release of $REPOSITORY found in $ENVIRONMENT. Release to $ENVIRONMENT first." >&2
+        exit 3
+      fi
+      echo "failed to read s3://$bucket/$record: $(tail -n 1 "$work/answer")" >&2
       exit 1
     fi
     digest=$(jq --raw-output .digest "$work/released.json")
     mkdir -p "$(dirname "$PACKAGE")"
-    aws s3api get-object --bucket "$bucket" --key "$REPOSITORY/releases/$digest.zip" "$PACKAGE" > /dev/null
+    if ! aws s3api get-object --bucket "$bucket" --key "$REPOSITORY/releases/$digest.zip" "$PACKAGE" > "$work/answer" 2>&1; then
+      echo "The package $digest, released last to $ENVIRONMENT, is no longer in the bucket $bucket: release main to dev again." \
+        "($(tail -n 1 "$work/answer"))" >&2
+      exit 1
+    fi
     if [[ $(package_digest) != "$digest" ]]; then
       echo "The package in $bucket is $(package_digest), expected $digest." >&2
       exit 1

@@ -14,6 +14,14 @@ finish() {
   exit "$status"
 }
 
+# record ROOT PROVEN_AT: keep in the account what was applied, first without and then with the time at which it was proven. A
+# promotion takes proven commits only; the search for drift takes whatever was applied.
+record() {
+  jq --null-input --arg commit "$(commit)" --arg root "$1" "{\$commit, \$root, appliedAt: (now | todateiso8601), provenAt: ($2)}" \
+    > "$WORK/applied.json"
+  aws s3api put-object --bucket "$(state_bucket)" --key "$REPOSITORY/releases/$1.json" --body "$WORK/applied.json" > /dev/null
+}
+
 folder=$(root_folder "$1")
 if [[ $1 == api-keys ]]; then
   terraform_plan "$1" "$PLAN"
@@ -32,17 +40,17 @@ if [[ $1 == api-keys ]]; then
     rm -f "$PLAN" "$WORK/apply.log"
     exit 1
   }
-  tail -n 3 "$WORK/apply.log" | grep 'Apply complete' || true
+  grep 'Apply complete' "$WORK/apply.log"
   rm -f "$WORK/apply.log"
 else
   terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
 fi
-jq --null-input --arg commit "$(commit)" --arg root "$1" '{$commit, $root, appliedAt: (now | todateiso8601)}' > "$WORK/applied.json"
-aws s3api put-object --bucket "$(state_bucket)" --key "$REPOSITORY/releases/$1.json" --body "$WORK/applied.json" > /dev/null
+record "$1" null
 
 if [[ $1 == api-keys ]]; then
   # It holds the key.
   rm "$PLAN"
+  record "$1" 'now | todateiso8601'
   exit
 fi
 
@@ -50,3 +58,6 @@ rm -f "$WORK/made-deployment"
 trap finish EXIT
 scripts/deploy-api.sh create
 scripts/smoke.sh
+record "$1" 'now | todateiso8601'
+# Proven: a job that is cancelled from here on restores nothing.
+rm -f "$WORK/made-deployment"

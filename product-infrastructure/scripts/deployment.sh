@@ -21,7 +21,7 @@ root_folder() {
   esac
 }
 
-# terraform_plan ROOT FILE
+# terraform_plan ROOT FILE [OPTION]
 terraform_plan() {
   local folder
   folder=$(root_folder "$1")
@@ -36,7 +36,7 @@ terraform_plan() {
   # `catalogctl keys rotate` writes this file; before the first rotation it doesn't exist.
   local generations=environments/$ENVIRONMENT.key-generations.tfvars.json
   if [[ -f $folder/$generations ]]; then variables+=(-var-file="$generations"); fi
-  terraform -chdir="$folder" plan -input=false -lock-timeout=5m -out="$PWD/$2" "${variables[@]}" > "$output"
+  terraform -chdir="$folder" plan -input=false "${3:--lock-timeout=5m}" -out="$PWD/$2" "${variables[@]}" > "$output"
 }
 
 # The commit that is checked out, which is not GITHUB_SHA in a promotion.

@@ -4,11 +4,14 @@
 # setup-github.sh environments OWNER ENVIRONMENT [--reviewers TEAM] [--apply]
 #     Create the GitHub environments ENVIRONMENT-plan and ENVIRONMENT in the eight repositories, for the branch main alone, with
 #     the variables from the output of deploy-roles. --reviewers: the team that approves what is applied to ENVIRONMENT.
+# setup-github.sh owners OWNER TEAM [--apply]
+#     Write .github/CODEOWNERS to main of the eight repositories: TEAM reviews every change. Before `rules`, which protects main.
 # setup-github.sh rules OWNER [--apply]
-#     Protect main in the eight repositories: pull requests with one review, passing checks, no force push, no deletion.
+#     Protect main in the eight repositories: pull requests with one review of a code owner, passing checks, no force push, no
+#     deletion.
 #
-# Without --apply, prints what would be done. Needs gh, signed in as an administrator of the repositories, and jq; `environments`
-# also terraform, with deploy-roles applied and initialised for ENVIRONMENT.
+# Without --apply, prints what would be done. A second run changes what is there. Needs gh, signed in as an administrator of the
+# repositories, and jq; `environments` also terraform, with deploy-roles applied and initialised for ENVIRONMENT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +19,7 @@ repositories=(product-infrastructure list-products get-product create-product up
 apply=no
 
 usage() {
-  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 
@@ -52,7 +55,7 @@ ids() {
 }
 
 environments() {
-  local variables repository action name body reviewers=null
+  local variables repository action name body policies reviewers=null
   variables=$(terraform -chdir=terraform/deploy-roles output -json environment_variables)
   if [[ -n $team ]]; then
     reviewers=$(jq --null-input --argjson id "$(gh api "orgs/$owner/teams/$team" --jq .id)" '[{type: "Team", $id}]')
@@ -69,8 +72,10 @@ environments() {
         + if $action == "apply" and $reviewers != null then { $reviewers, prevent_self_review: true } else {} end')
       call PUT "repos/$owner/$repository/environments/$name" "$body"
       # A second run finds the policy there already.
-      call POST "repos/$owner/$repository/environments/$name/deployment-branch-policies" '{"name":"main"}' \
-        || echo "$repository, environment $name: the branch policy exists already"
+      policies=repos/$owner/$repository/environments/$name/deployment-branch-policies
+      if [[ $apply == no || $(gh api "$policies" --jq '[.branch_policies[].name] | index("main")') == null ]]; then
+        call POST "$policies" '{"name":"main"}'
+      fi
       while IFS=$'\t' read -r variable value; do
         set_variable "$repository" "$name" "$variable" "$value"
       done < <(jq --raw-output --arg key "$repository/$action" '.[$key] | to_entries[] | "\(.key)\t\(.value)"' <<< "$variables")
@@ -78,19 +83,49 @@ environments() {
   done
 }
 
-rules() {
-  local repository body
-  body=$(jq --null-input --compact-output '{
-    name: "main", target: "branch", enforcement: "active",
-    conditions: { ref_name: { include: ["~DEFAULT_BRANCH"], exclude: [] } },
-    rules: [
-      { type: "deletion" }, { type: "non_fast_forward" },
-      { type: "pull_request", parameters: {
-          required_approving_review_count: 1, dismiss_stale_reviews_on_push: true, require_code_owner_review: true,
-          require_last_push_approval: true, required_review_thread_resolution: false } }
-    ] }')
+owners() {
+  local repository path sha body
+  path=contents/.github/CODEOWNERS
   for repository in "${repositories[@]}"; do
-    call POST "repos/$owner/$repository/rulesets" "$body"
+    # Replacing a file takes the hash of the one that is there.
+    sha=$(gh api "repos/$owner/$repository/$path" --jq .sha 2> /dev/null) || sha=''
+    body=$(jq --null-input --compact-output --arg sha "$sha" --arg line "* @$owner/$team" '
+      { message: "Code owners", branch: "main", content: ("\($line)\n" | @base64) } + if $sha == "" then {} else { $sha } end')
+    call PUT "repos/$owner/$repository/$path" "$body"
+  done
+}
+
+# The names of the jobs in each repository's ci.yml.
+checks() {
+  case $1 in
+    product-infrastructure) jq --null-input '["Contracts", "Scripts", "Terraform", "Tools"]' ;;
+    *) jq --null-input '["Format, lint, test", "Scripts", "Terraform"]' ;;
+  esac
+}
+
+rules() {
+  local repository body id
+  for repository in "${repositories[@]}"; do
+    body=$(jq --null-input --compact-output --argjson checks "$(checks "$repository")" '{
+      name: "main", target: "branch", enforcement: "active",
+      conditions: { ref_name: { include: ["~DEFAULT_BRANCH"], exclude: [] } },
+      rules: [
+        { type: "deletion" }, { type: "non_fast_forward" },
+        { type: "required_status_checks", parameters: {
+            strict_required_status_checks_policy: true, required_status_checks: [$checks[] | { context: . }] } },
+        { type: "pull_request", parameters: {
+            required_approving_review_count: 1, dismiss_stale_reviews_on_push: true, require_code_owner_review: true,
+            require_last_push_approval: true, required_review_thread_resolution: false } }
+      ] }')
+    id=''
+    if [[ $apply == yes ]]; then
+      id=$(gh api "repos/$owner/$repository/rulesets" --jq '[.[] | select(.name == "main").id][0] // ""')
+    fi
+    if [[ -n $id ]]; then
+      call PUT "repos/$owner/$repository/rulesets/$id" "$body"
+    else
+      call POST "repos/$owner/$repository/rulesets" "$body"
+    fi
   done
 }
 
@@ -98,17 +133,24 @@ rules() {
 command=$1 owner=$2
 shift 2
 environment='' team=''
-if [[ $command == environments ]]; then
-  environment=${1:-}
-  [[ $environment =~ ^(dev|sit|prod)$ ]] || usage
-  shift
-fi
+case $command in
+  environments)
+    environment=${1:-}
+    [[ $environment =~ ^(dev|sit|prod)$ ]] || usage
+    shift
+    ;;
+  owners)
+    team=${1:-}
+    [[ $team =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || usage
+    shift
+    ;;
+esac
 while (($# > 0)); do
   case $1 in
     --apply) apply=yes ;;
     --reviewers)
       team=${2:-}
-      [[ -n $team ]] || usage
+      [[ $command == environments && -n $team ]] || usage
       shift
       ;;
     *) usage ;;
@@ -118,6 +160,7 @@ done
 case $command in
   ids) ids ;;
   environments) environments ;;
+  owners) owners ;;
   rules) rules ;;
   *) usage ;;
 esac

@@ -158,8 +158,15 @@ data "aws_iam_policy_document" "events_pipe" {
   statement {
     sid       = "ReadTheStream"
     effect    = "Allow"
-    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
     resources = [aws_dynamodb_table.products.stream_arn]
+  }
+
+  statement {
+    sid       = "FindTheStream"
+    effect    = "Allow"
+    actions   = ["dynamodb:ListStreams"]
+    resources = ["*"] # A list, which has no resource to name.
   }
 
   statement {

@@ -11,8 +11,14 @@ data "aws_iam_policy_document" "service_boundary" {
   #checkov:skip=CKV_AWS_111:the same; a boundary grants nothing by itself
   statement {
     sid       = "ReadStream"
-    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
     resources = ["arn:${local.partition}:dynamodb:${local.place}:table/products/stream/*"] # The stream's name is its time of creation.
+  }
+
+  statement {
+    sid       = "FindStream"
+    actions   = ["dynamodb:ListStreams"]
+    resources = ["*"] # A list, which has no resource to name.
   }
 
   statement {

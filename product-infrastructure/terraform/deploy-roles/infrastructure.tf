@@ -38,6 +38,8 @@ locals {
     "arn:${local.partition}:glue:${local.place}:catalog",
     "arn:${local.partition}:glue:${local.place}:database/bbws_product_audit_${var.environment}",
     "arn:${local.partition}:glue:${local.place}:table/bbws_product_audit_${var.environment}/*", # Every table of this one database.
+    # AWS asks for this one too before it deletes a database.
+    "arn:${local.partition}:glue:${local.place}:userDefinedFunction/bbws_product_audit_${var.environment}/*",
   ]
   # Names of several resources of one kind begin alike; what follows says which it is.
   alarms     = ["arn:${local.partition}:cloudwatch:${local.place}:alarm:bbws-product-*-${var.environment}"]
@@ -91,7 +93,7 @@ data "aws_iam_policy_document" "infrastructure_read" {
 
   statement {
     sid       = "ReadTopics"
-    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
+    actions   = ["sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
     resources = local.topics
   }
 
@@ -164,8 +166,8 @@ data "aws_iam_policy_document" "infrastructure_read" {
 
   statement {
     sid       = "Find"
-    actions   = ["cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups"]
-    resources = ["*"] # Lists, which have no resource to name.
+    actions   = ["cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes"]
+    resources = ["*"] # Lists, and a subscription, which have no resource to name.
   }
 }
 
@@ -197,8 +199,15 @@ data "aws_iam_policy_document" "infrastructure_write" {
 
   statement {
     sid       = "KeepTopics"
-    actions   = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"]
+    actions   = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource"]
     resources = local.topics
+  }
+
+  # The service authorization reference gives them no resource: granted on a topic, they are denied.
+  statement {
+    sid       = "KeepSubscriptions"
+    actions   = ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"]
+    resources = ["*"] # A subscription has no resource to name; the account is the environment's alone.
   }
 
   statement {

@@ -64,6 +64,16 @@ impl Environment {
         }
     }
 
+    /// That of the program which checks IAM policies.
+    pub fn policies(workspace: &Workspace) -> Self {
+        Self {
+            purpose: "scanner of IAM policies",
+            package: "parliament",
+            folder: workspace.catalogue().join("venv-policies"),
+            requirements: workspace.repository(INFRASTRUCTURE).join("scanners/policies.txt"),
+        }
+    }
+
     /// Node.js, for checks that are npm packages.
     pub fn node(workspace: &Workspace) -> Self {
         Self {

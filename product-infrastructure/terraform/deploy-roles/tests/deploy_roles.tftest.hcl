@@ -188,10 +188,23 @@ run "no_action_is_a_wildcard" {
   assert {
     condition = alltrue(flatten([
       for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write]) : [
-        for statement in document.statement : !contains(statement.resources, "*") || contains(["FindLogGroupAndAlarms", "KeepEventSource", "Find", "MakeTopicsKey", "DeliverAccessLog"], statement.sid)
+        for statement in document.statement : !contains(statement.resources, "*") || contains(["FindLogGroupAndAlarms", "KeepEventSource", "Find", "MakeTopicsKey", "DeliverAccessLog", "KeepSubscriptions"], statement.sid)
       ]
     ]))
     error_message = "Only what has no resource to name may be granted on all."
+  }
+}
+
+run "actions_without_a_resource_are_granted_on_all" {
+  assert {
+    condition = alltrue(flatten([
+      for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.service_boundary] : [
+        for statement in document.statement : [
+          for action in statement.actions : toset(statement.resources) == toset(["*"]) if contains(["dynamodb:ListStreams", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"], action)
+        ]
+      ]
+    ]))
+    error_message = "The service authorization reference gives these actions no resource: granted on one, AWS denies them."
   }
 }
 

@@ -12,6 +12,7 @@ mod leftovers;
 mod lock_files;
 mod new_function;
 mod permissions;
+mod policies;
 mod prose;
 mod readme;
 mod scripts;

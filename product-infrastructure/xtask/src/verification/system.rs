@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::alone::Alone;
 use super::contract;
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, clients, leftovers, permissions, readme, secrets};
+use super::{Context, clients, leftovers, permissions, policies, readme, secrets};
 use crate::cargo;
 use crate::duplicates::Manifest;
 use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
@@ -96,6 +96,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     tool.run("plan-after-keys", &["plan"]).await.context("a plan after a rotation must be empty")?;
     // Last, because they release other packages than this tree's.
     tests(context, tool, counter, &["deployment"]).await?;
+    policies::check(context, &endpoint).await?;
     secrets::check(context, &tool.stack).await?;
     tool.run("destroy", &["destroy"]).await?;
     destroy_deploy_roles(context, tool).await?;

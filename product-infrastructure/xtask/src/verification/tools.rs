@@ -73,6 +73,7 @@ pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress
         (needs.checkov, Environment::checkov(workspace)),
         (needs.system, Environment::schemathesis(workspace)),
         (needs.system, Environment::aws_cli(workspace)),
+        (needs.system, Environment::policies(workspace)),
     ];
     let needed = environments.into_iter().filter_map(|(needed, environment)| needed.then_some(environment));
     ensure_environments(needed.collect(), stack, progress).await

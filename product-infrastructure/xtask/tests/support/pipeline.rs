@@ -4,8 +4,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -81,6 +82,11 @@ fn workspace() -> Workspace {
     Workspace::above(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the repositories lie side by side")
 }
 
+/// The Python that runs the emulator, with its packages.
+pub fn emulators_python() -> PathBuf {
+    workspace().catalogue().join("venv/bin/python")
+}
+
 /// A checkout of one repository.
 pub struct Checkout {
     folder: TempDir,
@@ -133,8 +139,8 @@ impl Checkout {
         let stack = std::env::var("CATALOGUE_STACK").unwrap_or_else(|_| DEFAULT_STACK.to_owned());
         let generations = Stack::new(&workspace(), &stack).key_generations();
         if self.repository == INFRASTRUCTURE && generations.exists() {
-            let variables = fs::read_to_string(generations).unwrap();
-            append(&self.path("terraform/api-keys/environments/dev.tfvars"), &variables);
+            let file = format!("terraform/api-keys/environments/{ENVIRONMENT}.key-generations.tfvars.json");
+            fs::copy(generations, self.path(&file)).unwrap();
         }
         if self.repository != INFRASTRUCTURE {
             append(
@@ -166,6 +172,27 @@ impl Checkout {
         path
     }
 
+    /// Commits what the checkout holds, and returns the commit, which the scripts record.
+    pub fn commit(&self, message: &str) -> String {
+        let git = |arguments: &[&str]| {
+            let mut command = Command::new("git");
+            command.args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]).args(arguments);
+            let output = command.current_dir(self.folder.path()).output().expect("git runs");
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        git(&["init", "--quiet"]);
+        git(&["add", "--all", "--", ".", ":!outputs", ":!summary", ":!programs"]);
+        git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        git(&["rev-parse", "HEAD"])
+    }
+
+    /// Starts a script as the leader of a process group, like a step of a job that will be cancelled.
+    pub fn start(&self, script: &str, arguments: &[&str]) -> Child {
+        let mut command = self.script(script, arguments, &[]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().expect("bash runs")
+    }
+
     /// Runs a script as a step of a job does. Its outputs and its summary begin empty.
     pub fn run(&self, script: &str, arguments: &[&str]) -> Ended {
         self.run_with(script, arguments, &[])
@@ -173,6 +200,12 @@ impl Checkout {
 
     /// The same with further variables.
     pub fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let ended = Ended::of(&self.script(script, arguments, variables).output().expect("bash runs"));
+        assert!(!ended.said.contains("AWS CLI v2 UPGRADE WARNING"), "differs between versions: {}", ended.said);
+        ended
+    }
+
+    fn script(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         for file in ["outputs", "summary"] {
             fs::write(self.path(file), "").unwrap();
         }
@@ -188,7 +221,7 @@ impl Checkout {
             .env("GITHUB_OUTPUT", self.path("outputs"))
             .env("GITHUB_STEP_SUMMARY", self.path("summary"))
             .envs(variables.iter().copied());
-        Ended::of(&command.output().expect("bash runs"))
+        command
     }
 
     /// Runs Terraform in a root of the checkout.
@@ -218,11 +251,17 @@ impl Checkout {
         sha256(&path)
     }
 
-    /// The program that is deployed.
+    /// The program that serves.
     pub fn deployed(&self) -> Vec<u8> {
-        self.run("fetch-deployed-package.sh", &[]).expect_success();
-        let package = fs::read(self.path("target/package/bootstrap.zip")).unwrap();
-        let (mut package, mut bootstrap) = (ZipArchive::new(Cursor::new(package)).unwrap(), Vec::new());
+        let name = format!("bbws-{}-{ENVIRONMENT}", self.repository);
+        let arguments = ["lambda", "get-function", "--function-name", &name, "--qualifier", "live"];
+        let function = administrator(&arguments).unwrap();
+        let package = Command::new("curl")
+            .args(["--silent", "--show-error", "--fail", function["Code"]["Location"].as_str().unwrap()])
+            .output()
+            .expect("curl runs");
+        assert!(package.status.success(), "{}", String::from_utf8_lossy(&package.stderr));
+        let (mut package, mut bootstrap) = (ZipArchive::new(Cursor::new(package.stdout)).unwrap(), Vec::new());
         package.by_name("bootstrap").unwrap().read_to_end(&mut bootstrap).unwrap();
         bootstrap
     }
@@ -318,8 +357,9 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
     }
     command
         .envs(source.set)
-        // The AWS CLI that `cargo xtask test` installs, if it did.
         .env("PATH", path_with(&workspace, &[]))
+        // Version 1 then warns of each call that version 2, which runners have, treats differently.
+        .env("AWS_CLI_UPGRADE_DEBUG_MODE", "true")
         .env("AWS_ENDPOINT_URL", stack().facts.endpoint_url)
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
@@ -336,9 +376,36 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
 }
 
 fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
+    // Without a version 2, the version 1 that `cargo xtask test` installs.
     let installed = [workspace.catalogue().join("venv-aws-cli/bin"), workspace.tools().join("bin")];
     let own = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(first.iter().cloned().chain(installed).chain(std::env::split_paths(&own))).expect("a PATH")
+    let folders = first.iter().cloned().chain(aws_cli_2(workspace)).chain(installed);
+    std::env::join_paths(folders.chain(std::env::split_paths(&own))).expect("a PATH")
+}
+
+/// A folder with nothing but the machine's AWS CLI version 2, which runners have: Debian's package `awscli` is one, the Python
+/// package index has only version 1.
+fn aws_cli_2(workspace: &Workspace) -> Option<PathBuf> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let programs =
+            std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("aws")).collect::<Vec<_>>();
+        let program = programs.into_iter().find(|program| {
+            let output = Command::new(program).arg("--version").output();
+            output.is_ok_and(|output| output.stdout.starts_with(b"aws-cli/2."))
+        })?;
+        let folder = workspace.catalogue().join("aws-cli-2");
+        fs::create_dir_all(&folder).unwrap();
+        // Releases before 2.13, such as Debian 12's, don't read the variable.
+        let wrapper = format!("#!/bin/sh\nexec '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", program.display());
+        // Renamed into its place: another test program may do the same at this moment.
+        let fresh = tempfile::tempdir_in(&folder).unwrap();
+        fs::write(fresh.path().join("aws"), wrapper).unwrap();
+        fs::set_permissions(fresh.path().join("aws"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(fresh.path().join("aws"), folder.join("aws")).unwrap();
+        Some(folder)
+    };
+    FOLDER.get_or_init(find).clone()
 }
 
 /// A package that was never deployed: what tells it from the last one of the same program is its date.
