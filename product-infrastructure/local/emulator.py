@@ -6,9 +6,9 @@ corrections reach into private names, so they hold for one version only, and `ma
 
 Everything else (port, state, credentials) comes from environment variables that the developer's tool sets.
 
-The corrections. None has been reported upstream yet: the machine that this was written on has no access to the issue
-tracker. "Terraform" means that every plan would show drift without it, "AWS" that AWS is stricter and a fault of ours slipped
-through.
+The corrections. The newest release, 1.5.33 of October 2026, needs all of them. None has been reported upstream yet: the issue
+tracker couldn't be reached from where this was written. "Terraform" means that every plan would show drift without it, "AWS" that
+AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a test for each of these that refuses something.
 
 | correction | why |
 |---|---|
