@@ -38,11 +38,21 @@ pub enum NotRecorded {
 ///
 /// After an error, either nothing or all of it is in the table. Applying it again is right in both cases.
 pub async fn apply_change(store: &dyn ChangeStore, event: &ChangeEvent) -> Result<Option<Recorded>, NotRecorded> {
+    apply_change_with(store, event, Timestamp::now, pause).await
+}
+
+/// The same with another clock, and another way to wait before an attempt: `tests/model.rs` has neither.
+pub async fn apply_change_with<Pause: Future<Output = ()>>(
+    store: &dyn ChangeStore,
+    event: &ChangeEvent,
+    now: impl Fn() -> Timestamp,
+    pause: impl Fn(u32) -> Pause,
+) -> Result<Option<Recorded>, NotRecorded> {
     let mut claims = KnownClaims::default();
     for attempt in 0..MAX_ATTEMPTS {
         let current = store.current(event.product_id).await?;
         let decision = decide(current.as_ref(), event, &claims);
-        let Some(commit) = prepare(current, event, decision, &claims, Timestamp::now()) else { return Ok(None) };
+        let Some(commit) = prepare(current, event, decision, &claims, now()) else { return Ok(None) };
         match store.commit(&commit).await? {
             Committed::Done => {
                 let JournalEntry { outcome, reason, version, .. } = commit.entry;
