@@ -199,6 +199,10 @@ fn holds_provider(mirror: &Path, platform: &str, constraint: &str) -> bool {
 fn satisfies(version: &str, constraint: &str) -> bool {
     // The last number given may grow: `~> 5.100` is Cargo's `^5.100`, and `~> 5.100.3` its `~5.100.3`.
     let requirement = match constraint.trim().strip_prefix("~>").map(str::trim) {
+        // Terraform's bare version is exactly that one, Cargo's is a range.
+        None if constraint.trim().starts_with(|first: char| first.is_ascii_digit()) => {
+            format!("={}", constraint.trim())
+        }
         None => constraint.to_owned(),
         Some(lowest) => match lowest.matches('.').count() {
             0 => format!(">={lowest}"),
@@ -342,6 +346,7 @@ mod tests {
         }
         assert!(satisfies("5.100.7", "~> 5.100.3") && !satisfies("5.101.0", "~> 5.100.3"));
         assert!(satisfies("1.0.0", ">= 1") && satisfies("5.100.0", "!= 5.99.0, ~> 5.1"));
+        assert!(satisfies("5.100.0", "5.100.0") && !satisfies("5.101.0", "5.100.0"));
         assert!(!satisfies("6.0.0-beta1", "~> 5.100") && satisfies("6.0.0", "~> 5"));
     }
 
