@@ -25,6 +25,10 @@ setting() {
   sed -n "s/^$1 *= *\"\(.*\)\"\$/\1/p" "$2"
 }
 
+# The environment's region, whatever the caller's default is. Version 1 of the AWS CLI reads the second name only.
+AWS_REGION=$(setting region "terraform/environments/$environment.s3.tfbackend")
+export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
+
 caller=$(aws sts get-caller-identity --query Account --output text)
 if [[ $caller != "$account" ]]; then
   echo "These credentials belong to account $caller, expected $account." >&2
