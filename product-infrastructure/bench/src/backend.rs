@@ -1,4 +1,4 @@
-//! DynamoDB, SQS and S3 with canned answers, over TLS or plain HTTP: always the same work for a function, and hardly any
+//! DynamoDB, SQS and S3 with canned responses, over TLS or plain HTTP: the same work for a function in every call, and little
 //! of its own.
 
 use std::io;
@@ -14,16 +14,17 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::http::{Connection, Request, answer, forward};
+use crate::items;
 use crate::server::Server;
 
-/// Number of shards that `list-products` is configured with, as in the environments.
-pub const SHARDS: usize = 4;
-
-/// Products in all of them together: each holds more than a page shows.
+/// Number of products: more than a page has.
 const PRODUCTS: usize = 100;
+/// Number of journal entries of a product.
+const ENTRIES: usize = 30;
+/// Number of products in the response to a batch read.
+pub const BATCH: usize = 20;
 
 /// Where Debian's family and Red Hat's, Lambda's among it, keep the certificates that they trust.
 const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -244,13 +245,20 @@ impl Shared {
     }
 }
 
-/// The answers, ready to be written.
+/// The responses, ready to be written.
 #[derive(Debug)]
 struct Answers {
     product: Vec<u8>,
+    entry: Vec<u8>,
+    claim: Vec<u8>,
     nothing: Vec<u8>,
-    /// The products of each partition: all, and before that the first one, the first two, and so on.
-    pages: Vec<Vec<Vec<u8>>>,
+    /// The first product, the first two, and so on, in the order of every index.
+    products: Vec<Vec<u8>>,
+    /// The same rows of the change index.
+    feed: Vec<Vec<u8>>,
+    /// A product's newest journal entry, the newest two, and so on.
+    journal: Vec<Vec<u8>>,
+    batch: Vec<u8>,
     sent: Vec<u8>,
     put: Vec<u8>,
     object: Vec<u8>,
@@ -260,24 +268,31 @@ struct Answers {
 impl Answers {
     fn new() -> Self {
         let dynamodb = |body: Value| ok("application/x-amz-json-1.0", &body);
-        let page = |items: &[Value], limit: usize| {
-            let mut page = json!({"Items": items[..limit], "Count": limit, "ScannedCount": limit});
-            if limit < items.len() {
-                let last = &items[limit - 1];
-                let key = ["PK", "SK", "GSI1_PK", "GSI1_SK"].map(|name| (name.to_owned(), last[name].clone()));
-                page["LastEvaluatedKey"] = Value::Object(key.into_iter().collect());
-            }
-            dynamodb(page)
-        };
-        let partition = |shard: usize| {
-            let items: Vec<Value> = (0..PRODUCTS).filter(|number| shard_of(&id(*number)) == shard).map(item).collect();
-            (1..=items.len()).map(|limit| page(&items, limit)).collect()
+        let products: Vec<Value> = (0..PRODUCTS).map(item).collect();
+        let feed: Vec<Value> = products.iter().map(items::feed_row).collect();
+        let journal: Vec<Value> =
+            (0..ENTRIES).rev().map(|number| items::journal_entry(PRODUCT_ID, number, 1_999)).collect();
+        let pages = |items: &[Value], keys: &[&str]| -> Vec<Vec<u8>> {
+            let page = |limit: usize| {
+                let mut page = json!({"Items": items[..limit], "Count": limit, "ScannedCount": limit});
+                if limit < items.len() {
+                    let key = keys.iter().map(|name| ((*name).to_owned(), items[limit - 1][*name].clone()));
+                    page["LastEvaluatedKey"] = Value::Object(key.collect());
+                }
+                dynamodb(page)
+            };
+            (1..=items.len()).map(page).collect()
         };
         Self {
-            product: dynamodb(json!({"Item": item(0)})),
+            product: dynamodb(json!({"Item": products[0]})),
+            entry: dynamodb(json!({"Item": items::journal_entry(PRODUCT_ID, 0, 1_999)})),
+            claim: dynamodb(json!({"Item": items::claim(PRODUCT_ID, 0)})),
             nothing: dynamodb(json!({})),
-            pages: (0..SHARDS).map(partition).collect(),
-            // The digest of the message is left out: the SDK for Rust does not compare it.
+            products: pages(&products, &["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK"]),
+            feed: pages(&feed, &["PK", "SK", "GSI4_PK", "GSI4_SK"]),
+            journal: pages(&journal, &["PK", "SK"]),
+            batch: dynamodb(json!({"Responses": {"products": products[..BATCH]}, "UnprocessedKeys": {}})),
+            // Without the message's digest: the SDK for Rust doesn't compare it.
             sent: dynamodb(json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"})),
             put: answer(
                 "200 OK",
@@ -302,22 +317,38 @@ impl Answers {
             };
         };
         match target.rsplit('.').next().unwrap_or_default() {
-            "GetItem" if has_products => &self.product,
+            "GetItem" if has_products => self.item(&request.body),
             "GetItem" | "PutItem" | "TransactWriteItems" => &self.nothing,
+            "BatchGetItem" if has_products => &self.batch,
             "Query" => self.page(&request.body).unwrap_or(&self.unknown),
             "SendMessage" => &self.sent,
             _ => &self.unknown,
         }
     }
 
-    /// The first products of the partition that a query reads, as many as it asks for. What would follow a row is not
-    /// known here, so a second query of the partition ends the measurement.
+    fn item(&self, request: &[u8]) -> &[u8] {
+        let text = std::str::from_utf8(request).unwrap_or_default();
+        match () {
+            () if text.contains("\"EVENT#") => &self.entry,
+            () if text.contains("\"SKU#") => &self.claim,
+            () => &self.product,
+        }
+    }
+
+    /// The first rows of an index or of a product's journal, as many as the query's limit. A second query, from a row on,
+    /// isn't supported and fails the measurement.
     fn page(&self, query: &[u8]) -> Option<&[u8]> {
         let text = std::str::from_utf8(query).ok()?;
-        let pages = self.pages.get(number_after(text, "ACTIVE#")?)?;
+        let pages = match () {
+            () if text.contains("\"ProductsByChangeIndex\"") => &self.feed,
+            () if text.contains("\"IndexName\"") => &self.products,
+            () => &self.journal,
+        };
+        if text.contains("\"IndexName\"") && text.contains(ID_START) {
+            return None;
+        }
         let limit = number_after(text, "\"Limit\":")?.min(pages.len());
-        let from_start = !text.contains(ID_START);
-        from_start.then(|| pages.get(limit.checked_sub(1)?).map(Vec::as_slice)).flatten()
+        pages.get(limit.checked_sub(1)?).map(Vec::as_slice)
     }
 }
 
@@ -332,45 +363,12 @@ fn number_after(text: &str, mark: &str) -> Option<usize> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The partition of a product (`contracts/README.md`, "The table").
-fn shard_of(id: &str) -> usize {
-    let mut first = [0; 8];
-    first.copy_from_slice(&Sha256::digest(id.as_bytes())[..8]);
-    usize::try_from(u64::from_be_bytes(first) % SHARDS as u64).unwrap_or_default()
-}
-
 fn id(number: usize) -> String {
     format!("{ID_START}{number:012}")
 }
 
-/// A product as `product-creator` stores it, keys of the indexes included (`contracts/README.md`, "The table").
 fn item(number: usize) -> Value {
-    let id = id(number);
-    let price = 1_999 + number;
-    json!({
-        "PK": {"S": format!("PRODUCT#{id}")},
-        "SK": {"S": "META"},
-        "GSI1_PK": {"S": format!("ACTIVE#{}", shard_of(&id))},
-        "GSI1_SK": {"S": format!("EUR#{price:016}#{id}")},
-        "GSI2_PK": {"S": format!("NAME#desk lamp {number}")},
-        "productId": {"S": id},
-        "name": {"S": format!("Desk lamp {number}")},
-        "priceMinor": {"N": price.to_string()},
-        "currency": {"S": "EUR"},
-        "sku": {"S": format!("LAMP-{number}")},
-        "description": {"S": "A lamp for the desk, with an arm that stays where it is put."},
-        "category": {"S": "Lighting"},
-        "tags": {"L": [{"S": "desk"}, {"S": "lamp"}]},
-        "attributes": {"M": {"colour": {"S": "blue"}, "width": {"S": "20 cm"}}},
-        "status": {"S": "ACTIVE"},
-        "version": {"N": "1"},
-        "createdAt": {"S": "2026-01-31T12:00:00.000Z"},
-        "updatedAt": {"S": "2026-01-31T12:00:00.000Z"},
-        "lastEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
-        "chainHash": {"S": "88eff81503f77d68364258f0feeaf9727fdf5be153f9a8736b1d134a04da457b"},
-        "createEventId": {"S": "019c13ec-9e00-728a-83f3-929b1085347a"},
-        "createFingerprint": {"S": "3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4"},
-    })
+    items::product(&id(number), number, 1_999 + number as u64)
 }
 
 #[cfg(test)]
@@ -397,17 +395,21 @@ mod tests {
         };
         assert!(text("DynamoDB_20120810.GetItem", "{}", true).contains(PRODUCT_ID));
         assert!(text("DynamoDB_20120810.GetItem", "{}", false).ends_with("\r\n\r\n{}"));
-        let query = |shard: usize, limit: usize, first: &str| {
-            let values = format!(r#"{{":partition":{{"S":"ACTIVE#{shard}"}},":first":{{"S":"{first}"}}}}"#);
-            text("DynamoDB_20120810.Query", &format!(r#"{{"Values":{values},"Limit":{limit}}}"#), true)
+        let get =
+            |key: &str| text("DynamoDB_20120810.GetItem", &format!(r#"{{"Key":{{"SK":{{"S":"{key}"}}}}}}"#), true);
+        assert!(get("EVENT#1").contains("prevHash") && get("SKU#A").contains("CLAIM"));
+        let query = |index: &str, limit: usize, first: &str| {
+            let body = format!(r#"{{{index}"Values":{{":first":{{"S":"{first}"}}}},"Limit":{limit}}}"#);
+            text("DynamoDB_20120810.Query", &body, true)
         };
-        for shard in 0..SHARDS {
-            let page = query(shard, 11, "A");
+        for index in [r#""IndexName":"ProductsByPriceIndex","#, r#""IndexName":"ProductsByChangeIndex","#, ""] {
+            let page = query(index, 11, "A");
             assert!(page.contains("\"Count\":11") && page.contains("LastEvaluatedKey"), "{page}");
-            assert!(page.contains(&format!(r#""GSI1_PK":{{"S":"ACTIVE#{shard}"}}"#)), "{page}");
-            assert!(!query(shard, PRODUCTS, "A").contains("LastEvaluatedKey"));
-            assert!(query(shard, 11, &format!("EUR#{}", id(3))).starts_with("HTTP/1.1 400"));
+            assert!(!query(index, PRODUCTS, "A").contains("LastEvaluatedKey"));
         }
+        let second = query(r#""IndexName":"ProductsByPriceIndex","#, 11, &format!("EUR#{}", id(3)));
+        assert!(second.starts_with("HTTP/1.1 400"), "{second}");
+        assert!(text("DynamoDB_20120810.BatchGetItem", "{}", true).contains("Responses"));
         assert!(text("AmazonSQS.SendMessage", "{}", true).contains("MessageId"));
         assert!(text("DynamoDB_20120810.Scan", "{}", true).starts_with("HTTP/1.1 400"));
         assert!(text("DynamoDB_20120810.Query", "{}", true).starts_with("HTTP/1.1 400"));

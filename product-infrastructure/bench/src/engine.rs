@@ -1,4 +1,4 @@
-//! The products table in a real DynamoDB engine, in this process: as large as is asked for, and served over HTTP.
+//! The products table in a real DynamoDB engine in this process, filled to any size and served over HTTP.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::backend::SHARDS;
+use crate::items;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -27,18 +27,18 @@ pub struct Engine {
     filled: usize,
     database: Database,
     _runtime: Runtime,
-    /// On disk: a million products with two indexes are 3 GB.
+    /// On disk: a million products are several gigabytes.
     _folder: TempDir,
 }
 
 impl Engine {
     /// Starts an engine with an empty table; its threads run where the calling thread may run.
     pub fn start() -> Result<Self> {
-        let folder = tempfile::tempdir().context("there is no room for the table")?;
+        let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
         let path = folder.path().join("products.db");
-        let database = Database::new(path.to_str().context("the temporary folder's name is not text")?)
-            .map_err(|error| anyhow!("the engine does not start: {error}"))?;
-        let table = serde_json::from_value(definition()).context("the table's definition is not understood")?;
+        let database = Database::new(path.to_str().context("the temporary directory's name isn't UTF-8")?)
+            .map_err(|error| anyhow!("failed to start the engine: {error}"))?;
+        let table = serde_json::from_value(definition()).context("failed to parse the table's definition")?;
         database.create_table(table).map_err(|error| anyhow!("failed to create the table: {error}"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
@@ -51,20 +51,18 @@ impl Engine {
         self.address
     }
 
-    /// Adds products until there are `count`, each with the journal entry of its creation if asked.
+    /// Adds products with their SKU claims until there are `count`; with `with_journal` also their journal entries.
     pub fn fill(&mut self, count: usize, with_journal: bool, mut at: impl FnMut(usize)) -> Result<()> {
         self.database.enable_bulk_loading().map_err(|error| anyhow!("{error}"))?;
         while self.filled < count {
             let end = count.min(self.filled + CHUNK);
-            let products = (self.filled..end).map(product);
-            let items: Vec<Item> = if with_journal {
-                products
-                    .zip((self.filled..end).map(journal_entry))
-                    .flat_map(|(product, entry)| [product, entry])
-                    .collect()
-            } else {
-                products.collect()
-            };
+            let mut items = Vec::with_capacity(3 * (end - self.filled));
+            for number in self.filled..end {
+                items.extend([product(number)?, claim(number)?]);
+                if with_journal {
+                    items.push(journal_entry(number)?);
+                }
+            }
             self.database
                 .import_items(TABLE, items, ImportOptions::default())
                 .map_err(|error| anyhow!("failed to fill the table: {error}"))?;
@@ -79,15 +77,16 @@ impl Engine {
 /// The keys and indexes of `terraform/dynamodb.tf`.
 fn definition() -> Value {
     let key = |hash: &str, range: &str| json!([{"AttributeName": hash, "KeyType": "HASH"}, {"AttributeName": range, "KeyType": "RANGE"}]);
-    let index = |name: &str, hash: &str| json!({"IndexName": name, "KeySchema": key(hash, "GSI1_SK"), "Projection": {"ProjectionType": "ALL"}});
-    let attributes = ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK"];
+    let index = |name: &str, hash: &str, range: &str| json!({"IndexName": name, "KeySchema": key(hash, range), "Projection": {"ProjectionType": "ALL"}});
+    let attributes = ["PK", "SK", "GSI1_PK", "GSI1_SK", "GSI2_PK", "GSI2_SK", "GSI3_PK", "GSI4_PK", "GSI4_SK"];
     json!({
         "TableName": TABLE,
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": attributes.map(|name| json!({"AttributeName": name, "AttributeType": "S"})),
         "KeySchema": key("PK", "SK"),
         "GlobalSecondaryIndexes":
-            [index("ProductsByPriceIndex", "GSI1_PK"), index("ProductsByNameIndex", "GSI2_PK")],
+            [index("ProductsByPriceIndex", "GSI1_PK", "GSI1_SK"), index("ProductsByNameIndex", "GSI2_PK", "GSI2_SK"),
+             index("ProductsByCategoryIndex", "GSI3_PK", "GSI1_SK"), index("ProductsByChangeIndex", "GSI4_PK", "GSI4_SK")],
     })
 }
 
@@ -98,17 +97,6 @@ pub fn product_id(number: usize) -> String {
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
-/// The name of a product.
-pub fn product_name(number: usize) -> String {
-    format!("Desk lamp {number}")
-}
-
-fn shard(id: &str) -> usize {
-    let digest = Sha256::digest(id);
-    let first = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    (first % SHARDS as u64) as usize
-}
-
 /// The price of a product: below [`PRICES`], in no order.
 fn price(number: usize) -> u64 {
     number as u64 * 7_919 % PRICES
@@ -117,68 +105,23 @@ fn price(number: usize) -> u64 {
 /// In minor units.
 pub const PRICES: u64 = 1_000_003;
 
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
+/// A product item.
+fn product(number: usize) -> Result<Item> {
+    item(items::product(&product_id(number), number, price(number)))
 }
 
-fn event_id(number: usize) -> String {
-    format!("019c13ec-9e00-728a-83f3-{number:012}")
+/// The journal entry of a product's creation.
+fn journal_entry(number: usize) -> Result<Item> {
+    item(items::journal_entry(&product_id(number), number, price(number)))
 }
 
-/// A product as `product-creator` stores it, keys of the indexes included (`contracts/README.md`, "The table").
-fn product(number: usize) -> Item {
-    let (id, name, price) = (product_id(number), product_name(number), price(number));
-    let members = [
-        ("PK", text(format!("PRODUCT#{id}"))),
-        ("SK", text("META")),
-        ("GSI1_PK", text(format!("ACTIVE#{}", shard(&id)))),
-        ("GSI1_SK", text(format!("EUR#{price:016}#{id}"))),
-        ("GSI2_PK", text(format!("NAME#{}", name.to_lowercase()))),
-        ("productId", text(id)),
-        ("name", text(name)),
-        ("priceMinor", AttributeValue::N(price.to_string())),
-        ("currency", text("EUR")),
-        ("sku", text(format!("LAMP-{number}"))),
-        ("description", text("A lamp for the desk, with an arm that stays where it is put.")),
-        ("category", text("Lighting")),
-        ("tags", AttributeValue::L(vec![text("desk"), text("lamp")])),
-        (
-            "attributes",
-            AttributeValue::M(
-                [("colour".to_owned(), text("blue")), ("width".to_owned(), text("20 cm"))].into_iter().collect(),
-            ),
-        ),
-        ("status", text("ACTIVE")),
-        ("version", AttributeValue::N("1".to_owned())),
-        ("createdAt", text("2026-01-31T12:00:00.000Z")),
-        ("updatedAt", text("2026-01-31T12:00:00.000Z")),
-        ("lastEventId", text(event_id(number))),
-        ("chainHash", text("88eff81503f77d68364258f0feeaf9727fdf5be153f9a8736b1d134a04da457b")),
-        ("createEventId", text(event_id(number))),
-        ("createFingerprint", text("3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4")),
-    ];
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// The claim of a product's SKU.
+fn claim(number: usize) -> Result<Item> {
+    item(items::claim(&product_id(number), number))
 }
 
-/// The journal entry beside it: keys and as many bytes as a creation's entry has.
-fn journal_entry(number: usize) -> Item {
-    let (id, event) = (product_id(number), event_id(number));
-    let members = [
-        ("PK", text(format!("PRODUCT#{id}"))),
-        ("SK", text(format!("EVENT#{event}"))),
-        ("recordType", text("CHANGE")),
-        ("type", text("CREATE")),
-        ("outcome", text("APPLIED")),
-        ("eventId", text(event)),
-        ("productId", text(id)),
-        ("version", AttributeValue::N("1".to_owned())),
-        ("expiresAt", AttributeValue::N("1777636800".to_owned())),
-        ("hash", text("88eff81503f77d68364258f0feeaf9727fdf5be153f9a8736b1d134a04da457b")),
-        ("prevHash", text("0".repeat(64))),
-        ("fingerprint", text("3cf7e7f32c620b89097b2efecf34070eea1aac568b10d748e6863cd608f9b1e4")),
-        ("after", text("x".repeat(400))),
-    ];
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+fn item(json: Value) -> Result<Item> {
+    serde_json::from_value(json).context("an item isn't in DynamoDB's JSON")
 }
 
 #[cfg(test)]
@@ -188,17 +131,6 @@ mod tests {
     use crate::http::{Request, forward};
     use std::net::TcpStream;
     use std::time::{Duration, Instant};
-
-    #[test]
-    fn shards_are_those_of_the_contract() {
-        // contracts/README.md, "The table".
-        assert_eq!(shard("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03"), 0);
-        let per_shard = (0..1_000).fold([0; SHARDS], |mut counts, number| {
-            counts[shard(&product_id(number))] += 1;
-            counts
-        });
-        assert!(per_shard.iter().all(|count| (200..300).contains(count)), "{per_shard:?}");
-    }
 
     #[test]
     fn engine_has_the_requested_number_of_products() {

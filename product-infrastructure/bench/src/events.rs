@@ -8,12 +8,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
+use crate::items::attributes;
 use crate::tree::{INFRASTRUCTURE, Tree};
 
 const CREATION: &str = "contracts/examples/change-event/valid/create-minimal.json";
 const ENTRY: &str = "contracts/examples/journal-entry/valid/life-1-create-applied.json";
 
-/// What messages are made of.
+/// A source of messages.
 #[derive(Debug, Clone)]
 pub struct Messages {
     kind: Kind,
@@ -44,7 +45,7 @@ impl Messages {
         self.batch_from(0, size)
     }
 
-    /// The same, from a later number on: no message of an earlier batch is among them.
+    /// The same, numbered from `first`: batches of different numbers have no message in common.
     pub fn batch_from(&self, first: usize, size: usize) -> Result<Arc<str>> {
         let records = (first..first + size).map(|number| self.record(number)).collect::<Result<Vec<_>>>()?;
         Ok(json!({ "Records": records }).to_string().into())
@@ -115,7 +116,7 @@ fn renumbered(id: &Value, number: usize) -> Result<String> {
     }
 }
 
-/// The new journal entry of an event, as DynamoDB's stream tells of it.
+/// A journal entry's insertion as a record of the table's stream.
 fn stream_record(product_id: &str, event_id: &str, entry: Value, number: usize) -> Value {
     let keys = json!({"PK": format!("PRODUCT#{product_id}"), "SK": format!("EVENT#{event_id}")});
     let mut item = entry;
@@ -140,21 +141,59 @@ fn stream_record(product_id: &str, event_id: &str, entry: Value, number: usize) 
     })
 }
 
-/// An object's members as attributes, in DynamoDB's JSON.
-fn attributes(object: &Value) -> Value {
-    let members = object.as_object().into_iter().flatten();
-    Value::Object(members.map(|(name, value)| (name.clone(), attribute(value))).collect::<Map<_, _>>())
+/// A call that is made like a request of a smoke test, on another resource or with parameters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// The resource below `/v1.0/products`: `/{productId}/changes`.
+    pub resource: &'a str,
+    pub path_parameters: &'a [(&'a str, &'a str)],
+    pub query: &'a [(&'a str, &'a str)],
 }
 
-fn attribute(value: &Value) -> Value {
-    match value {
-        Value::Null => json!({"NULL": true}),
-        Value::Bool(flag) => json!({"BOOL": flag}),
-        Value::Number(number) => json!({"N": number.to_string()}),
-        Value::String(text) => json!({"S": text}),
-        Value::Array(list) => json!({"L": list.iter().map(attribute).collect::<Vec<_>>()}),
-        Value::Object(_) => json!({"M": attributes(value)}),
+impl Call<'_> {
+    /// Turns the request into this call.
+    pub fn apply(&self, event: &mut Value) {
+        let resource = format!("/v1.0/products{}", self.resource);
+        let mut path = resource.clone();
+        let mut parameters = Map::new();
+        for (name, value) in self.path_parameters {
+            path = path.replace(&format!("{{{name}}}"), value);
+            parameters.insert((*name).to_owned(), json!(value));
+        }
+        event["resource"] = json!(resource);
+        event["path"] = json!(path);
+        event["pathParameters"] = if parameters.is_empty() { Value::Null } else { Value::Object(parameters) };
+        event["requestContext"]["resourcePath"] = event["resource"].clone();
+        event["requestContext"]["path"] = event["path"].clone();
+        for (name, value) in self.query {
+            event["queryStringParameters"][*name] = json!(value);
+            event["multiValueQueryStringParameters"][*name] = json!([value]);
+        }
     }
+}
+
+/// The request of a function's smoke test, made into another call.
+pub fn call(tree: &Tree, function: &str, call: Call<'_>) -> Result<Arc<str>> {
+    let mut event = read(&tree.repository(function).join("tests/smoke/event.json"))?;
+    call.apply(&mut event);
+    Ok(event.to_string().into())
+}
+
+/// A PATCH of the product that the smoke test of update-product replaces.
+pub fn patch(tree: &Tree) -> Result<Arc<str>> {
+    let mut event = read(&tree.repository("update-product").join("tests/smoke/event.json"))?;
+    event["httpMethod"] = json!("PATCH");
+    event["requestContext"]["httpMethod"] = json!("PATCH");
+    let media_type = "application/merge-patch+json";
+    for (name, value) in [("headers", json!(media_type)), ("multiValueHeaders", json!([media_type]))] {
+        if let Some(headers) = event[name].as_object_mut() {
+            headers.retain(|name, _| !name.eq_ignore_ascii_case("content-type"));
+        }
+        event[name]["content-type"] = value;
+    }
+    event["body"] = json!(r#"{"price":"24.50","description":null,"attributes":{"colour":"red"}}"#);
+    event["isBase64Encoded"] = json!(false);
+    Ok(event.to_string().into())
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::backend::{Backend, Behaviour, Tls};
-use crate::engine::{Engine, PRICES, product_id, product_name};
-use crate::events::{product, request};
+use crate::engine::{Engine, PRICES, product_id};
+use crate::events::{Call, product, request};
 use crate::growth_plot;
+use crate::items;
 use crate::program::{Cores, Cpu, Program, last_words};
 use crate::progress::{Meter, Progress};
 use crate::report::{BUSY_PERCENT, Machine};
@@ -175,7 +176,7 @@ impl Report {
 
 /// Builds, measures and reports.
 pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
-    let folder = tempfile::tempdir().context("there is no room for the unpacked functions")?;
+    let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
     let subjects = subject::prepare(tree, &FUNCTIONS, folder.path(), progress)?;
     let requests = Requests::read(tree)?;
     let largest = usize::try_from(arguments.largest)?;
@@ -222,33 +223,46 @@ impl Requests {
         })
     }
 
-    /// The calls of one kind; no two are alike, and they are spread over the catalogue.
+    /// A call of this kind. Calls of different numbers differ and are spread over the catalogue.
     fn call(&self, kind: Kind, number: usize, catalogue: usize) -> Arc<str> {
         let place = number * 7_919 % catalogue;
+        let product_call = |resource: &str| {
+            let mut event = self.get.clone();
+            let (id, event_id) = (product_id(place), items::event_id(place));
+            let path_parameters = [("productId", id.as_str()), ("eventId", event_id.as_str())];
+            let used: Vec<_> = path_parameters.into_iter().filter(|(name, _)| resource.contains(name)).collect();
+            Call { resource, path_parameters: &used, query: &[] }.apply(&mut event);
+            event
+        };
         let listing = |parameters: &[(&str, String)]| {
             let mut event = self.list.clone();
-            for (name, value) in parameters {
-                event["queryStringParameters"][*name] = json!(value);
-                event["multiValueQueryStringParameters"][*name] = json!([value]);
-            }
+            let query: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            Call { query: &query, ..Call::default() }.apply(&mut event);
             event
         };
         let event = match kind {
-            Kind::Get => {
-                let mut event = self.get.clone();
-                let id = product_id(place);
-                event["path"] = json!(format!("/v1.0/products/{id}"));
-                event["requestContext"]["path"] = event["path"].clone();
-                event["pathParameters"] = json!({ "productId": id });
-                event
-            }
+            Kind::Get => product_call("/{productId}"),
+            Kind::Change => product_call("/{productId}/changes/{eventId}"),
+            Kind::Changes => product_call("/{productId}/changes"),
             Kind::FirstPage => listing(&[]),
             Kind::MiddlePage => {
                 let price = (number as u64 * 7_919) % (PRICES / 2);
                 let price = format!("{}.{:02}", price / 100, price % 100);
                 listing(&[("currency", "EUR".to_owned()), ("minPrice", price)])
             }
-            Kind::ByName => listing(&[("name", product_name(place))]),
+            Kind::ByName => listing(&[("name", items::name(place))]),
+            Kind::ByPrefix => listing(&[("namePrefix", "Desk lamp".to_owned())]),
+            Kind::Category => listing(&[("category", items::CATEGORY.to_owned())]),
+            Kind::Sku => listing(&[("sku", items::sku(place))]),
+            Kind::Ids => {
+                let ids: Vec<String> = (0..20).map(|next| product_id((place + next) % catalogue)).collect();
+                listing(&[("ids", ids.join(","))])
+            }
+            Kind::Feed => {
+                let mut event = self.list.clone();
+                Call { resource: "/changes", query: &[("limit", "20")], ..Call::default() }.apply(&mut event);
+                event
+            }
             Kind::Create => {
                 let mut event = self.create.clone();
                 // With it the table is asked, without it only the queue.
@@ -265,18 +279,45 @@ impl Requests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Get,
+    Change,
+    Changes,
     FirstPage,
     MiddlePage,
+    Category,
     ByName,
+    ByPrefix,
+    Sku,
+    Ids,
+    Feed,
     Create,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Get, Self::FirstPage, Self::MiddlePage, Self::ByName, Self::Create];
+    const ALL: [Self; 12] = [
+        Self::Get,
+        Self::Change,
+        Self::Changes,
+        Self::FirstPage,
+        Self::MiddlePage,
+        Self::Category,
+        Self::ByName,
+        Self::ByPrefix,
+        Self::Sku,
+        Self::Ids,
+        Self::Feed,
+        Self::Create,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
+            Self::Change => "get a change",
+            Self::Changes => "get changes",
+            Self::Category => "list, category",
+            Self::ByPrefix => "list, by name prefix",
+            Self::Sku => "list, by SKU",
+            Self::Ids => "list, 20 by ID",
+            Self::Feed => "feed, first page",
             Self::FirstPage => "list, first page",
             Self::MiddlePage => "list, from a price on",
             Self::ByName => "list, by name",
@@ -286,24 +327,33 @@ impl Kind {
 
     fn function(self) -> &'static str {
         match self {
-            Self::Get => "get-product",
-            Self::FirstPage | Self::MiddlePage | Self::ByName => "list-products",
+            Self::Get | Self::Change | Self::Changes => "get-product",
+            Self::FirstPage
+            | Self::MiddlePage
+            | Self::Category
+            | Self::ByName
+            | Self::ByPrefix
+            | Self::Sku
+            | Self::Ids
+            | Self::Feed => "list-products",
             Self::Create => "create-product",
         }
     }
 
-    /// An answer that finds nothing is quick as often as not, and must not be measured for one that finds products.
+    /// Fails on a wrong response: one that finds nothing is often quick, and must not be measured.
     fn check(self, body: &[u8]) -> Result<()> {
         let answer: Value = serde_json::from_slice(body).context("the answer is not JSON")?;
         let content: Value = serde_json::from_str(answer["body"].as_str().unwrap_or("null")).unwrap_or_default();
         let items = content["items"].as_array().map_or(0, Vec::len);
         let right = match self {
-            Self::Get => answer["statusCode"] == 200,
-            Self::FirstPage | Self::MiddlePage => answer["statusCode"] == 200 && items == 20,
-            Self::ByName => answer["statusCode"] == 200 && items == 1,
+            Self::Get | Self::Change => answer["statusCode"] == 200,
+            Self::FirstPage | Self::MiddlePage | Self::Category | Self::ByPrefix | Self::Ids | Self::Feed => {
+                answer["statusCode"] == 200 && items == 20
+            }
+            Self::ByName | Self::Sku | Self::Changes => answer["statusCode"] == 200 && items == 1,
             Self::Create => answer["statusCode"] == 202,
         };
-        if right { Ok(()) } else { bail!("{self:?} was answered with {answer}") }
+        if right { Ok(()) } else { bail!("unexpected response to {self:?}: {answer}") }
     }
 }
 
@@ -409,7 +459,7 @@ fn catalogue(
     let mut series = Kind::ALL.map(|kind| Series { name: kind.name(), of: "products", per: "call", points: vec![] });
     let mut engine = Engine::start()?;
     for size in sizes(&CATALOGUES, largest) {
-        engine.fill(size, false, |count| meter.now(format!("{count} products")))?;
+        engine.fill(size, true, |count| meter.now(format!("{count} products")))?;
         for (kind, series) in Kind::ALL.into_iter().zip(&mut series) {
             now(meter, format!("{size} products: {}", kind.name()))?;
             let subject = subjects[kind.function()];

@@ -22,6 +22,7 @@ pub mod events;
 pub mod growth;
 pub mod growth_plot;
 pub mod http;
+pub mod items;
 pub mod load;
 pub mod local_stack;
 pub mod measure;

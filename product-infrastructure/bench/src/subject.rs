@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::backend::SHARDS;
-use crate::events::{Messages, product, request};
+use crate::backend::{BATCH, PRODUCT_ID};
+use crate::events::{Call, Messages, call, patch, product, request};
+use crate::items::{self, SHARDS};
 use crate::program::Launch;
 use crate::progress::{Meter, Progress};
 use crate::shipped::{self, Shipped};
@@ -85,7 +86,7 @@ pub fn prepare(tree: &Tree, only: &[&'static str], folder: &Path, progress: &Pro
         compiled_alike(&tree.repository(INFRASTRUCTURE).join("bench/floor"), &tree.repository(function))?;
         meter.now(function);
         let shipped = shipped::build(&tree.repository(function), function, folder)?;
-        subjects.push(subject(tree, bare(tree, function, shipped)?)?);
+        subjects.extend(calls(tree, bare(tree, function, shipped)?)?);
         meter.advance();
     }
     step.done("");
@@ -125,6 +126,48 @@ pub fn baseline(tree: &Tree) -> Result<Subject> {
         messages: None,
         zip_bytes: None,
     })
+}
+
+/// A function and its further calls.
+fn calls(tree: &Tree, bare: Subject) -> Result<Vec<Subject>> {
+    let further = |name, event| Subject {
+        name,
+        event,
+        answer: Answer::Status(if name == "update-product, PATCH" { 202 } else { 200 }),
+        has_products: true,
+        // The package is the same.
+        zip_bytes: None,
+        ..bare.clone()
+    };
+    let list = |name, query: &[(&str, &str)]| -> Result<Subject> {
+        Ok(further(name, call(tree, "list-products", Call { query, ..Call::default() })?))
+    };
+    let mut subjects = vec![subject(tree, bare.clone())?];
+    match bare.name {
+        "get-product" => {
+            let event_id = items::event_id(0);
+            let (id, event) = (("productId", PRODUCT_ID), ("eventId", event_id.as_str()));
+            for (name, resource, path_parameters) in [
+                ("get-product, change", "/{productId}/changes/{eventId}", [id, event].as_slice()),
+                ("get-product, changes", "/{productId}/changes", &[id]),
+            ] {
+                let event = call(tree, bare.name, Call { resource, path_parameters, query: &[] })?;
+                subjects.push(further(name, event));
+            }
+        }
+        "list-products" => {
+            let ids: Vec<String> = (0..BATCH).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
+            subjects.push(list("list-products, category", &[("category", items::CATEGORY)])?);
+            subjects.push(list("list-products, namePrefix", &[("namePrefix", "Desk")])?);
+            subjects.push(list("list-products, sku", &[("sku", &items::sku(0))])?);
+            subjects.push(list("list-products, ids", &[("ids", &ids.join(","))])?);
+            let feed = Call { resource: "/changes", query: &[("limit", "20")], ..Call::default() };
+            subjects.push(further("list-products, feed", call(tree, bare.name, feed)?));
+        }
+        "update-product" => subjects.push(further("update-product, PATCH", patch(tree)?)),
+        _ => {}
+    }
+    Ok(subjects)
 }
 
 /// A function's events and expected responses.
@@ -235,9 +278,10 @@ mod tests {
                 messages: None,
                 zip_bytes: None,
             };
-            let subject = subject(&tree, bare).unwrap();
-            assert!(subject.event.starts_with('{'), "{name}");
-            assert_eq!(subject.messages.is_some(), subject.answer == Answer::NoFailures, "{name}");
+            for subject in calls(&tree, bare).unwrap() {
+                assert!(subject.name.starts_with(name) && subject.event.starts_with('{'), "{}", subject.name);
+                assert_eq!(subject.messages.is_some(), subject.answer == Answer::NoFailures, "{}", subject.name);
+            }
         }
     }
 
