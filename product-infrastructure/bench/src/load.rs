@@ -466,7 +466,11 @@ impl Report {
         );
         let queues = if self.queues_empty { "empty" } else { "**not empty**" };
         let _ = writeln!(text, "- queues: {queues}; dead letters: {}", self.dead_letters);
-        let _ = writeln!(text, "- audit verify: {}, {} objects", self.audit.result, self.audit.objects);
+        let _ = writeln!(
+            text,
+            "- audit verify: integrity {}, form {}, {} objects",
+            self.audit.integrity, self.audit.form, self.audit.objects
+        );
         let _ = writeln!(text, "- {}", if self.passed { "passed" } else { "**failed**" });
         text
     }
@@ -647,7 +651,7 @@ mod tests {
             seconds_until_quiet: 5.0,
             queues_empty: true,
             dead_letters: 0,
-            audit: Verification { result: "intact".to_owned(), objects: 2 },
+            audit: Verification { integrity: "INTACT".to_owned(), form: "OK".to_owned(), objects: 2 },
             memory: vec![Memory { at: "start", usage: before }, Memory { at: "end", usage: after }],
             emulator_cpu_seconds: 3.0,
             functions_cpu_seconds: 1.0,

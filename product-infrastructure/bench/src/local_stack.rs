@@ -43,13 +43,14 @@ pub struct Accepted {
 /// What `catalogctl audit verify --json` says.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Verification {
-    pub result: String,
+    pub integrity: String,
+    pub form: String,
     pub objects: u64,
 }
 
 impl Verification {
     pub fn is_intact(&self) -> bool {
-        self.result == "intact"
+        self.integrity == "INTACT" && self.form == "OK"
     }
 }
 
