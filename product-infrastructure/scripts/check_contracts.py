@@ -171,9 +171,13 @@ for environment in ("dev", "sit", "prod"):
     if not re.search(rf"^\| {environment} \| {rate} \| {burst} \|$", openapi["info"]["description"], re.MULTILINE):
         findings.append(f"openapi.yaml: the rate limit of {environment} is {rate} with a burst of {burst}")
 
+links = sum(map(len, chains.values()))
+for what, number in (("examples", counted), ("operations", operations), ("links", links)):
+    if number == 0:
+        findings.append(f"no {what} found")
+
 for finding in findings:
     print(finding, file=sys.stderr)
 if findings:
     sys.exit(1)
-links = sum(map(len, chains.values()))
 print(f"{counted} examples, {operations} operations, {links} links in {len(chains)} chains: OK")

@@ -61,12 +61,16 @@ impl Finished {
 
 type LineWatcher = Arc<Mutex<dyn FnMut(&str) + Send>>;
 
+/// How a line of output is written to the log; `None` leaves it out.
+type Rendering = fn(&str) -> Option<String>;
+
 /// A program to run.
 pub struct External {
     command: Command,
     shown: String,
     log: PathBuf,
     append: bool,
+    rendering: Option<Rendering>,
     watcher: Option<LineWatcher>,
     started: Option<Box<dyn FnOnce(u32) + Send>>,
 }
@@ -77,7 +81,7 @@ impl External {
         let shown = program.as_ref().to_string_lossy().into_owned();
         let mut command = Command::new(program);
         command.process_group(0);
-        Self { command, shown, log: log.into(), append: false, watcher: None, started: None }
+        Self { command, shown, log: log.into(), append: false, rendering: None, watcher: None, started: None }
     }
 
     /// Keeps what the log holds already.
@@ -119,6 +123,12 @@ impl External {
         self
     }
 
+    /// Writes the log in another form than the program's: a person reads it, also when a program reads the output.
+    pub fn log_as(mut self, rendering: Rendering) -> Self {
+        self.rendering = Some(rendering);
+        self
+    }
+
     /// Sees each line as it is written, for progress.
     pub fn watch(mut self, watcher: impl FnMut(&str) + Send + 'static) -> Self {
         self.watcher = Some(Arc::new(Mutex::new(watcher)));
@@ -152,8 +162,8 @@ impl External {
         let stdout = child.stdout.take().context("the program has no standard output")?;
         let stderr = child.stderr.take().context("the program has no standard error")?;
         let (stdout, stderr, status) = tokio::join!(
-            collect(stdout, log.clone(), self.watcher.clone(), true),
-            collect(stderr, log, self.watcher, false),
+            collect(stdout, log.clone(), self.rendering, self.watcher.clone(), true),
+            collect(stderr, log, self.rendering, self.watcher, false),
             child.wait()
         );
         stderr?;
@@ -191,6 +201,7 @@ impl External {
 async fn collect(
     stream: impl AsyncRead + Unpin,
     log: Arc<Mutex<File>>,
+    rendering: Option<Rendering>,
     watcher: Option<LineWatcher>,
     keep: bool,
 ) -> Result<String> {
@@ -202,8 +213,14 @@ async fn collect(
         if reader.read_until(b'\n', &mut line).await.context("failed to read the output of a program")? == 0 {
             return Ok(kept);
         }
-        log.lock().expect("no panic while writing").write_all(&line).context("failed to write a log")?;
         let text = String::from_utf8_lossy(&line);
+        let logged = match rendering {
+            None => line.clone(),
+            Some(rendering) => {
+                rendering(text.trim_end()).map(|text| format!("{text}\n").into_bytes()).unwrap_or_default()
+            }
+        };
+        log.lock().expect("no panic while writing").write_all(&logged).context("failed to write a log")?;
         if keep {
             kept.push_str(&text);
         }
@@ -327,6 +344,21 @@ mod tests {
         let logged = fs::read_to_string(&log).unwrap();
         assert!(logged.starts_with("$ sh -c") && logged.contains("out x") && logged.contains("err"), "{logged}");
         assert_eq!(lines.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn log_is_rendered_and_output_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("step.log");
+        let finished = External::new("printf", &log)
+            .arg("{one}\\n{two}\\n")
+            .log_as(|line| line.contains("one").then(|| format!("rendered {line}")))
+            .run("the step")
+            .await
+            .unwrap();
+        assert_eq!(finished.stdout, "{one}\n{two}\n");
+        let logged = fs::read_to_string(&log).unwrap();
+        assert!(logged.ends_with("\nrendered {one}\n"), "{logged}");
     }
 
     #[tokio::test]

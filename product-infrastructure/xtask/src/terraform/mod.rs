@@ -1,5 +1,6 @@
 //! Terraform, run in working copies of the committed roots against the emulator.
 
+pub mod events;
 pub mod local_override;
 pub mod root;
 
@@ -19,6 +20,7 @@ use crate::progress::Meter;
 use crate::provider_mirror::{self, Machine, ProviderSource};
 use crate::stack::{ACCESS_KEY_ID, ACCOUNT_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY, Stack};
 use crate::workspace::{INFRASTRUCTURE, Workspace};
+use events::{Event, Operation};
 use root::Root;
 
 /// The providers' checksums. Terraform adds to the working copy's, so it is copied only before an `init`.
@@ -111,14 +113,17 @@ impl Terraform {
             .command(&prepared, self.log(root, "apply"))
             // The stack's own lock keeps others away, and a lock object would outlive a Terraform that was killed.
             // Most of an apply is the provider waiting and asking again, so more at once is sooner.
-            .args(["apply", "-input=false", "-auto-approve", "-no-color", "-lock=false", "-parallelism=30"])
+            .args(["apply", "-json", "-input=false", "-auto-approve", "-lock=false", "-parallelism=30"])
             .args(arguments(variables))
+            .log_as(events::readable)
             .watch(move |line| report(line, &watching))
             .run(&format!("applying {}", root.name()))
             .await?;
         self.record_outputs(root, &prepared).await?;
         stamp.record(&digest)?;
-        Ok(if changed_nothing(&finished.stdout) { Applied::Unchanged } else { Applied::Changed })
+        let changes = applied_changes(&finished.stdout)
+            .with_context(|| format!("`terraform apply` of {} reported no summary", root.name()))?;
+        Ok(if changes == 0 { Applied::Unchanged } else { Applied::Changed })
     }
 
     /// Whether an apply would change anything; the log holds the plan.
@@ -327,27 +332,25 @@ fn arguments(variables: &Variables) -> Vec<String> {
 
 /// Moves the bar along with Terraform's own account of its work.
 fn report(line: &str, meter: &Meter) {
-    if let Some(length) = planned_changes(line) {
-        meter.length(length);
-        meter.now("apply");
-    } else if ["Creation complete", "Modifications complete", "Destruction complete"]
-        .iter()
-        .any(|done| line.contains(done))
-    {
-        meter.advance();
-        meter.now(line.split(':').next().unwrap_or_default());
+    match Event::parse(line) {
+        Some(Event::ChangeSummary { changes }) if changes.operation == Operation::Plan => {
+            meter.length(changes.count());
+            meter.now("apply");
+        }
+        Some(Event::ApplyComplete { hook }) => {
+            meter.advance();
+            meter.now(hook.resource.addr);
+        }
+        _ => {}
     }
 }
 
-/// Whether an apply left everything as it was, by its last words.
-fn changed_nothing(output: &str) -> bool {
-    output.contains("Resources: 0 added, 0 changed, 0 destroyed")
-}
-
-/// The sum of `Plan: 41 to add, 1 to change, 2 to destroy.`
-fn planned_changes(line: &str) -> Option<u64> {
-    let plan = line.strip_prefix("Plan: ")?;
-    Some(plan.split(',').filter_map(|part| part.split_whitespace().next()?.parse::<u64>().ok()).sum())
+/// The number of changes that an apply made.
+fn applied_changes(output: &str) -> Option<u64> {
+    output.lines().filter_map(Event::parse).find_map(|event| match event {
+        Event::ChangeSummary { changes } if changes.operation == Operation::Apply => Some(changes.count()),
+        _ => None,
+    })
 }
 
 fn output_values(json: &str) -> Result<Map<String, Value>> {
@@ -376,19 +379,19 @@ mod tests {
     }
 
     #[test]
-    fn distinguishes_no_changes_from_ten_additions() {
-        assert!(changed_nothing("Apply complete! Resources: 0 added, 0 changed, 0 destroyed."));
-        assert!(!changed_nothing("Apply complete! Resources: 10 added, 0 changed, 0 destroyed."));
-        assert!(!changed_nothing("Apply complete! Resources: 0 added, 1 changed, 0 destroyed."));
-    }
-
-    #[test]
-    fn counts_planned_changes() {
-        assert_eq!(planned_changes("Plan: 41 to add, 1 to change, 2 to destroy."), Some(44));
-        assert_eq!(planned_changes("Apply complete!"), None);
+    fn reads_number_of_applied_changes() {
+        let summary = |operation: &str, add: u64| {
+            format!(
+                r#"{{"@level":"info","@message":"x","changes":{{"add":{add},"change":0,"import":0,"remove":0,"operation":"{operation}"}},"type":"change_summary"}}"#
+            )
+        };
+        let output = |add| format!("{}\n{}\n", summary("plan", 7), summary("apply", add));
+        assert_eq!(applied_changes(&output(0)), Some(0));
+        assert_eq!(applied_changes(&output(10)), Some(10));
+        assert_eq!(applied_changes(&summary("plan", 7)), None);
+        assert_eq!(applied_changes("Apply complete! Resources: 0 added, 0 changed, 0 destroyed."), None);
         let step = Progress::new().step("apply");
-        report("Plan: 1 to add, 0 to change, 0 to destroy.", &step.meter());
-        report("aws_sqs_queue.change: Creation complete after 1s", &step.meter());
+        report(&summary("plan", 7), &step.meter());
         step.done("");
     }
 

@@ -50,6 +50,14 @@ impl Root {
         }
     }
 
+    /// The repository that holds it.
+    pub fn repository(self) -> &'static str {
+        match self {
+            Self::Infrastructure | Self::ApiKeys | Self::DeployRoles => INFRASTRUCTURE,
+            Self::Function(name) => name,
+        }
+    }
+
     /// The name as part of a file's name.
     pub fn slug(self) -> String {
         self.name().replace('/', "-")

@@ -1,31 +1,30 @@
-//! Repositories that stand alone: each is copied to an empty folder outside the tree, and built and tested there.
+//! Repositories that stand alone: each is copied to an empty folder outside the tree, where its own scripts check it, those
+//! that its pipeline runs. Green here is green there.
 //!
 //! No parent folder's configuration is found from there, no sibling can be reached. Compiled dependencies are shared all
 //! the same: Cargo tells them apart by what they are made of, not by who asks for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::sync::Mutex;
 
-use super::tally::{Counter, Failed, Tally};
-use super::{Context, expectations};
+use super::tally::{Failed, Tally};
+use super::{Context, expectations, libtest};
 use crate::cargo;
 use crate::git;
 use crate::process::External;
+use crate::terraform::events::{self, Event};
 use crate::terraform::root::Root;
 use crate::terraform::{foreign_settings, provider_source};
 use crate::workspace::INFRASTRUCTURE;
-
-/// The share of lines, in per cent, that a repository's tests must execute.
-const LINES: &str = "80";
 
 /// The folder for the copies, deleted at the end.
 pub struct Alone {
     folder: PathBuf,
     /// Two checks may want the copy of one repository.
-    copying: Mutex<()>,
+    copying: tokio::sync::Mutex<()>,
 }
 
 impl Alone {
@@ -34,72 +33,48 @@ impl Alone {
         fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
         // Cargo and llvm-cov compare paths, and a temporary folder may be reached through a link.
         let folder = folder.canonicalize().with_context(|| format!("failed to resolve {}", folder.display()))?;
-        Ok(Self { folder, copying: Mutex::default() })
+        Ok(Self { folder, copying: tokio::sync::Mutex::default() })
     }
 
-    /// Builds and tests a repository's crate; a function must cover its lines by its own tests.
+    /// Runs a repository's `check.sh`: format, lints, tests and coverage.
     pub async fn tests(&self, context: &Context<'_>, repository: &'static str) -> Result<Tally, Failed> {
-        let counter = Counter::new(context.progress);
         let folder = self.copy(context, repository).await?;
-        let watching = counter.clone();
-        let log = format!("tests {repository}");
-        if repository == INFRASTRUCTURE {
-            // `--no-report` adds to what is there; this is the first run to be added.
-            self.coverage_command(context, &folder, &log)
-                .args(["llvm-cov", "clean", "--workspace"])
-                .run("cleaning up after earlier measurements")
-                .await?;
-        }
-        let command = self.coverage_command(context, &folder, &log).args(["llvm-cov", "--locked"]);
-        // The tests of faults read it.
-        let command = command.envs(context.long.then_some(("FAULTS", "long")));
-        // This tool is measured when the system test has run it too.
-        let command = if repository == INFRASTRUCTURE {
-            command.arg("--no-report")
-        } else {
-            command.args(["--fail-under-lines", LINES])
+        let (log, progress) = (format!("tests {repository}"), context.progress.clone());
+        self.script(context, &folder, "check.sh", &log)
+            // The tests of faults read it.
+            .envs(context.long.then_some(("FAULTS", "long")))
+            .watch(move |line| libtest::show(line, &progress))
+            .run(&format!("scripts/check.sh of {repository}"))
+            .await?;
+        let options: &[&str] = if repository == INFRASTRUCTURE { &["--workspace"] } else { &[] };
+        let list = || {
+            // As the script has built them, and without adding to what it has recorded.
+            self.coverage_command(context, &folder, &format!("tests {repository} list"))
+                .args(["llvm-cov", "--locked", "--no-report"])
+                .args(options)
         };
-        command
-            .watch(move |line| watching.see(line))
-            .run(&format!("the tests of {repository} (at least {LINES} % of its lines must be covered)"))
-            .await
-            .map_err(|error| counter.failed(error))?;
-        if counter.tally().passed == 0 {
-            return Err(counter.failed(anyhow::anyhow!("{repository} has no tests")));
-        }
+        let tally = libtest::passed(list, repository).await?;
         if repository == INFRASTRUCTURE {
-            self.build_instrumented(context, &folder).await.map_err(|error| counter.failed(error))?;
+            let built = self.build_instrumented(context, &folder).await;
+            built.map_err(|error| Failed { tally, error })?;
         }
-        Ok(counter.tally())
+        Ok(tally)
     }
 
-    /// Checks and tests a Terraform root with no backend and no account.
-    pub async fn terraform(&self, context: &Context<'_>, root: Root) -> Result<Tally, Failed> {
-        let counter = Counter::new(context.progress);
-        let repository = match root {
-            Root::Infrastructure | Root::ApiKeys | Root::DeployRoles => INFRASTRUCTURE,
-            Root::Function(name) => name,
-        };
-        let copy = self.copy(context, repository).await?;
-        let folder = match root {
-            Root::ApiKeys => copy.join("terraform/api-keys"),
-            Root::DeployRoles => copy.join("terraform/deploy-roles"),
-            Root::Infrastructure | Root::Function(_) => copy.join("terraform"),
-        };
-        expectations::check(&folder)?;
+    /// Runs a repository's `check-terraform.sh`, with no backend and no account. Each of its roots must have tests.
+    pub async fn terraform(&self, context: &Context<'_>, repository: &'static str) -> Result<Tally, Failed> {
+        let folder = self.copy(context, repository).await?;
+        let roots: Vec<Root> = Root::all(context.workspace).filter(|root| root.repository() == repository).collect();
+        for root in &roots {
+            let committed = root.committed(context.workspace);
+            let within = committed.strip_prefix(context.workspace.repository(repository));
+            expectations::check(&folder.join(within.context("a root lies outside its repository")?))?;
+        }
         let source = provider_source(context.workspace)?;
-        let log = context.log(&format!("terraform {}", root.name()));
-        let mut first = true;
-        for arguments in [
-            ["init", "-backend=false", "-input=false", "-no-color"].as_slice(),
-            &["validate", "-no-color"],
-            &["fmt", "-check", "-recursive", "-diff", "-no-color"],
-            &["test", "-no-color"],
-        ] {
-            let watching = counter.clone();
-            let command = External::new("terraform", &log);
-            let command = if std::mem::take(&mut first) { command } else { command.append() };
-            command
+        let summaries = Arc::new(Mutex::new(Vec::new()));
+        let seen = summaries.clone();
+        let outcome =
+            External::new(folder.join("scripts/check-terraform.sh"), context.log(&format!("terraform {repository}")))
                 .directory(&folder)
                 .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
                 .without_env(&source.unset)
@@ -107,16 +82,28 @@ impl Alone {
                 .env("CHECKPOINT_DISABLE", "1")
                 .env("TF_IN_AUTOMATION", "1")
                 .env("AWS_EC2_METADATA_DISABLED", "true")
-                .args(arguments)
-                .watch(move |line| watching.see(line))
-                .run(&format!("`terraform {}` of {}", arguments[0], root.name()))
-                .await
-                .map_err(|error| counter.failed(error))?;
+                .env("TF_CLI_ARGS_init", "-no-color")
+                .env("TF_CLI_ARGS_validate", "-no-color")
+                // The script shows its reader prose, and this reader JSON.
+                .env("TF_CLI_ARGS_test", "-json")
+                .log_as(events::readable)
+                .watch(move |line| {
+                    if let Some(Event::TestSummary { test_summary }) = Event::parse(line) {
+                        seen.lock().expect("no panic while noting").push(test_summary);
+                    }
+                })
+                .run(&format!("scripts/check-terraform.sh of {repository}"))
+                .await;
+        let summaries = summaries.lock().expect("no panic while noting").clone();
+        let tally = summaries.iter().fold(Tally::default(), |sum, summary| {
+            sum + Tally { passed: summary.passed, failed: summary.failed + summary.errored }
+        });
+        outcome.map_err(|error| Failed { tally, error })?;
+        if summaries.len() != roots.len() || summaries.iter().any(|summary| summary.passed == 0) {
+            let error = anyhow::anyhow!("{repository} has {} Terraform roots, and not all have tests", roots.len());
+            return Err(Failed { tally, error });
         }
-        if counter.tally().passed == 0 {
-            return Err(counter.failed(anyhow::anyhow!("{} has no `terraform test`s", root.name())));
-        }
-        Ok(counter.tally())
+        Ok(tally)
     }
 
     /// This tool, built so that it records which of its lines run; there once its tests have run.
@@ -129,17 +116,16 @@ impl Alone {
         context.workspace.target().join("product-infrastructure-%p-%10m.profraw")
     }
 
-    /// Reports this tool's coverage from all records so far.
+    /// Counts the whole workspace's coverage, from all records so far.
     pub async fn coverage(&self, context: &Context<'_>) -> Result<Tally> {
         if self.instrumented().is_none() {
             bail!("there is nothing to report: the tests of {INFRASTRUCTURE} have not run");
         }
         let folder = self.copy(context, INFRASTRUCTURE).await?;
-        let counter = Counter::new(context.progress);
-        self.coverage_command(context, &folder, "coverage")
-            .args(["llvm-cov", "report", "--fail-under-lines", LINES])
-            .watch(move |line| counter.see(line))
-            .run(&format!("measuring the coverage of {INFRASTRUCTURE} (at least {LINES} % of its lines)"))
+        let progress = context.progress.clone();
+        self.script(context, &folder, "coverage.sh", "coverage")
+            .watch(move |line| libtest::show(line, &progress))
+            .run(&format!("measuring the coverage of {INFRASTRUCTURE}"))
             .await?;
         Ok(Tally::default())
     }
@@ -157,18 +143,14 @@ impl Alone {
     }
 
     fn coverage_command(&self, context: &Context<'_>, folder: &Path, log: &str) -> External {
-        let target = context.workspace.target();
-        let mut path = vec![context.workspace.tools().join("bin")];
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-        cargo::command(context.log(log))
-            .directory(folder)
-            .env("PATH", std::env::join_paths(path).unwrap_or_default())
-            // Only the crate itself is instrumented, so its dependencies are those that every other build has made. What
-            // keeps them the same is that no build here wants debug information of them.
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_LLVM_COV_TARGET_DIR", &target)
-            .env("CARGO_LLVM_COV_BUILD_DIR", &target)
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        shared(context, cargo::command(context.log(log)).directory(folder))
+    }
+
+    /// One of a repository's scripts.
+    fn script(&self, context: &Context<'_>, folder: &Path, name: &str, log: &str) -> External {
+        let script = External::new(folder.join("scripts").join(name), context.log(log))
+            .without_env(cargo::traces(std::env::vars_os().map(|(name, _)| name)));
+        shared(context, script.directory(folder))
     }
 
     /// A copy of what git has, or would have, of a repository; made once.
@@ -182,6 +164,21 @@ impl Alone {
         }
         Ok(to)
     }
+}
+
+/// With this tree's tools and compiled dependencies.
+fn shared(context: &Context<'_>, command: External) -> External {
+    let target = context.workspace.target();
+    let mut path = vec![context.workspace.tools().join("bin")];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    command
+        .env("PATH", std::env::join_paths(path).unwrap_or_default())
+        // Only the crate itself is instrumented, so its dependencies are those that every other build has made. What keeps
+        // them the same is that no build here wants debug information of them.
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_LLVM_COV_TARGET_DIR", &target)
+        .env("CARGO_LLVM_COV_BUILD_DIR", &target)
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
 }
 
 impl Drop for Alone {

@@ -2,7 +2,10 @@
 //! ones and sequences, and compares each answer with what is described there. Its settings, and the reasons for them, are
 //! in `schemathesis/schemathesis.toml`.
 
-use anyhow::{Result, bail};
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+use roxmltree::Document;
 
 use super::{Context, SHOWN, secrets};
 use crate::environment::Environment;
@@ -15,6 +18,10 @@ use crate::workspace::INFRASTRUCTURE;
 pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> Result<()> {
     let repository = context.workspace.repository(INFRASTRUCTURE);
     let log = context.log("system contract");
+    let junit = log.with_extension("xml");
+    if junit.exists() {
+        fs::remove_file(&junit).with_context(|| format!("failed to delete {}", junit.display()))?;
+    }
     let finished = External::new(Environment::schemathesis(context.workspace).program("schemathesis"), &log)
         // Where the settings are found, and what they name.
         .directory(repository.join("schemathesis"))
@@ -26,6 +33,8 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> R
         .args(["--no-color", "run", "../openapi.yaml", "--checks", "all", "--url", &running.facts.api_url])
         .arg("--report-html-path")
         .arg(log.with_extension("html"))
+        .arg("--report-junit-path")
+        .arg(&junit)
         .finish()
         .await?;
     // First of all, and also when something else is wrong: logs are uploaded, mailed and kept.
@@ -37,55 +46,61 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> R
             telling.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         );
     }
-    let findings = findings(&finished.stdout);
-    if !findings.is_empty() {
-        context.progress.print(&findings);
+    let report = fs::read_to_string(&junit).ok().map(|text| Report::parse(&text)).transpose()?.unwrap_or_default();
+    if !report.findings.is_empty() {
+        context.progress.print(&report.findings.join("\n"));
     }
-    let finished = finished.expect_success("trying the API against openapi.yaml")?;
-    match requests(&finished.stdout) {
-        Some(count) if count > 0 => {
-            context.progress.say(format!("    {count} generated cases conform to the contract"))
-        }
-        _ => bail!("schemathesis made no request. End of {}:\n{}", log.display(), process::tail(&log, 30)),
+    finished.expect_success("trying the API against openapi.yaml")?;
+    if report.tests == 0 || !report.findings.is_empty() {
+        bail!("schemathesis tried {} operations. End of {}:\n{}", report.tests, log.display(), process::tail(&log, 30));
     }
+    context.progress.say(format!("    {} operations and sequences conform to the contract", report.tests));
     Ok(())
 }
 
-/// What failed and how to do it again, without what went well before it and the sums after it.
-fn findings(output: &str) -> String {
-    let is_title =
-        |line: &str, titles: &[&str]| line.starts_with("==") && titles.iter().any(|title| line.contains(title));
-    output
-        .lines()
-        .skip_while(|line| !is_title(line, &[" ERRORS ", " FAILURES "]))
-        .take_while(|line| !is_title(line, &[" WARNINGS ", " SUMMARY "]))
-        .take(SHOWN)
-        .collect::<Vec<_>>()
-        .join("\n")
+/// What schemathesis's JUnit report holds.
+#[derive(Debug, Default)]
+struct Report {
+    /// Operations, and sequences of them, that were tried.
+    tests: usize,
+    /// What failed, and how to do it again.
+    findings: Vec<String>,
 }
 
-/// From `  367 generated, 367 passed`.
-fn requests(output: &str) -> Option<u64> {
-    output.lines().find_map(|line| line.trim().split_once(" generated")?.0.parse().ok())
+impl Report {
+    fn parse(text: &str) -> Result<Self> {
+        let document = Document::parse(text).context("failed to parse schemathesis's report")?;
+        let elements = |name: &'static str| document.descendants().filter(move |node| node.has_tag_name(name));
+        let skipped = elements("skipped").count();
+        let findings = ["failure", "error"].into_iter().flat_map(elements).map(|node| {
+            let case = node.parent().and_then(|case| case.attribute("name")).unwrap_or_default();
+            let lines: Vec<&str> = node.text().unwrap_or_default().lines().take(SHOWN).collect();
+            format!("{case}\n{}", lines.join("\n"))
+        });
+        Ok(Self { findings: findings.collect(), tests: elements("testcase").count() - skipped })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "Schemathesis v4\n\n  Examples: ok\n\
-        =========== FAILURES ===========\n\
-        ____ GET /products ____\n- Schema-valid request rejected\n\
-        =========== SUMMARY ===========\n\nTest cases:\n  367 generated, 4 found 4 unique failures\n";
-
     #[test]
-    fn shows_failures_and_counts_requests() {
-        assert_eq!(
-            findings(OUTPUT),
-            "=========== FAILURES ===========\n____ GET /products ____\n- Schema-valid request rejected"
-        );
-        assert_eq!(findings("=== SUMMARY ===\nTest cases:\n  12 generated, 12 passed\n"), "");
-        assert_eq!(requests(OUTPUT), Some(367));
-        assert_eq!(requests("Usage: schemathesis run"), None);
+    fn counts_operations_and_lists_failures() {
+        let report = Report::parse(
+            r#"<?xml version="1.0" encoding="utf-8"?>
+            <testsuites errors="0" failures="1" skipped="1" tests="3"><testsuite name="schemathesis" tests="3">
+              <testcase name="GET /products" time="1.0"><failure type="failure" message="x">1. Server error
+curl -X GET http://localhost/products</failure></testcase>
+              <testcase name="POST /products" time="1.0" />
+              <testcase name="GET /health" time="0.0"><skipped type="skipped">no case</skipped></testcase>
+            </testsuite></testsuites>"#,
+        )
+        .unwrap();
+        assert_eq!(report.tests, 2);
+        assert_eq!(report.findings, ["GET /products\n1. Server error\ncurl -X GET http://localhost/products"]);
+        let empty = Report::parse("<testsuites tests=\"0\" />").unwrap();
+        assert_eq!((empty.tests, empty.findings.len()), (0, 0));
+        assert!(Report::parse("Usage: schemathesis run").is_err());
     }
 }

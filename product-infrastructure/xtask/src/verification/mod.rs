@@ -9,6 +9,7 @@ mod dependencies;
 mod expectations;
 mod layout;
 mod leftovers;
+mod libtest;
 mod lock_files;
 mod new_function;
 mod permissions;
@@ -30,7 +31,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt, stream};
 
-use crate::cargo;
 use crate::cli;
 use crate::duplicates::Manifest;
 use crate::git;
@@ -51,8 +51,6 @@ enum Check {
     Layout,
     /// All repositories lock the same versions.
     LockFiles,
-    /// Every crate is formatted.
-    Format,
     /// Workflows, other YAML and shell scripts have no finding.
     Workflows,
     /// Documents and messages use the field's terms, and no phrase that a reader stumbles over.
@@ -63,12 +61,10 @@ enum Check {
     Dependencies(&'static str),
     /// A root has no setting that is known to be unsafe, unless the reason stands beside it.
     Checkov(Root),
-    /// A crate has no lint.
-    Clippy(&'static str),
-    /// A repository, alone in an empty folder, builds, passes its tests and covers its lines.
+    /// A repository, alone in an empty folder, passes its own `scripts/check.sh`: format, lints, tests, coverage.
     Tests(&'static str),
-    /// A root, alone in an empty folder, is valid, formatted and passes its tests.
-    Terraform(Root),
+    /// The same of its `scripts/check-terraform.sh`: its roots are formatted, valid and pass their tests.
+    Terraform(&'static str),
     /// `new-function` makes repositories that build and pass their tests.
     NewFunction,
     /// The tour in README.md works as it stands.
@@ -81,19 +77,11 @@ enum Check {
 
 impl Check {
     fn all(workspace: &Workspace) -> Vec<Self> {
-        let mut checks = vec![
-            Self::Duplicates,
-            Self::Layout,
-            Self::LockFiles,
-            Self::Format,
-            Self::Workflows,
-            Self::Prose,
-            Self::Scripts,
-        ];
+        let mut checks =
+            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Workflows, Self::Prose, Self::Scripts];
         checks.extend(workspace.repositories().map(Self::Dependencies));
         checks.extend(Root::all(workspace).map(Self::Checkov));
-        checks.extend(workspace.repositories().map(Self::Clippy));
-        checks.extend(Root::all(workspace).map(Self::Terraform));
+        checks.extend(workspace.repositories().map(Self::Terraform));
         // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(workspace.functions().iter().copied().map(Self::Tests));
         checks.extend([Self::NewFunction, Self::Tests(INFRASTRUCTURE), Self::Readme, Self::System, Self::Coverage]);
@@ -112,15 +100,13 @@ impl fmt::Display for Check {
             Self::Duplicates => formatter.write_str("duplicates"),
             Self::Layout => formatter.write_str("layout"),
             Self::LockFiles => formatter.write_str("lock files"),
-            Self::Format => formatter.write_str("format"),
             Self::Workflows => formatter.write_str("workflows"),
             Self::Prose => formatter.write_str("prose"),
             Self::Scripts => formatter.write_str("scripts"),
             Self::Dependencies(repository) => write!(formatter, "dependencies {repository}"),
             Self::Checkov(root) => write!(formatter, "checkov {}", root.name()),
-            Self::Clippy(repository) => write!(formatter, "clippy {repository}"),
             Self::Tests(repository) => write!(formatter, "tests {repository}"),
-            Self::Terraform(root) => write!(formatter, "terraform {}", root.name()),
+            Self::Terraform(repository) => write!(formatter, "terraform {repository}"),
             Self::NewFunction => formatter.write_str("new function"),
             Self::Readme => formatter.write_str("readme"),
             Self::System => formatter.write_str("system"),
@@ -175,7 +161,7 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     let _lock = stack.lock()?;
     let needs = tools::Needs {
         coverage: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::Coverage)),
-        lints: checks.iter().any(|check| matches!(check, Check::Format | Check::Clippy(_) | Check::NewFunction)),
+        lints: checks.iter().any(|check| matches!(check, Check::Tests(_) | Check::NewFunction)),
         system: checks.iter().any(|check| matches!(check, Check::Readme | Check::System)),
         workflows: checks.contains(&Check::Workflows),
         checkov: checks.iter().any(|check| matches!(check, Check::Checkov(_))),
@@ -232,15 +218,13 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::Duplicates => Ok(duplicates(context).await?),
         Check::Layout => Ok(layout::check(context.workspace, &context.log(&name)).await?),
         Check::LockFiles => Ok(lock_files::check(context.workspace)?),
-        Check::Format => Ok(format(context).await?),
         Check::Workflows => Ok(workflows::check(context).await?),
         Check::Prose => Ok(prose::check(context).await?),
         Check::Scripts => Ok(scripts::check(context).await?),
         Check::Dependencies(repository) => Ok(dependencies::check(context, repository).await?),
         Check::Checkov(root) => Ok(checkov::check(context, root).await?),
-        Check::Clippy(repository) => Ok(clippy(context, repository).await?),
         Check::Tests(repository) => context.alone.tests(context, repository).await,
-        Check::Terraform(root) => context.alone.terraform(context, root).await,
+        Check::Terraform(repository) => context.alone.terraform(context, repository).await,
         Check::NewFunction => Ok(new_function::check(context).await?),
         Check::Readme => Ok(system::tour(context).await?),
         Check::System => system::check(context).await,
@@ -262,35 +246,6 @@ async fn duplicates(context: &Context<'_>) -> Result<Tally> {
     if !unlisted.is_empty() {
         bail!("{}\nAdd each to duplicates.toml, or make the files different", unlisted.join("\n"));
     }
-    Ok(Tally::default())
-}
-
-async fn format(context: &Context<'_>) -> Result<Tally> {
-    for repository in context.workspace.repositories() {
-        cargo::command(context.log(&format!("format {repository}")))
-            .directory(context.workspace.repository(repository))
-            .args(["fmt", "--check"])
-            .run(&format!("`cargo fmt --check` in {repository}"))
-            .await?;
-    }
-    Ok(Tally::default())
-}
-
-async fn clippy(context: &Context<'_>, repository: &str) -> Result<Tally> {
-    cargo::command(context.log(&format!("clippy {repository}")))
-        .directory(context.workspace.repository(repository))
-        .args(["clippy", "--locked", "--all-targets"])
-        // Not among "all" targets, because it is not among those that `cargo test` runs.
-        .args(
-            (repository == INFRASTRUCTURE)
-                .then_some(system::TARGETS)
-                .into_iter()
-                .flatten()
-                .flat_map(|name| ["--test", name]),
-        )
-        .args(["--", "-D", "warnings"])
-        .run(&format!("`cargo clippy` in {repository}"))
-        .await?;
     Ok(Tally::default())
 }
 
@@ -318,23 +273,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn covers_every_repository_and_every_root() {
+    fn covers_every_repository() {
         let workspace = crate::workspace::fixture::workspace(&["get-product", "list-products"]);
         let checks = Check::all(&workspace);
         let count = |wanted: fn(&Check) -> bool| checks.iter().filter(|check| wanted(check)).count();
         assert_eq!(count(|check| matches!(check, Check::Dependencies(_))), 3);
         assert_eq!(count(|check| matches!(check, Check::Checkov(_))), 5);
-        assert_eq!(count(|check| matches!(check, Check::Clippy(_))), 3);
         assert_eq!(count(|check| matches!(check, Check::Tests(_))), 3);
-        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 5);
+        assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 3);
         assert_eq!(checks.last(), Some(&Check::Coverage));
     }
 
     #[test]
     fn checks_are_chosen_by_part_of_their_name() {
         let workspace = crate::workspace::fixture::workspace(&["get-product"]);
-        let chosen = select(&workspace, &["clippy get".to_owned(), "layout".to_owned()]).unwrap();
-        assert_eq!(chosen, [Check::Layout, Check::Clippy("get-product")]);
+        let chosen = select(&workspace, &["tests get".to_owned(), "layout".to_owned()]).unwrap();
+        assert_eq!(chosen, [Check::Layout, Check::Tests("get-product")]);
         assert!(select(&workspace, &["nothing".to_owned()]).unwrap_err().to_string().contains("--list"));
     }
 

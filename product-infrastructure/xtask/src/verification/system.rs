@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::alone::Alone;
 use super::contract;
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, clients, leftovers, permissions, policies, readme, secrets};
+use super::{Context, clients, leftovers, libtest, permissions, policies, readme, secrets};
 use crate::cargo;
 use crate::duplicates::Manifest;
 use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
@@ -35,7 +35,7 @@ pub const FIRST_PORT: u16 = DEFAULT_PORT + 10;
 const SECOND_UP: Duration = Duration::from_secs(20);
 
 pub async fn check(context: &Context<'_>) -> Result<Tally, Failed> {
-    let counter = Counter::new(context.progress);
+    let counter = Counter::default();
     let tool = Tool::new(context)?;
     if !context.tour_precedes_system {
         // What an earlier run may have left.
@@ -108,19 +108,23 @@ async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names:
     let started = Instant::now();
     let status = serde_json::to_string(&tool.running()?).context("failed to parse the status")?;
     for name in TARGETS.into_iter().filter(|name| names.contains(name)) {
-        let watching = counter.clone();
-        cargo::command(context.log(&format!("system tests {name}")))
-            .directory(context.workspace.tools_workspace())
-            // The whole workspace: one package alone would have its dependencies compiled again, with other features.
-            .args(["test", "--locked", "--workspace", "--test", name])
+        let progress = context.progress.clone();
+        let command = || {
+            cargo::command(context.log(&format!("system tests {name}")))
+                .directory(context.workspace.tools_workspace())
+                // The whole workspace: one package alone would have its dependencies compiled again, with other features.
+                .args(["test", "--locked", "--workspace", "--test", name])
+        };
+        command()
             .env("CATALOGUE_STATUS", &status)
             .env("CATALOGUE_LOCAL", tool.stack.facts())
             // A rotated key is applied by `up`.
             .env("CATALOGUE_STACK", tool.stack.name())
             .env("CATALOGUE_XTASK", &tool.program)
-            .watch(move |line| watching.see(line))
+            .watch(move |line| libtest::show(line, &progress))
             .run(&format!("the tests {name} on the stack"))
             .await?;
+        counter.add(libtest::passed(command, &format!("the system's part {name}")).await?);
     }
     context.progress.say(format!("    tests {}: {}", names.join(" and "), duration(started.elapsed())));
     Ok(())
@@ -162,7 +166,7 @@ async fn other_commands(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
     let entry = manifest.file.first().context("`duplicates.toml` is empty")?;
     tool.run("sync", &["sync", &entry.path.to_string_lossy(), "--from", &entry.repositories[0]]).await?;
     tool.run("list", &["test", "--list"]).await?;
-    tool.run("checks", &["test", "--only", "duplicates", "--only", "layout", "--only", "format"]).await
+    tool.run("checks", &["test", "--only", "duplicates", "--only", "layout", "--only", "lock files"]).await
 }
 
 /// `up` without `--detach`: quick, with its data, and ended by Ctrl-C.

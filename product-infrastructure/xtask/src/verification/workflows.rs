@@ -4,10 +4,9 @@
 //! shellcheck knows the shell. All four read what git has, or would have, of the repositories.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 
 use super::tally::Tally;
 use super::{Context, SHOWN};
@@ -64,7 +63,8 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
     let count = |files: fn(&Files) -> &[PathBuf]| repositories.iter().map(|(_, own)| files(own).len()).sum::<usize>();
     let workflows = count(|files| &files.workflows);
 
-    let mut results = vec![scanner.zizmor(workflows).await];
+    let github: Vec<&Path> = listed.iter().map(PathBuf::as_path).filter(|path| is_read_by_zizmor(path)).collect();
+    let mut results = vec![scanner.zizmor(&github).await];
     for (repository, files) in &repositories {
         results.push(scanner.schema(repository, &files.workflows).await);
         results.push(scanner.yamllint(repository, &files.yaml).await);
@@ -99,25 +99,30 @@ impl Scanner<'_> {
     }
 
     /// Looks at all repositories' `.github`, by its strictest rules; what it passes over says why in the file.
-    async fn zizmor(&self, workflows: usize) -> Result<()> {
-        let completed = Arc::new(AtomicUsize::new(0));
-        let counter = completed.clone();
-        self.program("zizmor", "all")
+    ///
+    /// Each file is named: zizmor fails when it can't read one of them, whereas in a folder it chooses by itself.
+    async fn zizmor(&self, files: &[&Path]) -> Result<()> {
+        let finished = self
+            .program("zizmor", "all")
             .directory(self.context.workspace.root())
             .args(["--offline", "--no-progress", "--color", "never", "--persona", "auditor", "--strict-collection"])
-            .args(self.context.workspace.repositories().map(|repository| format!("{repository}/.github")))
-            .watch(move |line| {
-                counter.fetch_add(usize::from(is_completion(line)), Ordering::Relaxed);
-            })
+            .args(["--format", "json"])
+            .args(files)
             .finish()
-            .await?
-            .expect_success_or_show("zizmor", SHOWN)?;
-        // It chooses the files by itself.
-        let completed = completed.load(Ordering::Relaxed);
-        if completed < workflows {
-            bail!("zizmor checked {completed} of {workflows} workflows");
+            .await?;
+        let findings = serde_json::from_str::<Vec<Finding>>(&finished.stdout);
+        match (findings, finished.code) {
+            (Ok(findings), Some(0)) if findings.iter().all(|finding| finding.ignored) => Ok(()),
+            (Ok(findings), _) if !findings.is_empty() => {
+                let open: Vec<String> =
+                    findings.iter().filter(|finding| !finding.ignored).map(Finding::describe).collect();
+                bail!("zizmor:\n{}", open.join("\n"))
+            }
+            (findings, _) => {
+                finished.expect_success_or_show("zizmor", SHOWN)?;
+                findings.map(|_| ()).context("failed to parse zizmor's report")
+            }
         }
-        Ok(())
     }
 
     async fn schema(&self, repository: &str, workflows: &[PathBuf]) -> Result<()> {
@@ -156,9 +161,66 @@ impl Scanner<'_> {
     }
 }
 
-/// ` INFO audit: zizmor: … completed get-product/.github/workflows/ci.yml`
-fn is_completion(line: &str) -> bool {
-    line.contains(" completed ") && line.contains("/.github/workflows/")
+/// Workflows, and Dependabot's configuration beside them.
+fn is_read_by_zizmor(path: &Path) -> bool {
+    is_yaml(path) && path.components().any(|component| component.as_os_str() == ".github")
+}
+
+/// One of zizmor's findings, as it writes them in JSON.
+#[derive(Debug, Deserialize)]
+struct Finding {
+    ident: String,
+    desc: String,
+    /// The file says why it is passed over.
+    ignored: bool,
+    locations: Vec<Location>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Location {
+    symbolic: Symbolic,
+    concrete: Concrete,
+}
+
+#[derive(Debug, Deserialize)]
+struct Symbolic {
+    key: Key,
+    annotation: String,
+}
+
+#[derive(Debug, Deserialize)]
+enum Key {
+    Local { verbatim_path: String },
+}
+
+#[derive(Debug, Deserialize)]
+struct Concrete {
+    location: Span,
+}
+
+#[derive(Debug, Deserialize)]
+struct Span {
+    start_point: Point,
+}
+
+#[derive(Debug, Deserialize)]
+struct Point {
+    row: usize,
+}
+
+impl Finding {
+    fn describe(&self) -> String {
+        let mut text = format!("{}: {}", self.ident, self.desc);
+        for Location { symbolic, concrete } in &self.locations {
+            let Key::Local { verbatim_path } = &symbolic.key;
+            text.push_str(&format!(
+                "\n  {verbatim_path}:{}: {}",
+                concrete.location.start_point.row + 1,
+                symbolic.annotation
+            ));
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -185,8 +247,18 @@ mod tests {
     }
 
     #[test]
-    fn what_zizmor_has_read_is_counted() {
-        assert!(is_completion(" INFO audit: zizmor: 🌈 completed get-product/.github/workflows/ci.yml"));
-        assert!(!is_completion("No findings to report. Good job! (6 ignored)"));
+    fn finding_names_rule_file_and_line() {
+        let json = r#"[{"ident":"artipacked","desc":"credential persistence","url":"https://x",
+            "determinations":{"confidence":"Low","severity":"Medium","persona":"Regular"},"ignored":false,
+            "locations":[{"symbolic":{"key":{"Local":{"verbatim_path":"a/.github/workflows/ci.yml"}},
+            "annotation":"does not set persist-credentials: false","route":{"route":[]},"kind":"Primary"},
+            "concrete":{"location":{"start_point":{"row":5,"column":8},"end_point":{"row":5,"column":33}},"feature":""}}]}]"#;
+        let findings: Vec<Finding> = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            findings[0].describe(),
+            "artipacked: credential persistence\n  a/.github/workflows/ci.yml:6: does not set persist-credentials: false"
+        );
+        assert!(is_read_by_zizmor(Path::new("a/.github/dependabot.yml")));
+        assert!(!is_read_by_zizmor(Path::new("a/.yamllint.yaml")));
     }
 }
