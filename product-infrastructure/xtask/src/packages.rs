@@ -1,4 +1,7 @@
 //! The functions, compiled for this machine and packed as Lambda takes them: a zip with one file, `bootstrap`.
+//!
+//! A release is packed by each repository's own `scripts/package.sh`, because a repository that is alone has no xtask. That
+//! script needs cargo-lambda and zig and takes a fat link of several minutes, too long for a local stack.
 
 use std::fs;
 use std::io::{Cursor, Write};
