@@ -53,6 +53,7 @@ pub enum AuditCommand {
     Export(audit::export::Arguments),
     Rebuild(audit::rebuild::Arguments),
     Repair(audit::repair::Arguments),
+    Restore(audit::restore::Arguments),
 }
 
 #[derive(Debug, Args)]

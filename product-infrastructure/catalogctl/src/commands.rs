@@ -32,6 +32,7 @@ async fn audit(arguments: &Audit, progress: &Progress) -> Result<ExitStatus> {
         AuditCommand::Export(arguments) => audit::export::run(&target, arguments, progress).await,
         AuditCommand::Rebuild(arguments) => audit::rebuild::run(&target, arguments, progress).await,
         AuditCommand::Repair(arguments) => audit::repair::run(&target, arguments, progress).await,
+        AuditCommand::Restore(arguments) => audit::restore::run(&target, arguments, progress).await,
     }
 }
 

@@ -298,6 +298,31 @@ async fn shows_history_by_search_and_by_chain() {
 }
 
 #[tokio::test]
+async fn archived_records_are_restored_on_request() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let keys = system.bucket.keys();
+    keys[..5].iter().for_each(|key| system.bucket.archive(key));
+    let state = |ended: &support::system::Ended| {
+        let report = ended.json();
+        ["archived", "inProgress", "restored", "requested"].map(|name| report[name].as_u64().unwrap())
+    };
+
+    let dry = system.run(&["audit", "restore", "--json"]).await.expect(2);
+    assert_eq!((state(&dry), dry.json()["objects"].as_u64()), ([5, 0, 0, 0], Some(keys.len() as u64)));
+    let requested = system.run(&["audit", "restore", "--apply", "--json"]).await.expect(2);
+    assert_eq!(state(&requested), [0, 5, 0, 5]);
+    let waiting = system.run(&["audit", "restore", "--apply"]).await.expect(2).stdout;
+    assert!(waiting.contains("Restored: 0. In progress: 5. Archived: 0."), "{waiting}");
+    system.bucket.finish_restores();
+    assert_eq!(state(&system.run(&["audit", "restore", "--json"]).await.expect(0)), [0, 0, 5, 0]);
+    system.run(&["audit", "verify"]).await.expect(0);
+
+    let before = ["audit", "restore", "--to", "2020-12-31", "--json"];
+    assert_eq!(system.run(&before).await.expect(0).json()["objects"], 0);
+}
+
+#[tokio::test]
 async fn rebuilds_the_table_item_for_item() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;

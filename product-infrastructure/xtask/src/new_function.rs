@@ -310,11 +310,11 @@ fn wiring(text: &str) -> String {
     main = main.replace("::aws::{Aws, Service}", "::aws::Aws");
     main.push_str("\nasync fn main()");
     for statement in body.split_inclusive(";\n") {
+        let is_kept = ["run(service_fn", "telemetry::init"].iter().any(|part| statement.contains(part));
+        let is_adapter = [" config.", "(config.", "aws_sdk_"].iter().any(|part| statement.contains(part));
         if statement.contains("open_connections") {
             main.push_str("    aws.open_connections(&[]).await;\n");
-        } else if statement.contains("run(service_fn") || statement.contains("telemetry::init") {
-            main.push_str(statement);
-        } else if ![" config.", "(config.", "aws_sdk_"].iter().any(|part| statement.contains(part)) {
+        } else if is_kept || !is_adapter {
             main.push_str(statement);
         }
     }

@@ -1,9 +1,11 @@
 //! The audit log, read by those who have to rely on it: `catalogctl audit …`.
 //!
-//! What a record and a log must be is in the library `audit-log`. [`verify`], [`history`], [`export`], [`rebuild`] and [`repair`] are the commands.
+//! What a record and a log must be is in the library `audit-log`. [`verify`], [`history`], [`export`], [`rebuild`], [`repair`]
+//! and [`restore`] are the commands.
 
 pub mod export;
 pub mod history;
 pub mod rebuild;
 pub mod repair;
+pub mod restore;
 pub mod verify;

@@ -23,6 +23,9 @@ pub struct Bucket {
     objects: Arc<Mutex<BTreeMap<String, Versions>>>,
     archived: Arc<Mutex<BTreeSet<String>>>,
     unlocked: Arc<Mutex<BTreeSet<String>>>,
+    /// Archived objects that are being restored, and those that were.
+    restoring: Arc<Mutex<BTreeSet<String>>>,
+    restored: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Bucket {
@@ -51,6 +54,11 @@ impl Bucket {
         self.archived.lock().unwrap().insert(key.to_owned());
     }
 
+    /// The restores that were requested are done.
+    pub fn finish_restores(&self) {
+        self.restored.lock().unwrap().append(&mut self.restoring.lock().unwrap());
+    }
+
     /// Takes away the retention.
     pub fn unlock(&self, key: &str) {
         self.unlocked.lock().unwrap().insert(key.to_owned());
@@ -68,7 +76,7 @@ impl Bucket {
         Router::new()
             .route(&format!("/{BUCKET}"), get(list))
             .route(&format!("/{BUCKET}/"), get(list))
-            .route(&format!("/{BUCKET}/{{*key}}"), get(get_object).put(put_object))
+            .route(&format!("/{BUCKET}/{{*key}}"), get(get_object).put(put_object).post(restore_object))
             .with_state(self.clone())
     }
 }
@@ -76,6 +84,9 @@ impl Bucket {
 type Parameters = Query<BTreeMap<String, String>>;
 
 async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Response {
+    if parameters.contains_key("list-type") {
+        return list_current(&bucket, &parameters);
+    }
     assert!(parameters.contains_key("versions"), "{parameters:?}");
     let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
     let (key_marker, version_marker) = (parameter("key-marker"), parameter("version-id-marker"));
@@ -104,6 +115,45 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
     ([("content-type", "application/xml")], xml).into_response()
 }
 
+/// ListObjectsV2, in one page.
+fn list_current(bucket: &Bucket, parameters: &BTreeMap<String, String>) -> Response {
+    let after = parameters.get("start-after").cloned().unwrap_or_default();
+    let (archived, restoring, restored) =
+        (bucket.archived.lock().unwrap(), bucket.restoring.lock().unwrap(), bucket.restored.lock().unwrap());
+    let mut xml = String::from("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for key in bucket.keys().into_iter().filter(|key| *key > after) {
+        let class = if archived.contains(&key) { "GLACIER" } else { "STANDARD" };
+        let status = match () {
+            () if restoring.contains(&key) => {
+                "<RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>"
+            }
+            () if restored.contains(&key) => {
+                "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>\
+                 <RestoreExpiryDate>2033-11-01T00:00:00Z</RestoreExpiryDate></RestoreStatus>"
+            }
+            () => "",
+        };
+        xml.push_str(&format!("<Contents><Key>{key}</Key><StorageClass>{class}</StorageClass>{status}</Contents>"));
+    }
+    xml.push_str("</ListBucketResult>");
+    ([("content-type", "application/xml")], xml).into_response()
+}
+
+async fn restore_object(
+    State(bucket): State<Bucket>,
+    Path(key): Path<String>,
+    Query(parameters): Parameters,
+    body: String,
+) -> Response {
+    assert!(parameters.contains_key("restore"), "{parameters:?}");
+    assert!(body.contains("<Days>7</Days>") && body.contains("<Tier>Bulk</Tier>"), "{body}");
+    assert!(bucket.archived.lock().unwrap().contains(&key), "{key} isn't archived");
+    if !bucket.restoring.lock().unwrap().insert(key) {
+        return error(StatusCode::CONFLICT, "RestoreAlreadyInProgress");
+    }
+    StatusCode::ACCEPTED.into_response()
+}
+
 async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query(parameters): Parameters) -> Response {
     if parameters.contains_key("retention") {
         if bucket.unlocked.lock().unwrap().contains(&key) {
@@ -114,7 +164,7 @@ async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query
             "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2033-11-01T00:00:00Z</RetainUntilDate></Retention>";
         return ([("content-type", "application/xml")], retention).into_response();
     }
-    if bucket.archived.lock().unwrap().contains(&key) {
+    if bucket.archived.lock().unwrap().contains(&key) && !bucket.restored.lock().unwrap().contains(&key) {
         return error(StatusCode::FORBIDDEN, "InvalidObjectState");
     }
     let objects = bucket.objects.lock().unwrap();
