@@ -681,7 +681,9 @@ fn reports_what_was_changed_by_hand() {
 
     let alarm = ["--alarm-names", "bbws-list-products-dev-errors"];
     administrator(&["cloudwatch", "delete-alarms", alarm[0], alarm[1]]).unwrap();
-    drift.run_with("drift.sh", &[], &role).expect_failure("dev differs from what was released: Plan: 1 to add");
+    drift
+        .run_with("drift.sh", &[], &role)
+        .expect_failure("dev differs from what was released: create aws_cloudwatch_metric_alarm.errors");
     drift.run_with("drift.sh", &[], &[("AWS_ROLE", "")]).expect_success();
     drift.run_with("drift.sh", &[], &[("AWS_ROLE", "set"), ("ENVIRONMENT", "sit")]).expect_success();
     // A release puts it back.
