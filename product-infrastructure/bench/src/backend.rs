@@ -35,7 +35,7 @@ pub const PRODUCT_ID: &str = "00000000-0000-4000-8000-000000000000";
 /// What all ids begin with.
 const ID_START: &str = "00000000-0000-4000-8000-";
 
-/// What the backend says of itself when it is asked.
+/// The calls that a backend has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
     pub count: usize,

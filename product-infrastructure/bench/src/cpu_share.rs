@@ -27,7 +27,7 @@ pub struct CpuShare {
 }
 
 impl CpuShare {
-    /// Makes the group; the error says why this process may not.
+    /// Creates the group. The error is why this process isn't allowed to.
     pub fn new() -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| format!("/proc/self/mounts: {error}"))?;
         let groups = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
@@ -45,7 +45,7 @@ impl CpuShare {
         Err(reasons.swap_remove(0))
     }
 
-    /// Puts a process, all of its threads, into the group.
+    /// Adds a process with all of its threads to the group.
     pub fn add(&self, process: u32) -> io::Result<()> {
         fs::write(self.folder.join("cgroup.procs"), process.to_string())
     }

@@ -182,7 +182,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
     let largest = usize::try_from(arguments.largest)?;
     let step = progress.step("measure");
     let meter = step.meter();
-    // A thread of its own: it is kept on one core, and so is every thread that it starts, those of the engine too.
+    // A separate thread, because it is pinned to one core with every thread that it starts, including the engine's.
     let measuring = std::thread::spawn(move || measure(&subjects, &requests, largest, &meter));
     let report = tokio::task::spawn_blocking(move || measuring.join())
         .await?
@@ -357,7 +357,7 @@ impl Kind {
     }
 }
 
-/// A program that is asked again and again, and what it talks to.
+/// A running program with its backend.
 struct Asked {
     program: Program,
     api: RuntimeApi,
@@ -504,7 +504,7 @@ fn creator(bench: &Bench, subject: &Subject, largest: usize, meter: &Meter) -> R
     Ok(Series { name: "product-creator", of: "changes applied before", per: "batch of 10", points })
 }
 
-/// One process works off a backlog, ten messages at a time; what it costs at the end of each stretch.
+/// One process works through a backlog in batches of ten messages; measured at the end of each size.
 fn auditor(bench: &Bench, subject: &Subject, largest: usize, meter: &Meter) -> Result<Series> {
     let messages = subject.messages.as_ref().context("audit-logger has no messages")?;
     let found = (|| {
@@ -530,12 +530,12 @@ fn auditor(bench: &Bench, subject: &Subject, largest: usize, meter: &Meter) -> R
     Ok(Series { name: "audit-logger", of: "messages worked off", per: "batch of 10", points })
 }
 
-/// What the program has written says more than any error here.
+/// Adds the program's own output to the error.
 fn failed(subject: &Subject, error: &anyhow::Error) -> anyhow::Error {
     anyhow!("failed to measure {}: {error:#}. {}", subject.name, last_words(&subject.launch))
 }
 
-/// For tests of what is drawn and said.
+/// A series for tests.
 #[cfg(test)]
 pub fn example(cpu: [f64; 2], engine: [f64; 2]) -> Series {
     let point = |size, cpu_us, engine_us| Point {

@@ -173,7 +173,7 @@ pub fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Hands a call to DynamoDB on to an engine that checks no signature; gives its answer, byte for byte.
+/// Forwards a call to the engine, which checks no signature, and returns its response byte for byte.
 pub fn forward<S: Read + Write>(stream: &mut S, request: &Request) -> io::Result<Vec<u8>> {
     let head = format!(
         "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: {}\r\ncontent-type: application/x-amz-json-1.0\r\n\

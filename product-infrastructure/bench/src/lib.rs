@@ -109,7 +109,7 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
 
     let step = progress.step("measure");
     let (rounds, meter) = (arguments.rounds, step.meter());
-    // A thread of its own: it is kept on one core, and so is every thread that it starts.
+    // A separate thread, because it is pinned to one core with every thread that it starts.
     let measuring = std::thread::spawn(move || measure_all(&subjects, rounds, &meter));
     let mut report = tokio::task::spawn_blocking(move || measuring.join())
         .await?

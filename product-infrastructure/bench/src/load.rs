@@ -1,4 +1,4 @@
-//! `cargo xtask bench load`: all five calls, mixed, on the running local stack, and what became of every accepted change.
+//! `cargo xtask bench load`: a mix of calls on the running local stack, and the outcome of every accepted change.
 //!
 //! The load is made here and not by a generator from crates.io. `oha` and `drill` send what they were told beforehand and
 //! keep no answer, but each accepted change is to be looked for afterwards, and the next call of a client depends on what
@@ -146,7 +146,7 @@ struct Api {
     key: String,
 }
 
-/// What an answer says.
+/// The relevant part of a response.
 struct Answer {
     status: StatusCode,
     event: Option<String>,
@@ -243,7 +243,7 @@ async fn client(api: Arc<Api>, number: u64, end: Instant) -> Tally {
 async fn step(api: &Api, operation: Operation, dice: &mut Dice, products: &mut Products, tally: &mut Tally) {
     let pick = usize::try_from(dice.below(products.known.len() as u64)).unwrap_or_default();
     let known = products.known.get(pick).cloned().unwrap_or_default();
-    // Every now and then it is looked whether an accepted product is there.
+    // From time to time, read an accepted product.
     let due = products.pending.front().is_some_and(|(_, since)| since.elapsed() > SETTLING);
     let probe = if operation == Operation::Get && (known.is_empty() || (due && dice.below(4) == 0)) {
         products.pending.pop_front()

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::{Deserialize, Serialize};
 
-/// How many items DynamoDB gives at once.
+/// Maximum number of items in a response.
 const BATCH: usize = 100;
 
-/// What a running stack says of itself.
+/// The status of a running stack.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -40,7 +40,7 @@ pub struct Accepted {
     pub event_id: String,
 }
 
-/// What `catalogctl audit verify --json` says.
+/// The output of `catalogctl audit verify --json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Verification {
     pub integrity: String,

@@ -31,7 +31,7 @@ pub struct Bench {
     pub share: Result<CpuShare, String>,
 }
 
-/// A program that has asked for its first event, with what it talks to.
+/// A program that has requested its first event, with its backend.
 struct Started {
     program: Program,
     api: RuntimeApi,
@@ -42,7 +42,7 @@ struct Started {
 impl Bench {
     /// Takes one sample of everything.
     pub fn round(&self, subject: &Subject, samples: &mut Samples) -> Result<()> {
-        // What the program has written says more than any error here.
+        // The program's own output explains more than the error.
         self.sample(subject, samples).map_err(|error| anyhow!("{error:#}. {}", last_words(&subject.launch)))
     }
 

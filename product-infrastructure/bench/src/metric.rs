@@ -95,7 +95,7 @@ impl Samples {
         self.0.entry(metric).or_default().push(value);
     }
 
-    /// What each metric with samples comes to.
+    /// The summary of each metric with samples.
     pub fn summaries(&self) -> BTreeMap<Metric, Summary> {
         self.0.iter().filter_map(|(metric, samples)| Some((*metric, Summary::of(samples)?))).collect()
     }

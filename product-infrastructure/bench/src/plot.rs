@@ -20,7 +20,7 @@ const PANELS: [(&str, Metric); 4] = [
 const WIDTH: u32 = 960;
 const ROW: u32 = 26;
 const HEAD: u32 = 44;
-/// Room for a program's name, left of its bar.
+/// Width of the program names, left of the bars.
 const NAMES: i32 = 132;
 /// Room for the figure, right of the longest bar.
 const FIGURES: i32 = 64;

@@ -1,4 +1,4 @@
-//! A program under measurement: started on a core of its own, asked for what it has used, and ended.
+//! A measured program: started on its own core, its CPU time and memory read, and stopped.
 
 use std::fs::{self, File};
 use std::io;
@@ -151,7 +151,7 @@ impl Drop for Program {
     }
 }
 
-/// The end of what a program has written, for a failure's message.
+/// The last lines of a program's output, for error messages.
 pub fn last_words(launch: &Launch) -> String {
     let content = fs::read(&launch.log).unwrap_or_default();
     let content = String::from_utf8_lossy(&content);

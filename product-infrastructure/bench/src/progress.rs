@@ -66,12 +66,12 @@ pub struct Step {
 }
 
 impl Step {
-    /// Shows how far the step is; may be moved into whatever watches it.
+    /// A handle that updates the step's bar.
     pub fn meter(&self) -> Meter {
         Meter(self.bar.clone())
     }
 
-    /// The step succeeded; `note` says what came of it.
+    /// Reports the step as done, with its result.
     pub fn done(mut self, note: impl AsRef<str>) {
         self.end("✓", note.as_ref());
     }

@@ -69,7 +69,7 @@ impl Machine {
 /// A program that waits longer than this for its core shares it with others.
 pub const BUSY_PERCENT: f64 = 5.0;
 
-/// The tables and what is in them, by column.
+/// The tables and their columns.
 const TABLES: [(&str, &[Metric]); 3] = [
     (
         "Cold",

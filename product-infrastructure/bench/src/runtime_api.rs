@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// After so long without a word the program has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One event and what became of it.
+/// One event and its response.
 #[derive(Debug)]
 pub struct Invocation {
     pub handed_out: Instant,
@@ -31,13 +31,13 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// From the moment that the event was handed out to the moment that all of its answer was there.
+    /// The time from sending the event to receiving the whole response.
     pub fn duration(&self) -> Duration {
         self.answered.saturating_duration_since(self.handed_out)
     }
 }
 
-/// What the program says.
+/// The program's requests to the Runtime API.
 enum Word {
     /// It asks for an event.
     Next(Instant),

@@ -48,7 +48,7 @@ pub fn build(source: &Path, name: &str, folder: &Path) -> Result<Shipped> {
     copy(&built, folder, name)
 }
 
-/// The program as Lambda would run it: under a name of its own, executable, and out of reach of the next build.
+/// A copy of the program, executable as on Lambda, that the next build doesn't replace.
 fn copy(built: &Path, folder: &Path, name: &str) -> Result<Shipped> {
     let content = fs::read(built).with_context(|| format!("failed to read {}", built.display()))?;
     let zip_bytes = zipped(&content).with_context(|| format!("failed to pack {}", built.display()))?;

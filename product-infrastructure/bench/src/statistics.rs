@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What a set of samples comes to.
+/// The summary of a set of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     pub median: f64,

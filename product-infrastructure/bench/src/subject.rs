@@ -206,7 +206,7 @@ fn compiled_alike(one: &Path, other: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A program before it is known what it is measured with.
+/// A program without its events.
 fn bare(tree: &Tree, name: &'static str, shipped: Shipped) -> Result<Subject> {
     Ok(Subject {
         name,

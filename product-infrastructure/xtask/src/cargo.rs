@@ -13,7 +13,7 @@ pub fn command(log: impl Into<PathBuf>) -> External {
     External::new("cargo", log).without_env(traces(std::env::vars_os().map(|(name, _)| name)))
 }
 
-/// The variables that Cargo and rustup set for the programs they start; what a user sets for Cargo stays.
+/// The variables that Cargo and rustup set for the programs they start. Variables that a user sets for Cargo are kept.
 pub fn traces(names: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const EXACT: [&str; 6] = [
         "CARGO",

@@ -65,7 +65,7 @@ async fn watch(stack: &Stack, emulator: &Emulator) -> Result<ExitCode> {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         if !emulator.is_alive() {
-            // Whoever stopped it takes its record away a moment later.
+            // The process that stopped it removes its record shortly afterwards.
             tokio::time::sleep(Duration::from_secs(1)).await;
             if !stack.pid_file().exists() {
                 eprintln!("Stopped by another command.");

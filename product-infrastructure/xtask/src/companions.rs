@@ -15,7 +15,7 @@ use crate::stack::Stack;
 use crate::status::Status;
 use crate::workspace::Workspace;
 
-/// Builds a program of the workspace, with its dependencies as they are locked, and returns where it lies.
+/// Builds a program of the workspace with its locked dependencies and returns its path.
 pub async fn build(workspace: &Workspace, stack: &Stack, name: &str, progress: &Progress) -> Result<PathBuf> {
     let step = progress.step(format!("build {name}"));
     let finished = cargo::command(stack.log(&format!("build-{name}")))

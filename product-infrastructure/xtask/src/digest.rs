@@ -1,4 +1,4 @@
-//! Digests of what a step was made from, so that a step whose inputs have not changed is skipped.
+//! Digests of the inputs of steps, so that a step is skipped when its inputs haven't changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

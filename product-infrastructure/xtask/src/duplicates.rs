@@ -15,7 +15,7 @@ use crate::workspace::{INFRASTRUCTURE, Workspace};
 /// Below this size two files may be equal by coincidence: lists of modules, lone settings.
 const COINCIDENCE_BYTES: usize = 512;
 
-/// Groups that follow from what lies in the tree: the functions, and those with product-infrastructure.
+/// Built-in groups: the functions, and the functions with product-infrastructure.
 const BUILT_IN: [&str; 2] = ["functions", "repositories"];
 
 /// The content of `duplicates.toml`.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::process::External;
 
-/// The files that git tracks or would offer to: what a clone has, and what is about to be in it.
+/// The files that git tracks, and untracked files that aren't ignored.
 pub async fn listed_files(folder: &Path, log: &Path) -> Result<Vec<PathBuf>> {
     let listed = External::new("git", log)
         .directory(folder)

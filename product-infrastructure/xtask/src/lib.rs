@@ -6,8 +6,8 @@
 //! - [`workspace`] knows the repositories and where run-time files lie; [`stack`] is one local stack below it.
 //! - Bringing a stack up takes [`prerequisites`], the [`emulator`], [`packages`] of the functions and [`terraform`],
 //!   whose provider [`provider_mirror`] finds;
-//!   [`provision`] puts them in order, [`local_aws`] are the few calls that Terraform does not make, and [`status`] is what
-//!   the stack says of itself.
+//!   [`provision`] puts them in order, [`local_aws`] makes the few calls that Terraform doesn't, and [`status`] is the
+//!   stack's status.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`new_function`] makes a repository after an existing one.
 //! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.

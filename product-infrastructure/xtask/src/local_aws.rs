@@ -54,7 +54,7 @@ impl LocalAws {
         Ok(())
     }
 
-    /// Makes the REST API's methods, as they are now, what the stage serves.
+    /// Deploys the REST API's current methods to the stage.
     pub async fn deploy_api(&self, rest_api_id: &str) -> Result<()> {
         let path = format!("/restapis/{rest_api_id}/deployments");
         let deployment = json!({ "stageName": ENVIRONMENT, "description": "cargo xtask" }).to_string();

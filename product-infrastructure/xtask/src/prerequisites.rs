@@ -1,4 +1,4 @@
-//! What must be on the machine before anything else: Rust, Python 3 and Terraform. Each, when missing, says where to get it.
+//! The programs that must be installed: Rust, Python 3 and Terraform. The error says where to get a missing one.
 
 use std::path::PathBuf;
 

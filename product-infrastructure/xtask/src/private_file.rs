@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Writes one line to a file that nobody else can read, in place of what was there.
+/// Replaces a file by one line that only its owner can read (mode 0600).
 ///
 /// It is written beside its place and then renamed, so whoever reads it finds the old line or the new one. A rename does
 /// not follow a link, so a link could not lead the secret elsewhere; it is refused all the same, because whoever made it

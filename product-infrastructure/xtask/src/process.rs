@@ -24,7 +24,7 @@ const TAIL_LINES: usize = 30;
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 static INTERRUPTION: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
-/// A program ended otherwise than hoped.
+/// A program failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} failed ({status}). The end of {}:\n{tail}", log.display())]
 pub struct Failed {
@@ -84,7 +84,7 @@ impl External {
         Self { command, shown, log: log.into(), append: false, rendering: None, watcher: None, started: None }
     }
 
-    /// Keeps what the log holds already.
+    /// Appends to the log.
     pub fn append(mut self) -> Self {
         self.append = true;
         self
@@ -141,7 +141,7 @@ impl External {
         self
     }
 
-    /// Runs to the end, whatever that is.
+    /// Runs the program and returns its result, successful or not.
     pub async fn finish(mut self) -> Result<Finished> {
         if is_interrupted() {
             bail!("interrupted");
@@ -171,7 +171,7 @@ impl External {
         Ok(Finished { code: status.code(), stdout: stdout?, status: status.to_string(), log: self.log })
     }
 
-    /// Runs to the end, which must be a good one. `what` says what failed otherwise: "the build of get-product".
+    /// Runs the program, which must succeed. `what` names it in the error: "the build of get-product".
     pub async fn run(self, what: &str) -> Result<Finished> {
         let finished = self.finish().await?;
         if is_interrupted() {

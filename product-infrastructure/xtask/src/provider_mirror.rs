@@ -20,7 +20,7 @@ const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 const PLUGIN_CACHE: &str = "TF_PLUGIN_CACHE_DIR";
 
-/// How many folders below a prefix a mirror may lie, and how many are looked at in all: the search takes milliseconds.
+/// Maximum depth of a mirror below a prefix, and maximum number of folders to search, so that the search takes milliseconds.
 const DEPTH: usize = 3;
 const FOLDERS: usize = 4_000;
 

@@ -82,7 +82,7 @@ impl Stack {
         self.folder.join("stamps")
     }
 
-    /// What the stack says of itself; see [`crate::status`].
+    /// The stack's status; see [`crate::status`].
     pub fn facts(&self) -> PathBuf {
         self.folder.join("stack.json")
     }

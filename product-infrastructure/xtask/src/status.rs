@@ -1,4 +1,4 @@
-//! What a stack says of itself: recorded by `up`, shown by `status`, read by the system tests.
+//! A stack's status: recorded by `up`, shown by `status`, read by the system tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,7 +76,7 @@ pub enum State {
     Stopped,
 }
 
-/// What there is to say of a stack that runs.
+/// The status of a running stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {

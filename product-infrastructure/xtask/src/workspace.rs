@@ -51,7 +51,7 @@ impl Workspace {
         self.repository(INFRASTRUCTURE)
     }
 
-    /// The function repositories' names, each that of its function and its binary.
+    /// The names of the function repositories, which are also those of their functions and binaries.
     pub fn functions(&self) -> &[&'static str] {
         &self.functions
     }
@@ -69,7 +69,7 @@ impl Workspace {
         }
     }
 
-    /// Where everything made at run time lies; ignored by git.
+    /// The folder of everything made at run time; git ignores it.
     pub fn catalogue(&self) -> PathBuf {
         self.root.join(".catalogue")
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     pub pid: u32,
-    /// When it started, in whatever form this system tells it.
+    /// When it started, in the system's own format.
     pub started: String,
     pub command: String,
 }

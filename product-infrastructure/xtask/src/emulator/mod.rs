@@ -144,7 +144,7 @@ impl Emulator {
         self.send(Signal::USR1);
     }
 
-    /// Stops the emulator, which writes its state, and then whatever its functions left running.
+    /// Stops the emulator, which writes its state, and then the functions that are still running.
     pub async fn stop(&self, stack: &Stack) -> Result<()> {
         self.send(Signal::TERM);
         let asked = Instant::now();
@@ -195,7 +195,7 @@ async fn answers(port: u16) -> bool {
     health.is_ok_and(|response| response.status().is_success())
 }
 
-/// The port must be free, and if it is not, the message says what to do.
+/// Fails if the port is in use. The message says what to do.
 fn free_port(port: u16, stack: &Stack) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),

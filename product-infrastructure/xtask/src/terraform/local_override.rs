@@ -40,7 +40,7 @@ pub fn content(root: Root) -> String {
     }
     if root.reads_remote_state() {
         let settings: String = BACKEND.iter().map(|(name, value)| format!("    {name} = {value}\n")).collect();
-        // An override replaces the whole argument, so what the committed `config` says is said again.
+        // An override replaces the whole argument, so the committed `config` is repeated.
         text.push_str(&format!(
             "\ndata \"terraform_remote_state\" \"infrastructure\" {{\n  config = {{\n    bucket = \"{}\"\n    \
              key    = \"{INFRASTRUCTURE}/terraform.tfstate\"\n    region = \"{REGION}\"\n{settings}  }}\n}}\n",

@@ -78,7 +78,7 @@ impl Terraform {
             ("TF_IN_AUTOMATION", "1"),
             ("CHECKPOINT_DISABLE", "1"),
             ("TF_VAR_account_id", ACCOUNT_ID),
-            // The emulator's streams are readable at once, unless it is told otherwise.
+            // The emulator's streams can be read immediately, unless it is configured otherwise.
             ("TF_VAR_stream_settle_seconds", "0"),
         ];
         environment.extend(settings.map(|(name, value)| (name.into(), value.into())));
@@ -168,7 +168,7 @@ impl Terraform {
         Ok(shown.stdout)
     }
 
-    /// Destroys everything that a root has made, what is protected in earnest too: a local stack may be taken down.
+    /// Destroys all resources of a root, including those that are protected on AWS.
     pub async fn destroy(&self, root: Root, variables: &Variables) -> Result<()> {
         let prepared = self.prepare(root)?;
         let path = prepared.folder.join(local_override::FILE);
@@ -221,12 +221,12 @@ impl Terraform {
         self.stack.log(&format!("terraform-{}-{verb}", root.slug()))
     }
 
-    /// The digest of what a root was last applied with.
+    /// The digest of the inputs of a root's last apply.
     pub fn applied(&self, root: Root) -> Option<String> {
         self.stamp(root).recorded()
     }
 
-    /// Forgets what was applied: the emulator does not hold it any more.
+    /// Removes the records of what was applied, because the emulator has lost it.
     pub fn forget(&self) {
         Root::of_a_stack(&self.workspace).for_each(|root| self.stamp(root).clear());
     }
@@ -301,7 +301,7 @@ impl Terraform {
     }
 }
 
-/// Where the provider comes from on this machine; what is generated for it lies in the run-time folder.
+/// The provider's source on this machine; generated configuration is in the run-time folder.
 pub fn provider_source(workspace: &Workspace) -> Result<ProviderSource> {
     let versions = workspace.repository(INFRASTRUCTURE).join("terraform/versions.tf");
     let text = fs::read_to_string(&versions).with_context(|| format!("failed to read {}", versions.display()))?;
@@ -330,7 +330,7 @@ fn arguments(variables: &Variables) -> Vec<String> {
     std::iter::once(file).chain(further).chain(values).collect()
 }
 
-/// Moves the bar along with Terraform's own account of its work.
+/// Advances the bar by Terraform's own events.
 fn report(line: &str, meter: &Meter) {
     match Event::parse(line) {
         Some(Event::ChangeSummary { changes }) if changes.operation == Operation::Plan => {

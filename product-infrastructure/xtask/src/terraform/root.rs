@@ -22,7 +22,7 @@ pub enum Root {
     Function(&'static str),
 }
 
-/// What Terraform or a run leaves in a root, and what an apply does not need.
+/// Files in a root that Terraform writes or that an apply doesn't need.
 const NOT_COPIED: [&str; 5] = [".terraform", "tests", "api-keys", "deploy-roles", "local_override.tf"];
 /// What stays in a working copy although the committed root does not have it.
 const KEPT: [&str; 3] = [".terraform", "local_override.tf", ".terraform.lock.hcl"];
@@ -76,7 +76,7 @@ impl Root {
     /// The working copy that Terraform runs in.
     pub fn working_copy(self, stack: &Stack) -> PathBuf {
         match self {
-            // A folder of its own: the copy of the API keys' root must not lie inside it.
+            // A separate folder: the copy of the API keys' root must not be inside it.
             Self::Infrastructure => stack.terraform().join(INFRASTRUCTURE).join("shared"),
             Self::ApiKeys => stack.terraform().join(INFRASTRUCTURE).join("api-keys"),
             Self::DeployRoles => stack.terraform().join(INFRASTRUCTURE).join("deploy-roles"),

@@ -106,7 +106,7 @@ impl Alone {
         Ok(tally)
     }
 
-    /// This tool, built so that it records which of its lines run; there once its tests have run.
+    /// This tool with coverage instrumentation; it exists once its tests have run.
     pub fn instrumented(&self) -> Option<PathBuf> {
         Some(self.folder.join("xtask")).filter(|path| path.is_file())
     }

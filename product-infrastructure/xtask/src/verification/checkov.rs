@@ -19,7 +19,7 @@ const SETTINGS: [&str; 4] = ["BC_", "CHECKOV_", "CKV_", "PRISMA_"];
 /// What checkov stands in for a reason that is missing.
 const NO_REASON: &str = "No comment provided";
 
-/// What checkov says about a root; without results when it has found nothing to judge.
+/// Checkov's report on a root; without results if it checked nothing.
 #[derive(Deserialize)]
 struct Report {
     results: Option<Results>,

@@ -14,7 +14,7 @@ use crate::stack::Stack;
 use crate::status::Running;
 use crate::workspace::INFRASTRUCTURE;
 
-/// Tries every operation of the contract on that stack, and says in how many cases it holds.
+/// Tests every operation of the contract on that stack and reports the number of cases.
 pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> Result<()> {
     let repository = context.workspace.repository(INFRASTRUCTURE);
     let log = context.log("system contract");
@@ -23,7 +23,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running) -> R
         fs::remove_file(&junit).with_context(|| format!("failed to delete {}", junit.display()))?;
     }
     let finished = External::new(Environment::schemathesis(context.workspace).program("schemathesis"), &log)
-        // Where the settings are found, and what they name.
+        // The settings, and the folder that they refer to.
         .directory(repository.join("schemathesis"))
         // Never an argument: those are logged.
         .env("API_KEY", &running.api_key)

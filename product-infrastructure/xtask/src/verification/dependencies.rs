@@ -13,7 +13,7 @@ use crate::process::External;
 
 pub async fn check(context: &Context<'_>, repository: &str) -> Result<Tally> {
     let folder = context.workspace.repository(repository);
-    // Without it cargo-deny would judge by rules of its own.
+    // Without it cargo-deny would use its default rules.
     if !folder.join("deny.toml").is_file() {
         bail!("{repository} has no deny.toml");
     }
@@ -94,7 +94,7 @@ impl Counts {
     }
 }
 
-/// A message for the log: what is wrong, in words.
+/// A message for the log.
 fn readable(line: &str) -> Option<String> {
     match serde_json::from_str(line) {
         Ok(Message::Diagnostic(Diagnostic { severity, message, labels, notes })) => {

@@ -1,5 +1,5 @@
 //! Everything that CI runs, in the order from cheap to expensive. A failure does not keep the other checks from running:
-//! one run tells everything that is wrong.
+//! one run reports everything that is wrong.
 
 mod alone;
 mod checkov;
@@ -55,7 +55,7 @@ enum Check {
     Workflows,
     /// Documents and messages use the field's terms, and no phrase that a reader stumbles over.
     Prose,
-    /// What a repository checks by a script of its own.
+    /// A repository's own check script.
     Scripts,
     /// A crate's dependencies have licences, versions and sources that are accepted.
     Dependencies(&'static str),
@@ -88,7 +88,7 @@ impl Check {
         checks
     }
 
-    /// Whether it can run beside another of its kind: one core is all that it makes use of.
+    /// Whether it can run in parallel with another of its kind, because it uses one core only.
     fn shares_the_machine(self) -> bool {
         matches!(self, Self::Terraform(_) | Self::Checkov(_))
     }

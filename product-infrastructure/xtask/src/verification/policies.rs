@@ -1,5 +1,5 @@
 //! IAM policies, as Terraform has rendered them on a running stack, against AWS's service authorization reference: an action, a
-//! resource or a condition key that AWS doesn't know grants nothing there, and the emulator doesn't tell.
+//! resource or a condition key that AWS doesn't know grants nothing there, and the emulator accepts it.
 
 use anyhow::{Result, bail};
 

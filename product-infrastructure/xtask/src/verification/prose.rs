@@ -185,7 +185,7 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
     Ok(Tally::default())
 }
 
-/// What textlint says of one file.
+/// Textlint's findings in one file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Linted {

@@ -240,7 +240,7 @@ struct Tool<'a> {
 }
 
 impl<'a> Tool<'a> {
-    /// Instrumented if this tool's own tests have run before, so that what is executed here counts as covered.
+    /// Instrumented if this tool's own tests have run before, so that the system test counts towards its coverage.
     fn new(context: &'a Context<'a>) -> Result<Self> {
         let program = context.alone.instrumented().unwrap_or_else(|| context.program.clone());
         let stack = Stack::new(context.workspace, &format!("{}-system", context.stack.name()));
@@ -263,7 +263,7 @@ impl<'a> Tool<'a> {
         Ok(())
     }
 
-    /// Runs a command that must fail, and say why.
+    /// Runs a command that must fail with that message.
     async fn refused(&self, name: &str, arguments: &[&str], expected: &str) -> Result<()> {
         let shown = format!("xtask {}", arguments.join(" "));
         let log = format!("refused {name}");

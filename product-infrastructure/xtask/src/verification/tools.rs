@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::stack::Stack;
 use crate::workspace::Workspace;
 
-/// A subcommand of Cargo that a check calls. One version everywhere: what it says decides whether a check passes.
+/// A subcommand of Cargo that a check calls, pinned because its output decides whether the check passes.
 struct Subcommand {
     package: &'static str,
     version: &'static str,
@@ -41,7 +41,7 @@ pub struct Needs {
     pub dependencies: bool,
 }
 
-/// Installs what is missing, and says so.
+/// Installs missing components and reports them.
 pub async fn ensure(workspace: &Workspace, stack: &Stack, needs: Needs, progress: &Progress) -> Result<()> {
     let mut components = Vec::new();
     if needs.lints {

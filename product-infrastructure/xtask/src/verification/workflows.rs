@@ -51,7 +51,7 @@ fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|extension| extension == ending)
 }
 
-/// Runs all of them, and says everything that they find.
+/// Runs all of them and reports all findings.
 pub async fn check(context: &Context<'_>) -> Result<Tally> {
     let scanner = Scanner { context, environment: Environment::workflows(context.workspace) };
     let listed = git::listed_files(context.workspace.root(), &context.log("workflows files")).await?;
@@ -90,7 +90,7 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// One of the programs, without what a user's environment would tell it.
+    /// One of the programs, without the user's configuration.
     fn program(&self, name: &str, what: &str) -> External {
         const SETTINGS: [&str; 3] = ["SHELLCHECK_OPTS", "YAMLLINT_CONFIG_FILE", "ZIZMOR_CONFIG"];
         External::new(self.environment.program(name), self.context.log(&format!("workflows {name} {what}")))
