@@ -52,7 +52,7 @@ fn report(error: &anyhow::Error) -> ExitStatus {
     ExitStatus::Failure
 }
 
-/// A line on standard error, with colours where they are wanted. A terminal that has gone is no reason to panic.
+/// A line on standard error, with colours where they are wanted. A closed terminal must not cause a panic.
 fn complain(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }

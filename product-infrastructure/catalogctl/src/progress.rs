@@ -37,7 +37,7 @@ impl Progress {
     /// Prints a line that stays. Characters that a terminal would act upon are escaped.
     pub fn say(&self, line: impl AsRef<str>) {
         let line = printable(line.as_ref());
-        // A closed standard error is no reason to fail.
+        // A closed standard error must not fail the command.
         let _ = match self.mode {
             Mode::Terminal => self.bars.println(line),
             Mode::Log => writeln!(std::io::stderr(), "{line}"),

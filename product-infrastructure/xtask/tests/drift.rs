@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Long enough that equal copies of it are no coincidence.
+/// Long enough that two equal files are copies and not equal by chance.
 fn rule() -> String {
     "pub const MAX_TAGS: usize = 20;\n".repeat(32)
 }
