@@ -42,7 +42,7 @@ impl IdempotencyKey {
     ///
     /// No store remembers keys: the product itself is what is remembered. The environment's name is the MAC's key, so that
     /// a key that was tried in one environment names another product in the next. It isn't secret, and needn't be: an ID
-    /// gives no access. The API key is no part of it, because a retry may come after the API key's rotation.
+    /// gives no access. The API key isn't part of it, because a retry may come after the API key's rotation.
     pub fn product_id(&self, environment: &str) -> ProductId {
         let mut mac = Hmac::<Sha256>::new_from_slice(environment.as_bytes())
             .expect("HMAC takes a key of any length (RFC 2104 §3)");

@@ -1,6 +1,6 @@
 //! `cargo xtask bench load`: a mix of calls on the running local stack, and the outcome of every accepted change.
 //!
-//! The load is made here and not by a generator from crates.io. `oha` and `drill` send what they were told beforehand and
+//! The load is made here and not by a generator from crates.io. `oha` and `drill` send requests that are fixed beforehand and
 //! keep no answer, but each accepted change is to be looked for afterwards, and the next call of a client depends on what
 //! was accepted before; `rlt` puts all calls into one histogram; `goose` could do both, but rounds durations and brings a
 //! second HTTP client. What is needed of a generator is this file's [`client`]: a closed loop, and a list of durations.
@@ -179,7 +179,7 @@ impl Api {
 
 /// Rejects any other machine, because this is a load test.
 fn loopback(url: &str) -> Result<()> {
-    let parsed = Url::parse(url).with_context(|| format!("{url} is no address"))?;
+    let parsed = Url::parse(url).with_context(|| format!("invalid URL {url}"))?;
     let host = parsed.host_str().unwrap_or_default();
     let own = host == "localhost"
         || host.ends_with(".localhost")

@@ -138,7 +138,7 @@ impl LocalStack {
         Ok(sum)
     }
 
-    /// Has `catalogctl` verify the stack's audit log. What it finds is no failure of the call.
+    /// Has `catalogctl` verify the stack's audit log. Findings don't make the call fail.
     pub fn verify_audit_log(&self) -> Result<Verification> {
         let output = Command::new(&self.catalogctl)
             .args(["audit", "verify", "--settle", "0", "--json"])
