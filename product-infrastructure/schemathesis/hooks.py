@@ -30,7 +30,7 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Waits until an accepted change is done. Checks such as `use_after_free` look for its effect at once."""
+    """Waits until an accepted change is done. Checks in sequences look for its effect at once."""
     if response.status_code not in (202, 204):
         return
     address = urllib.parse.urljoin(response.request.url, response.headers["operation-location"][0])
