@@ -133,19 +133,24 @@ fn path_with_tool(context: &Context<'_>, folder: &std::path::Path) -> Result<std
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Workspace;
 
+    /// A front page like the catalogue's, which a repository on its own does not have.
     fn readme() -> String {
-        let workspace = Workspace::above(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        fs::read_to_string(workspace.root().join("README.md")).unwrap()
+        let paragraphs = EXPECTED.iter().map(|(word, _)| {
+            format!("**{word}** the system.\n\n```sh\ncargo xtask {}\n```\n\n", word.to_ascii_lowercase())
+        });
+        let tour: String = paragraphs.collect();
+        format!(
+            "# Product catalogue\n\n{TITLE}\n\nOne paragraph first.\n\n{tour}## Tests\n\n```sh\ncargo xtask test\n```\n"
+        )
     }
 
     #[test]
     fn reads_the_blocks_of_the_readme() {
         let blocks = blocks(&readme()).unwrap();
         assert_eq!(blocks.len(), EXPECTED.len());
-        assert!(blocks[0].script.starts_with("cargo xtask up --detach\n"), "{:?}", blocks[0]);
-        assert_eq!(blocks.last().unwrap().script, "cargo xtask down");
+        assert_eq!(blocks[0].script, "cargo xtask start");
+        assert_eq!(blocks.last().unwrap().script, "cargo xtask stop");
     }
 
     #[test]
