@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use semver::Version;
 
 use crate::digest::{Inputs, Stamp};
 use crate::environment::Environment;
@@ -14,7 +15,7 @@ use crate::stack::Stack;
 use crate::workspace::Workspace;
 
 /// The oldest major version that the pinned packages support.
-const OLDEST: u32 = 20;
+const OLDEST: u64 = 20;
 
 /// What an npm package may bring along, for `npm ci`: the versions and digests of everything.
 const PACKAGE_FILES: [&str; 2] = ["package.json", "package-lock.json"];
@@ -100,8 +101,8 @@ impl Node {
 }
 
 /// From `v20.19.2`.
-fn major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+fn major(version: &str) -> Option<u64> {
+    Version::parse(version.trim().strip_prefix('v')?).ok().map(|version| version.major)
 }
 
 #[cfg(test)]

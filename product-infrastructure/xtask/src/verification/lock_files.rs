@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use semver::Version;
 use serde::Deserialize;
 
 use super::tally::Tally;
@@ -21,11 +22,11 @@ struct LockFile {
 #[derive(Deserialize)]
 struct Package {
     name: String,
-    version: String,
+    version: Version,
 }
 
 /// Versions of one crate that Cargo would treat as interchangeable, and who locks which.
-type Versions = BTreeMap<String, BTreeSet<&'static str>>;
+type Versions = BTreeMap<Version, BTreeSet<&'static str>>;
 
 pub fn check(workspace: &Workspace) -> Result<Tally> {
     let mut files = Vec::new();
@@ -45,7 +46,7 @@ pub fn check(workspace: &Workspace) -> Result<Tally> {
 }
 
 fn differing(files: &[(&'static str, String)]) -> Result<Vec<String>> {
-    let mut crates: BTreeMap<(String, String), Versions> = BTreeMap::new();
+    let mut crates: BTreeMap<(String, (u64, u64, u64)), Versions> = BTreeMap::new();
     for (repository, text) in files {
         let lock: LockFile =
             toml::from_str(text).with_context(|| format!("the lock file of {repository} is invalid"))?;
@@ -64,17 +65,14 @@ fn differing(files: &[(&'static str, String)]) -> Result<Vec<String>> {
     Ok(split.map(|((name, _), versions)| describe((name, versions))).collect())
 }
 
-/// The leading numbers up to the first that is not zero: versions that share them can stand in for each other, and two that
-/// do not may both be needed.
-fn series(version: &str) -> String {
-    let mut taken = Vec::new();
-    for number in version.split('.') {
-        taken.push(number);
-        if number != "0" {
-            break;
-        }
+/// What versions that can stand in for each other share: the numbers up to the first that is not zero. Two versions that
+/// differ in it may both be needed.
+fn series(version: &Version) -> (u64, u64, u64) {
+    match (version.major, version.minor) {
+        (0, 0) => (0, 0, version.patch),
+        (0, minor) => (0, minor, 0),
+        (major, _) => (major, 0, 0),
     }
-    taken.join(".")
 }
 
 #[cfg(test)]
@@ -100,8 +98,15 @@ mod tests {
 
     #[test]
     fn versions_are_grouped_as_cargo_groups_them() {
-        for (version, expected) in [("1.2.3", "1"), ("0.12.1", "0.12"), ("0.0.7", "0.0.7"), ("0.0.0", "0.0.0")] {
-            assert_eq!(series(version), expected);
+        let cases = [
+            ("1.2.3", (1, 0, 0)),
+            ("0.12.1", (0, 12, 0)),
+            ("0.0.7", (0, 0, 7)),
+            ("0.0.0", (0, 0, 0)),
+            ("1.0.0-rc.1", (1, 0, 0)),
+        ];
+        for (version, expected) in cases {
+            assert_eq!(series(&version.parse().unwrap()), expected);
         }
     }
 }
