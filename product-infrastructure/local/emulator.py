@@ -18,6 +18,7 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | leave_out_what_was_not_given | Terraform: a mock's method, an empty quota, an empty key value |
 | disable_an_api_key | Terraform, and a disabled key went on opening everything |
 | keep_streams_over_a_restart | data: streams weren't saved, the pipe's position was |
+| keep_locks_over_a_restart | data: objects came back without retention and legal hold |
 | save_on_request, lead_a_session | data: state reaches the disk at a clean stop only |
 | name_the_caller, know_a_request_by_one_id | AWS: apiKeyId in the proxy event, one request ID everywhere |
 | compress_and_decompress | AWS: minimumCompressionSize applies to requests and responses |
@@ -239,6 +240,14 @@ def keep_streams_over_a_restart():
         dynamodb._stream_seq_counter = (data or {}).get("_stream_seq_counter", 0)
 
     dynamodb.get_state, dynamodb.load_persisted_state = save, load
+
+
+def keep_locks_over_a_restart():
+    """An object is saved with its versions, but without its retention and its legal hold.
+
+    After a restart every audit record could be deleted, and `catalogctl audit verify` reported it as UNLOCKED.
+    """
+    s3._PERSISTED_BUCKET_DICTS.update(object_retention=s3._object_retention, object_legal_hold=s3._object_legal_hold)
 
 
 def remember_which_objects_a_lifecycle_moves():
@@ -741,6 +750,7 @@ def main():
     keep_alarm_fields()
     remember_a_pipes_source()
     keep_streams_over_a_restart()
+    keep_locks_over_a_restart()
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
     disable_an_api_key()

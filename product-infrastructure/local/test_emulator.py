@@ -12,8 +12,8 @@ from datetime import datetime, timedelta, timezone
 from unittest import mock
 
 import emulator
-from ministack.core import iam_actions
-from ministack.services import apigateway_v1, pipes, sns, sqs, sts
+from ministack.core import iam_actions, persistence
+from ministack.services import apigateway_v1, pipes, s3, sns, sqs, sts
 
 
 class Corrected(unittest.TestCase):
@@ -49,6 +49,30 @@ class Deployments(Corrected):
             self.assertIn(b"No integration defined for method", body)
             resources["a"]["r"]["resourceMethods"]["GET"]["methodIntegration"] = {"type": "MOCK"}
             self.assertEqual(apigateway_v1._create_deployment("a", {})[0], 201)
+
+
+class Restarts(Corrected):
+    def test_keep_the_locks_of_objects(self):
+        version = ("audit", "events/a.json", "v1")
+        saved = dict(s3._PERSISTED_BUCKET_DICTS)
+        self.addCleanup(lambda: (s3._PERSISTED_BUCKET_DICTS.clear(), s3._PERSISTED_BUCKET_DICTS.update(saved)))
+        locks = {
+            name: mock.patch.dict(getattr(s3, name)._data, clear=True) for name in ("_object_retention", "_object_legal_hold")
+        }
+
+        def after_a_restart():
+            with locks["_object_retention"], locks["_object_legal_hold"]:
+                s3._object_retention[version] = {"Mode": "COMPLIANCE", "RetainUntilDate": "2033-01-01T00:00:00Z"}
+                s3._object_legal_hold[version] = "ON"
+                state = json.dumps(s3.get_state(), default=persistence._json_default)
+                s3._object_retention._data.clear()
+                s3._object_legal_hold._data.clear()
+                s3.load_persisted_state(json.loads(state, object_hook=persistence._json_object_hook))
+                return s3._object_retention.get(version, {}).get("Mode"), s3._object_legal_hold.get(version)
+
+        self.assertEqual(after_a_restart(), (None, None))
+        emulator.keep_locks_over_a_restart()
+        self.assertEqual(after_a_restart(), ("COMPLIANCE", "ON"))
 
 
 class Pipes(Corrected):
