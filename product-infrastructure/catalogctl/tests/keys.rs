@@ -97,7 +97,7 @@ where
 }
 
 fn generations(report: &Value) -> (Value, Value) {
-    (report["after"]["keyGenerations"].clone(), report["after"]["disabledGenerations"].clone())
+    (report["after"]["key_generations"].clone(), report["after"]["disabled_generations"].clone())
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ async fn refusals(tool: &Tool<'_>) -> Result<()> {
     tool.refused("deploy", &["deploy", "get-products"], "unknown function").await?;
     tool.refused("test", &["test", "--only", "nothing of that name"], "--list").await?;
     tool.refused("sync", &["sync", "no/such/file", "--from", "get-product"], "isn't in `duplicates.toml`").await?;
+    tool.refused("sync", &["sync", "LICENSE", "--from", "get-products"], "get-products has no copy of LICENSE").await?;
     tool.refused("port", &["up", "--port", &taken], "choose another port").await
 }
 
