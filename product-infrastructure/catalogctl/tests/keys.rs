@@ -110,7 +110,7 @@ async fn rotates_key_without_an_outage() {
     let first = stack.current().await;
     stack.expect(&first, 200).await;
     let refused = stack.rotate("finish", &["--apply"]).await.expect(1);
-    assert!(refused.stderr.contains("begin` comes first"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`keys rotate begin` first"), "{}", refused.stderr);
 
     // Looked at, nothing is changed.
     stack.rotate("begin", &[]).await.expect(0);
@@ -122,7 +122,7 @@ async fn rotates_key_without_an_outage() {
     stack.expect(&first, 200).await;
     stack.expect(&second, 200).await;
     let refused = stack.rotate("remove", &["--apply"]).await.expect(1);
-    assert!(refused.stderr.contains("finish` comes first"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`keys rotate finish` first"), "{}", refused.stderr);
 
     let finished = stack.step("finish").await;
     assert_eq!(generations(&finished), (json!([old, new]), json!([old])));
