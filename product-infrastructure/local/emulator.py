@@ -23,7 +23,7 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | name_the_caller, know_a_request_by_one_id | AWS: apiKeyId in the proxy event, one request ID everywhere |
 | compress_and_decompress | AWS: minimumCompressionSize applies to requests and responses |
 | answer_without_waiting_for_logs, send_runtime_events_at_once | speed: latencies would be the emulator's |
-| answer_a_repeated_lambda_request_alike | retries of one SDK call |
+| answer_a_repeated_request_alike | retries of one SDK call |
 | take_loopback_for_tls | policies that demand TLS |
 | ask_for_the_permission_that_aws_asks_for | AWS: Lambda and Glue resources; log groups as `NAME:log-stream:` |
 | read_all_claims_of_a_token | AWS: repository_id and ref of an OIDC token in a trust policy |
@@ -386,19 +386,21 @@ def send_runtime_events_at_once():
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
-def answer_a_repeated_lambda_request_alike():
+def answer_a_repeated_request_alike():
     """A client whose answer got lost sends its request again, and a create then fails: "Alias already exists".
 
     A connection can break when two cores compile, plan and serve at the same time. The AWS SDKs mark all attempts of
-    one call with one `amz-sdk-invocation-id`: a later attempt is given the answer of the first. Only Lambda's own API:
-    a message that is sent twice must stay two messages, as it may on AWS.
+    one call with one `amz-sdk-invocation-id`: a later attempt is given the answer of the first. Only Lambda's own API
+    and IAM's: a message that is sent twice must stay two messages, as it may on AWS.
     """
     serve, answers = app.app, collections.OrderedDict()
 
     async def once(scope, receive, send):
-        call = dict(scope.get("headers") or ()).get(b"amz-sdk-invocation-id")
-        path = scope.get("path", "")
-        if call is None or not path.startswith("/2015-03-31/functions") or path.endswith("/invocations"):
+        headers = dict(scope.get("headers") or ())
+        call = headers.get(b"amz-sdk-invocation-id")
+        authorization = headers.get(b"authorization", b"")
+        administers = b"/lambda/aws4_request" in authorization or b"/iam/aws4_request" in authorization
+        if call is None or not administers or scope.get("path", "").endswith("/invocations"):
             return await serve(scope, receive, send)
         if call in answers and (answer := await answers[call]) is not None:
             for message in answer:
@@ -758,7 +760,7 @@ def main():
     know_a_request_by_one_id()
     answer_without_waiting_for_logs()
     send_runtime_events_at_once()
-    answer_a_repeated_lambda_request_alike()
+    answer_a_repeated_request_alike()
     take_loopback_for_tls()
     ask_for_the_permission_that_aws_asks_for()
     read_all_claims_of_a_token()

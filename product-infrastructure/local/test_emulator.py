@@ -5,6 +5,7 @@
 A correction that its version of the emulator doesn't need any more, or no longer fits, fails here.
 """
 
+import asyncio
 import json
 import os
 import unittest
@@ -49,6 +50,40 @@ class Deployments(Corrected):
             self.assertIn(b"No integration defined for method", body)
             resources["a"]["r"]["resourceMethods"]["GET"]["methodIntegration"] = {"type": "MOCK"}
             self.assertEqual(apigateway_v1._create_deployment("a", {})[0], 201)
+
+
+class RepeatedRequests(Corrected):
+    def test_of_one_call_have_one_answer(self):
+        served = []
+
+        async def serve(scope, receive, send):
+            served.append(scope)
+            await send({"type": "http.response.start", "status": 200 if len(served) == 1 else 409})
+
+        def statuses(service, path="/"):
+            served.clear()
+            scope = f"Credential=test/20261129/eu-west-1/{service}/aws4_request".encode()
+            headers = [(b"amz-sdk-invocation-id", service.encode() + path.encode()), (b"authorization", scope)]
+            sent = []
+
+            async def send(message):
+                sent.append(message["status"])
+
+            async def twice():
+                for _ in range(2):
+                    await emulator.app.app({"type": "http", "path": path, "headers": headers}, None, send)
+
+            asyncio.run(twice())
+            return sent
+
+        self.addCleanup(setattr, emulator.app, "app", emulator.app.app)
+        emulator.app.app = serve
+        self.assertEqual(statuses("iam"), [200, 409])
+        emulator.answer_a_repeated_request_alike()
+        self.assertEqual(statuses("iam"), [200, 200])
+        self.assertEqual(statuses("lambda", "/2015-03-31/functions"), [200, 200])
+        self.assertEqual(statuses("lambda", "/2015-03-31/functions/f/invocations"), [200, 409])
+        self.assertEqual(statuses("sqs"), [200, 409])
 
 
 class Restarts(Corrected):
