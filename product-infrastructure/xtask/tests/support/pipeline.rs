@@ -209,8 +209,10 @@ impl Checkout {
         for file in ["outputs", "summary"] {
             fs::write(self.path(file), "").unwrap();
         }
-        let mut command = command("bash", &self.variables);
+        // Bash can't trap a signal that was ignored when it began, as SIGINT is below a shell's background job.
+        let mut command = command("env", &self.variables);
         command
+            .args(["--default-signal=INT", "bash"])
             .arg(format!("scripts/{script}"))
             .args(arguments)
             .current_dir(self.folder.path())
