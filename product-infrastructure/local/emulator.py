@@ -18,7 +18,7 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | leave_out_what_was_not_given | Terraform: a mock's method, an empty quota, an empty key value |
 | disable_an_api_key | Terraform, and a disabled key went on opening everything |
 | keep_streams_over_a_restart | data: streams weren't saved, the pipe's position was |
-| keep_locks_over_a_restart | data: objects came back without retention and legal hold |
+| keep_locks_over_a_restart | data: objects were restored without retention and legal hold |
 | save_on_request, lead_a_session | data: state reaches the disk at a clean stop only |
 | name_the_caller, know_a_request_by_one_id | AWS: apiKeyId in the proxy event, one request ID everywhere |
 | compress_and_decompress | AWS: minimumCompressionSize applies to requests and responses |

@@ -15,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-repositories=(product-infrastructure list-products get-product create-product update-product delete-product product-creator audit-logger)
+mapfile -t repositories < scripts/repositories.txt
 apply=no
 
 usage() {

@@ -19,7 +19,7 @@ if [[ -n $(git -C "$tree" status --porcelain) ]]; then
   exit 1
 fi
 
-repositories=(product-infrastructure list-products get-product create-product update-product delete-product product-creator audit-logger)
+mapfile -t repositories < "$(dirname "$0")/repositories.txt"
 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

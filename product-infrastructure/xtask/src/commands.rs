@@ -162,7 +162,7 @@ async fn deploy(workspace: &Workspace, stack: &Stack, arguments: &Deploy) -> Res
 async fn drift(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
     let manifest = Manifest::read(workspace)?;
     let findings = manifest.drift(workspace)?;
-    let files = git::listed_files(workspace.root(), &stack.log("drift")).await?;
+    let files = git::listed_files_of_all(workspace, &stack.log("drift")).await?;
     let unlisted = manifest.unlisted(workspace, &files)?;
     findings.iter().for_each(|finding| println!("{finding}"));
     unlisted.iter().for_each(|twins| println!("{twins}"));

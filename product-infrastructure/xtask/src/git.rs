@@ -1,10 +1,21 @@
-//! What git knows of a folder.
+//! What git knows of the repositories' files.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::process::External;
+use crate::workspace::Workspace;
+
+/// The files of all repositories, below the folder that holds them. It may be one git repository or hold one for each.
+pub async fn listed_files_of_all(workspace: &Workspace, log: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for repository in workspace.repositories() {
+        let own = listed_files(&workspace.repository(repository), log).await?;
+        files.extend(own.into_iter().map(|path| Path::new(repository).join(path)));
+    }
+    Ok(files)
+}
 
 /// The files that git tracks, and untracked files that aren't ignored.
 pub async fn listed_files(folder: &Path, log: &Path) -> Result<Vec<PathBuf>> {

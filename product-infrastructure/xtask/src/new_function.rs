@@ -409,7 +409,10 @@ fn remaining(kind: Kind, name: &str, like: &str, groups: &[String]) -> Vec<Strin
         "Description: Cargo.toml, README.md, src/lib.rs, and description and impact in terraform/main.tf".to_owned(),
         "Smoke test: tests/smoke/event.json and expected.json, the result of a function that works".to_owned(),
         format!("Dependencies: remove from Cargo.toml those of {like} that stay unused"),
-        format!("Deploy role: add {name} to product-infrastructure/terraform/deploy-roles/variables.tf and its test"),
+        format!(
+            "Deploy role: add {name} to product-infrastructure/terraform/deploy-roles/variables.tf and its test, and to \
+             product-infrastructure/scripts/repositories.txt"
+        ),
         format!(
             "Duplicates: add {name} to the groups {} of product-infrastructure/duplicates.toml; `cargo xtask drift` lists \
              the other files that it shares",

@@ -827,8 +827,11 @@ fn stops_checks_at_the_first_failure() {
 #[test]
 fn runs_every_script_in_a_test() {
     /// Scripts that run elsewhere in `cargo xtask test`, and where.
-    const ELSEWHERE: [(&str, &str); 2] =
-        [("check-clients.sh", "src/verification/clients.rs"), ("check-contracts.sh", "src/verification/scripts.rs")];
+    const ELSEWHERE: [(&str, &str); 3] = [
+        ("check-clients.sh", "src/verification/clients.rs"),
+        ("check-contracts.sh", "src/verification/scripts.rs"),
+        ("coverage.sh", "src/verification/alone.rs"),
+    ];
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
     let tests = read("tests/deployment.rs") + &read("tests/scripts.rs") + &read("tests/support/pipeline.rs");

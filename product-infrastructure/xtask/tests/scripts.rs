@@ -341,6 +341,18 @@ fn splits_the_tree_into_repositories_with_their_history() {
         assert_eq!(content, git(&tree, &["rev-parse", &format!("HEAD:{repository}")]), "{repository}");
     }
 
+    // Cloned side by side, they are a tree again.
+    let source = format!("file://{target}");
+    sandbox.run("clone-siblings.sh", &[&source, sandbox.path("again").to_str().unwrap()]).expect(0, "get-product: ");
+    for repository in REPOSITORIES {
+        let head = |folder: &Path| git(folder, &["rev-parse", "HEAD"]);
+        assert_eq!(head(&sandbox.path(&format!("again/{repository}"))), head(&remote(repository)), "{repository}");
+    }
+    sandbox
+        .run("clone-siblings.sh", &[&source, sandbox.path("again").to_str().unwrap()])
+        .expect(0, "get-product: there already");
+    sandbox.run("clone-siblings.sh", &["somewhere", "."]).expect(2, "clone-siblings.sh SOURCE FOLDER");
+
     // A repository that holds something already is left alone.
     split(&["--push"]).expect(1, "get-product: skipped");
     sandbox.write("tree/README.md", "# Changed\n");

@@ -241,7 +241,7 @@ async fn duplicates(context: &Context<'_>) -> Result<Tally> {
             differing.join("\n")
         );
     }
-    let files = git::listed_files(workspace.root(), &context.log("duplicates files")).await?;
+    let files = git::listed_files_of_all(workspace, &context.log("duplicates files")).await?;
     let unlisted = manifest.unlisted(workspace, &files)?.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !unlisted.is_empty() {
         bail!("{}\nAdd each to duplicates.toml, or make the files different", unlisted.join("\n"));

@@ -54,7 +54,7 @@ fn has_ending(path: &Path, ending: &str) -> bool {
 /// Runs all of them and reports all findings.
 pub async fn check(context: &Context<'_>) -> Result<Tally> {
     let scanner = Scanner { context, environment: Environment::workflows(context.workspace) };
-    let listed = git::listed_files(context.workspace.root(), &context.log("workflows files")).await?;
+    let listed = git::listed_files_of_all(context.workspace, &context.log("workflows files")).await?;
     let repositories = context
         .workspace
         .repositories()
@@ -70,7 +70,12 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
         results.push(scanner.yamllint(repository, &files.yaml).await);
         results.push(scanner.shellcheck(repository, repository, &files.scripts).await);
     }
-    results.push(scanner.shellcheck("", "ci", &[CI.into()]).await);
+    // Repositories that were cloned side by side have no top level of their own.
+    let ci: Vec<PathBuf> =
+        [CI.into()].into_iter().filter(|path| context.workspace.root().join(path).is_file()).collect();
+    if !ci.is_empty() {
+        results.push(scanner.shellcheck("", "ci", &ci).await);
+    }
 
     let findings: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !findings.is_empty() {
@@ -79,7 +84,7 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
     context.progress.say(format!(
         "    {workflows} workflows, {} YAML files in all, {} scripts",
         count(|files| &files.yaml),
-        count(|files| &files.scripts) + 1
+        count(|files| &files.scripts) + ci.len()
     ));
     Ok(Tally::default())
 }
