@@ -46,6 +46,27 @@ resource "aws_sns_topic_subscription" "audit" {
   })
 }
 
+# The topic has every change of the table: products, SKU claims and journal entries. An applied change's journal entry says all
+# about it, and it is written once.
+resource "aws_sns_topic_subscription" "change_email" {
+  for_each = var.change_emails
+
+  topic_arn           = aws_sns_topic.events.arn
+  protocol            = "email"
+  endpoint            = each.value
+  filter_policy_scope = "MessageBody"
+
+  filter_policy = jsonencode({
+    eventName = ["INSERT"]
+    dynamodb = {
+      NewImage = {
+        SK      = { S = [{ prefix = "EVENT#" }] }
+        outcome = { S = ["APPLIED"] }
+      }
+    }
+  })
+}
+
 resource "aws_pipes_pipe" "events" {
   name        = "bbws-product-events-${var.environment}"
   description = "Publishes every change of the products table to the events topic"

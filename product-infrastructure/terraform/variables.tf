@@ -52,12 +52,24 @@ variable "alert_emails" {
 
   validation {
     condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
-    error_message = "alert_emails must hold e-mail addresses only."
+    error_message = "alert_emails must hold email addresses only."
   }
 
   validation {
     condition     = var.environment != "prod" || length(var.alert_emails) > 0
     error_message = "alert_emails must not be empty in prod: alarms must reach somebody."
+  }
+}
+
+variable "change_emails" {
+  description = "Addresses that get an email for each applied change of a product. AWS sends each one a confirmation that has to be accepted."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.change_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "change_emails must hold email addresses only."
   }
 }
 
@@ -166,7 +178,7 @@ variable "audit_retention_days" {
   }
 
   validation {
-    condition     = var.environment != "prod" || var.audit_retention_days >= 365
-    error_message = "audit_retention_days must be at least 365 in prod."
+    condition     = var.environment != "prod" || var.audit_retention_days >= 2557
+    error_message = "audit_retention_days must be at least 2557 in prod: seven years, two of them leap years."
   }
 }

@@ -185,6 +185,27 @@ run "table_changes_are_published_whole_and_none_blocks_the_next" {
   }
 }
 
+run "applied_changes_and_nothing_else_are_mailed" {
+  command = plan
+
+  variables {
+    change_emails = ["buyer@example.com"]
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.change_email["buyer@example.com"].protocol == "email" && aws_sns_topic_subscription.change_email["buyer@example.com"].filter_policy_scope == "MessageBody"
+    error_message = "The address must be subscribed by email, with a filter on the stream record."
+  }
+
+  assert {
+    condition = jsondecode(aws_sns_topic_subscription.change_email["buyer@example.com"].filter_policy) == {
+      eventName = ["INSERT"]
+      dynamodb  = { NewImage = { SK = { S = [{ prefix = "EVENT#" }] }, outcome = { S = ["APPLIED"] } } }
+    }
+    error_message = "Only new journal entries of applied changes must be mailed."
+  }
+}
+
 run "audit_records_cannot_be_changed_and_are_archived_after_a_year" {
   command = plan
 

@@ -104,23 +104,34 @@ run "refuses_what_is_no_address" {
   expect_failures = [var.alert_emails]
 }
 
+run "refuses_to_mail_changes_to_what_is_no_address" {
+  command = plan
+
+  variables {
+    change_emails = ["buyer@example.com", "buyer"]
+  }
+
+  expect_failures = [var.change_emails]
+}
+
 run "refuses_prod_without_anybody_to_alert" {
   command = plan
 
   variables {
     environment          = "prod"
-    audit_retention_days = 365
+    audit_retention_days = 2557
   }
 
   expect_failures = [var.alert_emails]
 }
 
-run "refuses_a_short_retention_in_prod" {
+run "refuses_less_than_seven_years_of_retention_in_prod" {
   command = plan
 
   variables {
-    environment  = "prod"
-    alert_emails = ["on-call@example.com"]
+    environment          = "prod"
+    alert_emails         = ["on-call@example.com"]
+    audit_retention_days = 2556
   }
 
   expect_failures = [var.audit_retention_days]
