@@ -31,7 +31,7 @@ pub struct Cli {
 pub enum Command {
     /// Read, verify, export and repair the audit log
     Audit(Audit),
-    /// Inspect the dead-letter queues and redrive their messages
+    /// Inspect the dead-letter queues, and save, redrive or remove their messages
     Dlq(Dlq),
     /// Export or rotate the API key
     Keys(Keys),
@@ -67,7 +67,9 @@ pub struct Dlq {
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
     Peek(dlq::peek::Arguments),
+    Save(dlq::save::Arguments),
     Redrive(dlq::redrive::Arguments),
+    Remove(dlq::remove::Arguments),
 }
 
 #[derive(Debug, Args)]

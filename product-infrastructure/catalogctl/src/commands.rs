@@ -41,6 +41,8 @@ async fn dead_letters(arguments: &Dlq, progress: &Progress) -> Result<ExitStatus
     progress.say(format!("System: {}", target.name));
     match &arguments.command {
         DlqCommand::Peek(arguments) => dlq::peek::run(&target, arguments, progress).await,
+        DlqCommand::Save(arguments) => dlq::save::run(&target, arguments, progress).await,
+        DlqCommand::Remove(arguments) => dlq::remove::run(&target, arguments, progress).await,
         DlqCommand::Redrive(arguments) => dlq::redrive::run(&target, arguments, progress).await,
     }
 }

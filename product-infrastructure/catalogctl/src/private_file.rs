@@ -1,4 +1,4 @@
-//! A file for a secret: written atomically, and readable only by its owner from the first byte on.
+//! A file for a secret or for what customers sent: written atomically, and readable only by its owner from the first byte on.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
 
 /// Replaces a file by one line that only its owner can read (mode 0600).
 ///
@@ -15,18 +16,32 @@ pub fn write(path: &Path, line: &str) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         bail!("{} is a symbolic link or a directory, not a regular file", path.display());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".catalogctl-")
-            .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(folder)?;
-        writeln!(file, "{line}")?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
+        temporary(path, &format!("{line}\n"))?.persist(path)?;
         Ok(())
     };
     write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Creates a file that only its owner can read (mode 0600). Fails if there is one already.
+pub fn create(path: &Path, content: &str) -> Result<()> {
+    let create = || -> std::io::Result<()> {
+        temporary(path, content)?.persist_noclobber(path)?;
+        Ok(())
+    };
+    create().with_context(|| format!("failed to create {}", path.display()))
+}
+
+/// The content on disk, in a temporary file beside `path`.
+fn temporary(path: &Path, content: &str) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".catalogctl-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -46,6 +61,16 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(std::io::read_to_string(open).unwrap().starts_with("a longer line"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn creates_private_file_and_never_replaces_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("saved");
+        create(&path, "first\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(create(&path, "second\n").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
 
     #[test]

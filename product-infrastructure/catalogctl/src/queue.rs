@@ -33,8 +33,6 @@ pub struct Queue {
 pub struct Message {
     pub id: String,
     pub body: String,
-    /// Number of receives, including this one.
-    pub receive_count: u64,
     /// When it was first sent, in milliseconds since 1970; moving to a dead-letter queue doesn't change it.
     pub sent_at: u64,
     /// The queue that it was moved from; `None` for messages that a topic or a pipe put here.
@@ -125,7 +123,7 @@ impl Queue {
         match response.failed().first() {
             None => Ok(()),
             Some(failure) => bail!(
-                "failed to delete {} redriven messages from {}: {}. They may be redriven again, which changes nothing",
+                "failed to delete {} messages from {}: {}. They are still there",
                 response.failed().len(),
                 self.name,
                 failure.message().unwrap_or_else(|| failure.code())
@@ -174,7 +172,6 @@ impl Message {
         Self {
             id: String::new(),
             body: body.to_owned(),
-            receive_count: 0,
             sent_at: 0,
             source: None,
             attributes: HashMap::new(),
@@ -190,7 +187,6 @@ impl From<Received> for Message {
         let number = |name| attribute(name).and_then(|text| text.parse().ok()).unwrap_or_default();
         let source = attribute(MessageSystemAttributeName::DeadLetterQueueSourceArn);
         Self {
-            receive_count: number(MessageSystemAttributeName::ApproximateReceiveCount),
             sent_at: number(MessageSystemAttributeName::SentTimestamp),
             // The last part of an ARN is the queue's name.
             source: source.and_then(|arn| Some(arn.rsplit(':').next()?.to_owned())),

@@ -9,14 +9,15 @@ use time::format_description::well_known::Rfc3339;
 use super::diagnosis::{self, Diagnosis};
 use crate::exit_status::ExitStatus;
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::queue::{Message, Queue};
 use crate::target::Target;
 
 /// Show the messages of a dead-letter queue and why each failed
 ///
 /// SQS doesn't keep a reason, so each message is validated again with the contract's schemas, and looked up in the table
-/// or the audit bucket. Nothing is changed, except that the messages' receive counts rise by one.
+/// or the audit bucket. Nothing is changed. A message that was moved from another queue was attempted five times there;
+/// SQS's own count isn't shown, because it also counts each look.
 ///
 /// Exit codes: 0 the queue is empty; 1 the command failed; 2 the queue has messages.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +32,9 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Receives after which SQS moves a message to a dead-letter queue (`maxReceiveCount` in terraform/queues.tf).
+const ATTEMPTS: u64 = 5;
 
 /// The dead-letter queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,8 +79,9 @@ pub struct DeadLetter {
     pub message_id: String,
     /// When it was first sent, RFC 3339.
     pub sent_at: String,
-    /// Receives by its consumer and by this tool.
-    pub receive_count: u64,
+    /// Attempts of the consumer of `moved_from`; absent with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u64>,
     /// The queue that it was moved from; absent for messages that a topic or a pipe sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
@@ -90,7 +95,7 @@ impl DeadLetter {
         Self {
             message_id: message.id.clone(),
             sent_at: timestamp(message.sent_at),
-            receive_count: message.receive_count,
+            attempts: message.source.as_ref().map(|_| ATTEMPTS),
             moved_from: message.source.clone(),
             diagnosis,
             body: message.body.clone(),
@@ -99,13 +104,14 @@ impl DeadLetter {
 
     /// A few lines for people.
     pub fn text(&self) -> String {
-        let moved = self.moved_from.as_ref().map(|queue| format!(", moved from {queue}")).unwrap_or_default();
+        let moved = self.moved_from.as_ref().zip(self.attempts);
+        let moved =
+            moved.map(|(queue, times)| format!(", moved from {queue} after {times} attempts")).unwrap_or_default();
         let about = Some(&self.diagnosis.about).filter(|about| !about.is_empty());
         format!(
-            "{}\n  first sent {}, received {} times{moved}\n{}  {}: {}\n  (source: {})\n",
+            "{}\n  first sent {}{moved}\n{}  {}: {}\n  (source: {})\n",
             self.message_id,
             self.sent_at,
-            self.receive_count,
             about.map(|about| format!("  {about}\n")).unwrap_or_default(),
             self.diagnosis.kind,
             self.diagnosis.reason,
@@ -147,7 +153,7 @@ pub async fn read(
     let step = progress.step(format!("read {}", queue.name));
     let meter = step.meter();
     let mut messages: Vec<Message> = Vec::new();
-    let received = receive(queue, limit, &mut messages, &meter).await;
+    let received = receive(queue, &mut messages, |messages| messages.len() >= limit, &meter).await;
     queue.release(&messages).await;
     received?;
     messages.sort_by_key(|message| message.sent_at);
@@ -162,13 +168,14 @@ pub async fn read(
     Ok(diagnosed)
 }
 
-async fn receive(
+/// Receives messages until there are enough or each has been seen. They stay invisible to others; release them in any case.
+pub async fn receive(
     queue: &Queue,
-    limit: usize,
     messages: &mut Vec<Message>,
-    meter: &crate::progress::Meter,
+    is_enough: impl Fn(&[Message]) -> bool,
+    meter: &Meter,
 ) -> Result<()> {
-    while messages.len() < limit {
+    while !is_enough(messages) {
         let received = queue.receive().await?;
         // A message that was received before is visible again, so every message has been seen.
         let new: Vec<_> = received.into_iter().filter(|new| messages.iter().all(|old| old.id != new.id)).collect();
@@ -188,4 +195,15 @@ fn timestamp(millis: u64) -> String {
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
         .unwrap_or_else(|| "at an unknown time".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_those_of_the_queues() {
+        let queues = include_str!("../../../terraform/queues.tf");
+        assert!(queues.contains(&format!("max_receive_count = {ATTEMPTS}\n")));
+    }
 }

@@ -25,7 +25,8 @@ use crate::target::Target;
 /// --include-unreadable is given. Late and repeated redrives are harmless: a change that was recorded is recognised by its
 /// event ID, and a change that a newer one has overtaken is recorded as superseded.
 ///
-/// Exit codes: 0 every message was sent (dry run: would be sent); 1 the command failed; 2 some messages were left.
+/// Exit codes: 0 every message was sent (dry run: would be sent); 1 the command failed; 2 some messages were left, or a
+/// message that --message names wasn't found.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Maximum number of messages to send (default: all)
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Send only the message with this ID, as `dlq peek` shows it; can be repeated
+    #[arg(long = "message", value_name = "ID", conflicts_with = "limit")]
+    pub messages: Vec<String>,
     /// Also send malformed and invalid messages, such as after the release of a function that can read them
     #[arg(long)]
     pub include_unreadable: bool,
@@ -57,6 +61,8 @@ pub struct Redriven {
     pub applied: bool,
     pub sent: Vec<DeadLetter>,
     pub left: Vec<DeadLetter>,
+    /// IDs of --message that the queue doesn't have.
+    pub not_found: Vec<String>,
 }
 
 /// Redrives the messages and prints the result.
@@ -67,7 +73,8 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     } else {
         output::print(&text(&redriven))?;
     }
-    Ok(if redriven.left.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
+    let complete = redriven.left.is_empty() && redriven.not_found.is_empty();
+    Ok(if complete { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
 /// Reads the dead-letter queue once from beginning to end.
@@ -102,7 +109,9 @@ pub async fn redrive(target: &Target, arguments: &Arguments, progress: &Progress
         return Err(error.context(format!("failed after {} messages were sent", sent.len())));
     }
     step.done(format!("{} {}, {} left", sent.len(), if arguments.apply { "sent" } else { "to send" }, left.len()));
-    Ok(Redriven { from: dead.name.clone(), to: source.name.clone(), applied: arguments.apply, sent, left })
+    let found = |id: &String| sent.iter().chain(&left).any(|letter| letter.message_id == *id);
+    let not_found = arguments.messages.iter().filter(|id| !found(id)).cloned().collect();
+    Ok(Redriven { from: dead.name.clone(), to: source.name.clone(), applied: arguments.apply, sent, left, not_found })
 }
 
 /// One pass through a dead-letter queue.
@@ -121,7 +130,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn read_queue(&mut self) -> Result<()> {
-        while !self.is_limit_reached() {
+        while !self.is_complete() {
             let received = self.dead.receive().await?;
             let (new, again): (Vec<_>, Vec<_>) =
                 received.into_iter().partition(|message| self.kept.iter().all(|kept| kept.id != message.id));
@@ -136,13 +145,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn is_limit_reached(&self) -> bool {
+    fn is_complete(&self) -> bool {
+        let named = &self.arguments.messages;
         self.arguments.limit.is_some_and(|limit| self.sent.len() >= limit)
+            || !named.is_empty() && self.sent.len() + self.left.len() >= named.len()
+    }
+
+    fn is_chosen(&self, message: &Message) -> bool {
+        self.arguments.messages.is_empty() || self.arguments.messages.contains(&message.id)
     }
 
     async fn redrive_batch(&mut self, received: Vec<Message>) -> Result<()> {
         let mut chosen = Vec::new();
-        for message in received {
+        let (named, others): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| self.is_chosen(message));
+        self.kept.extend(others);
+        for message in named {
             let diagnosis = self.arguments.queue.diagnose(self.target, &message).await;
             let may_succeed = diagnosis.kind.is_hopeful() || self.arguments.include_unreadable;
             let below_limit = self.arguments.limit.is_none_or(|limit| self.sent.len() + chosen.len() < limit);
@@ -191,13 +208,16 @@ impl Run<'_> {
 }
 
 fn text(redriven: &Redriven) -> String {
-    let Redriven { from, to, applied, sent, left } = redriven;
+    let Redriven { from, to, applied, sent, left, not_found } = redriven;
     let mut text = String::new();
     for message in sent.iter().filter(|_| !applied) {
         text.push_str(&format!("TO SEND  {}", message.text()));
     }
     for message in left {
         text.push_str(&format!("LEFT  {}", message.text()));
+    }
+    for id in not_found {
+        text.push_str(&format!("NOT FOUND  {id}\n"));
     }
     let (sent, left) = (sent.len(), left.len());
     text + &match applied {
