@@ -439,7 +439,8 @@ fn checks_format_lints_and_tests_in_order() {
     toolchain(&sandbox);
     sandbox.run("check.sh", &[]).expect(0, "");
     let called: Vec<_> = sandbox.calls().iter().map(|call| call.split(' ').nth(1).unwrap().to_owned()).collect();
-    assert_eq!(called, ["fmt", "clippy", "llvm-cov", "llvm-cov", "llvm-cov"], "clean, test, report");
+    assert_eq!(called, ["fmt", "clippy", "llvm-cov", "llvm-cov", "llvm-cov", "llvm-cov"], "clean, test, show, enforce");
+    assert!(sandbox.calls().last().unwrap().contains("--fail-under-lines 80"), "{:?}", sandbox.calls());
 
     sandbox.program("terraform", "echo \"terraform $*\" >> \"$CALLS\"");
     sandbox.run("check-terraform.sh", &[]).expect(0, "");
