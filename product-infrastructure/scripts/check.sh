@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo fmt --all --check
-# `cargo test` and `--all-targets` leave out the tests that need a running stack.
-cargo clippy --locked --workspace --all-targets --test system --test operations --test keys --test deployment -- --deny warnings
+# `cargo test` and `--all-targets` leave out the tests that need a running stack, and a measurement.
+cargo clippy --locked --workspace --all-targets --test system --test operations --test keys --test deployment --test at_size -- \
+  --deny warnings
 cargo llvm-cov clean --workspace
 cargo llvm-cov --locked --workspace --no-report
 # Shown only: most of xtask and bench runs on a stack, which needs every repository. `cargo xtask test` adds what the system test

@@ -1,7 +1,8 @@
-//! A versioned bucket in this process: as much of S3 as is asked for, in pages of a few keys.
+//! A versioned bucket in this process: as much of S3 as is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -11,15 +12,19 @@ use axum::{Router, response::IntoResponse, response::Response};
 
 /// Name of the bucket in tests.
 pub const BUCKET: &str = "bbws-product-audit-logs-dev";
-/// Versions in a page: few, so that every list has pages.
+/// Versions in a page, unless S3's own size is asked for: few, so that every list has pages.
 const PAGE: usize = 7;
+/// Versions in a page of S3.
+const FULL_PAGE: usize = 1_000;
 
 /// Oldest first; `None` is a delete marker.
 type Versions = Vec<Option<Vec<u8>>>;
 
 /// What a bucket holds, by key.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Bucket {
+    page: usize,
+    latency: Latency,
     objects: Arc<Mutex<BTreeMap<String, Versions>>>,
     archived: Arc<Mutex<BTreeSet<String>>>,
     unlocked: Arc<Mutex<BTreeSet<String>>>,
@@ -28,7 +33,33 @@ pub struct Bucket {
     restored: Arc<Mutex<BTreeSet<String>>>,
 }
 
+/// How long a bucket takes to answer.
+#[derive(Clone, Copy, Default)]
+pub struct Latency {
+    pub get: Duration,
+    pub list: Duration,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            page: PAGE,
+            latency: Latency::default(),
+            objects: Arc::default(),
+            archived: Arc::default(),
+            unlocked: Arc::default(),
+            restoring: Arc::default(),
+            restored: Arc::default(),
+        }
+    }
+}
+
 impl Bucket {
+    /// A bucket with pages and answering times such as those of S3.
+    pub fn distant(latency: Latency) -> Self {
+        Self { page: FULL_PAGE, latency, ..Self::default() }
+    }
+
     /// Writes a version.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         self.objects.lock().unwrap().entry(key.to_owned()).or_default().push(Some(bytes.to_vec()));
@@ -88,10 +119,11 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
         return list_current(&bucket, &parameters);
     }
     assert!(parameters.contains_key("versions"), "{parameters:?}");
+    wait(bucket.latency.list).await;
     let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
     let (key_marker, version_marker) = (parameter("key-marker"), parameter("version-id-marker"));
     let objects = bucket.objects.lock().unwrap();
-    let mut entries = objects.iter().flat_map(|(key, versions)| {
+    let mut entries = objects.range(key_marker.clone()..).flat_map(|(key, versions)| {
         versions.iter().enumerate().rev().map(move |(place, version)| (key, place, version.is_some()))
     });
     let after_marker = |(key, place, _): &(&String, usize, bool)| match version_marker.parse::<usize>() {
@@ -99,13 +131,13 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
         Err(_) => **key > key_marker,
     };
     let mut xml = String::from("<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    let page: Vec<_> = entries.by_ref().filter(after_marker).take(PAGE + 1).collect();
-    for (key, place, there) in page.iter().take(PAGE) {
+    let page: Vec<_> = entries.by_ref().filter(after_marker).take(bucket.page + 1).collect();
+    for (key, place, there) in page.iter().take(bucket.page) {
         let element = if *there { "Version" } else { "DeleteMarker" };
         xml.push_str(&format!("<{element}><Key>{key}</Key><VersionId>{place}</VersionId></{element}>"));
     }
-    if page.len() > PAGE {
-        let (key, place, _) = page[PAGE - 1];
+    if page.len() > bucket.page {
+        let (key, place, _) = page[bucket.page - 1];
         xml.push_str(&format!(
             "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
              <NextVersionIdMarker>{place}</NextVersionIdMarker>"
@@ -155,6 +187,7 @@ async fn restore_object(
 }
 
 async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query(parameters): Parameters) -> Response {
+    wait(bucket.latency.get).await;
     if parameters.contains_key("retention") {
         if bucket.unlocked.lock().unwrap().contains(&key) {
             return error(StatusCode::NOT_FOUND, "NoSuchObjectLockConfiguration");
@@ -192,6 +225,12 @@ async fn put_object(
     }
     bucket.put(&key, &body);
     StatusCode::OK
+}
+
+async fn wait(latency: Duration) {
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
 }
 
 fn error(status: StatusCode, code: &str) -> Response {

@@ -114,7 +114,8 @@ pub async fn run_locally(arguments: &[&str]) -> Ended {
     ended(program(Path::new(env!("CARGO_MANIFEST_DIR")), arguments).env("CATALOGUE_LOCAL", stack)).await
 }
 
-fn program(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
+/// `catalogctl` as a program that knows of no system yet.
+pub fn program(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_catalogctl"));
     command
         .args(arguments)

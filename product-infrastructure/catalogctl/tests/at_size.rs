@@ -1,0 +1,113 @@
+//! The audit commands on a bucket of many records, which answers as slowly as S3 does: records a second, and memory.
+//!
+//! ```sh
+//! cargo test --release --workspace --test at_size -- --nocapture
+//! ```
+//!
+//! `RECORDS` is the number of records (default 1,000,000, which take about 2 GB of memory here and eight minutes for each
+//! command); `COMMANDS` names some of them, such as `verify,export`. The bucket and the command are two processes on one
+//! machine, so the figures are lower bounds.
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use support::audit_bucket::{Bucket, Latency};
+use support::lives::{Catalogue, product_id};
+
+/// The median times of S3 in a region, measured by others: 20 ms for a small object, 60 ms for a page of keys.
+const LATENCY: Latency = Latency { get: Duration::from_millis(20), list: Duration::from_millis(60) };
+/// Changes of each product.
+const ROUNDS: u64 = 10;
+/// The days over which the changes are spread.
+const DAYS: u64 = 80;
+const POLL: Duration = Duration::from_millis(50);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_every_record() {
+    let records: u64 = std::env::var("RECORDS").map_or(1_000_000, |text| text.parse().expect("RECORDS is a number"));
+    let products = records / ROUNDS;
+    let bucket = Bucket::distant(LATENCY);
+    let started = Instant::now();
+    fill(&bucket, products);
+    println!("{records} records of {products} products, made in {:.0} s", started.elapsed().as_secs_f64());
+
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = bucket.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let product = product_id(products / 2);
+    let commands = std::env::var("COMMANDS").unwrap_or_else(|_| "verify,history,export".to_owned());
+    for command in commands.split(',') {
+        let arguments: &[&str] = match command {
+            "verify" => &["audit", "verify", "--without-table", "--json"],
+            "history" => &["audit", "history", &product, "--json"],
+            "export" => &["audit", "export"],
+            _ => panic!("COMMANDS names {command:?}; expected verify, history or export"),
+        };
+        let output = tempfile::NamedTempFile::new().unwrap();
+        let (seconds, kibibytes) = run(&endpoint, arguments, &output).await;
+        let printed = fs::read_to_string(output.path()).unwrap();
+        let lines = u64::try_from(printed.lines().count()).unwrap();
+        match command {
+            "verify" => assert!(printed.contains("\"INTACT\"") && printed.contains(&format!("\"objects\": {records}"))),
+            "history" => assert_eq!(printed.matches("\"recordType\"").count() as u64, ROUNDS),
+            _ => assert_eq!(lines, records),
+        }
+        println!(
+            "{command}: {seconds:.0} s, {:.0} records/s, at most {} MiB of memory",
+            records as f64 / seconds,
+            kibibytes / 1_024
+        );
+    }
+}
+
+/// Products that are created and then changed in turn.
+fn fill(bucket: &Bucket, products: u64) {
+    let start = SystemTime::now() - Duration::from_secs(DAYS * 24 * 60 * 60);
+    let start = u64::try_from(start.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let step = (DAYS * 24 * 60 * 60 * 1_000 / (products * ROUNDS)).max(1);
+    for number in 0..products {
+        let mut catalogue = Catalogue::default();
+        for round in 0..ROUNDS {
+            let kind = match round {
+                0 => "CREATE",
+                4 => "PATCH",
+                _ => "UPDATE",
+            };
+            catalogue.apply(kind, number, round, start + (round * products + number) * step);
+        }
+        for (key, bytes) in catalogue.objects() {
+            bucket.put(&key, &bytes);
+        }
+    }
+}
+
+/// Runs the command; its time in seconds, and the most memory that it held, in KiB.
+async fn run(endpoint: &str, arguments: &[&str], output: &tempfile::NamedTempFile) -> (f64, u64) {
+    let mut command = support::system::program(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), arguments);
+    command.args(["--env", "dev", "--quiet"]).env("AWS_ENDPOINT_URL", endpoint);
+    command.stdout(output.reopen().unwrap()).stderr(Stdio::inherit());
+    let started = Instant::now();
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id().unwrap());
+    let mut most = 0;
+    loop {
+        if let Some(peak) = fs::read_to_string(&status).ok().and_then(|text| peak(&text)) {
+            most = most.max(peak);
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{arguments:?} ended with {status}");
+            return (started.elapsed().as_secs_f64(), most);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The peak of the resident set, of `VmHWM:  123 kB`.
+fn peak(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
+}
