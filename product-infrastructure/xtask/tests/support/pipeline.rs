@@ -357,6 +357,7 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
         .env("PATH", path_with(&workspace, &[]))
         // Version 1 then warns of each call that version 2, which runners have, treats differently.
         .env("AWS_CLI_UPGRADE_DEBUG_MODE", "true")
+        .env("AWS_CONFIG_FILE", workspace.tools_workspace().join("local/aws-cli/config"))
         .env("AWS_ENDPOINT_URL", stack().facts.endpoint_url)
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
