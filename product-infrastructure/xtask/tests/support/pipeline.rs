@@ -201,7 +201,13 @@ impl Checkout {
     /// The same with further variables.
     pub fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let ended = Ended::of(&self.script(script, arguments, variables).output().expect("bash runs"));
-        assert!(!ended.said.contains("AWS CLI v2 UPGRADE WARNING"), "differs between versions: {}", ended.said);
+        // Version 1 warns of every `fileb://` with these two, although both versions send the file's bytes.
+        const OF_EACH_FILE: [&str; 2] =
+            ["For input parameters that have a prefix of", "When specifying a blob-type parameter"];
+        let differs = |line: &&str| {
+            line.contains("AWS CLI v2 UPGRADE WARNING") && !OF_EACH_FILE.iter().any(|known| line.contains(known))
+        };
+        assert_eq!(ended.said.lines().find(differs), None, "{}", ended.said);
         ended
     }
 
