@@ -32,13 +32,23 @@ pub fn create(path: &Path, content: &str) -> Result<()> {
     create().with_context(|| format!("failed to create {}", path.display()))
 }
 
+/// Fails if there is something at `path`, for commands that would find out only after long work.
+pub fn require_new(path: &Path) -> Result<()> {
+    if path.exists() {
+        bail!("{} already exists", path.display());
+    }
+    Ok(())
+}
+
+/// An empty temporary file beside `path` that only its owner can read, to be renamed to it.
+pub fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".catalogctl-").permissions(Permissions::from_mode(0o600)).tempfile_in(folder)
+}
+
 /// The content on disk, in a temporary file beside `path`.
 fn temporary(path: &Path, content: &str) -> std::io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".catalogctl-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
+    let mut file = beside(path)?;
     file.write_all(content.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)

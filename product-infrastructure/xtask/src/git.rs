@@ -40,6 +40,27 @@ mod tests {
     use std::fs;
 
     #[tokio::test]
+    async fn files_of_all_are_listed_in_one_git_repository_and_in_one_each() {
+        for is_split in [false, true] {
+            let tree = crate::workspace::fixture::workspace(&["get-product"]);
+            let log = tree.root().join("git.log");
+            tree.write("README.md", "not in a repository");
+            let repositories: Vec<_> = tree.repositories().map(|name| tree.repository(name)).collect();
+            for folder in if is_split { repositories } else { vec![tree.root().to_owned()] } {
+                External::new("git", &log).directory(&folder).args(["init", "--quiet"]).run("git init").await.unwrap();
+            }
+            let mut files = listed_files_of_all(&tree, &log).await.unwrap();
+            files.sort();
+            let expected = [
+                "get-product/Cargo.toml",
+                "get-product/terraform/lambda.tf",
+                "product-infrastructure/xtask/Cargo.toml",
+            ];
+            assert_eq!(files, expected.map(PathBuf::from), "split: {is_split}");
+        }
+    }
+
+    #[tokio::test]
     async fn deleted_and_ignored_files_are_not_listed() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("git.log");

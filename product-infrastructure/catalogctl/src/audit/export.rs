@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, IntoInnerError, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures_util::TryStreamExt;
 use serde_json::json;
-use tempfile::NamedTempFile;
 use time::Date;
 
 use super::verify::Days;
@@ -18,6 +17,7 @@ use crate::audit_bucket::{Bucket, Listed};
 use crate::exit_status::ExitStatus;
 use crate::output::OutputError;
 use crate::printable::printable_json;
+use crate::private_file;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
@@ -76,12 +76,9 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
 
 /// Creates the file when it is complete, and never replaces another.
 async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress: &Progress) -> Result<Exported> {
-    if path.exists() {
-        bail!("{} already exists", path.display());
-    }
+    private_file::require_new(path)?;
     let cannot = || format!("failed to create {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = NamedTempFile::new_in(folder).with_context(cannot)?;
+    let file = private_file::beside(path).with_context(cannot)?;
     let mut writer = BufWriter::new(file);
     let exported = export(target, arguments, Lines::new(&mut writer), progress).await?;
     let file = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;

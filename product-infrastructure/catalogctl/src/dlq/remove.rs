@@ -10,6 +10,7 @@ use super::peek::{DeadLetter, DeadLetters, receive};
 use super::save;
 use crate::exit_status::ExitStatus;
 use crate::output;
+use crate::private_file;
 use crate::progress::{Meter, Progress};
 use crate::queue::{MAX_BATCH, Message, Queue};
 use crate::target::Target;
@@ -52,7 +53,7 @@ pub struct Removed {
 
 /// Removes the messages and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
-    save::require_new(&arguments.save)?;
+    private_file::require_new(&arguments.save)?;
     let dead = arguments.queue.queue(target).await?;
     let step = progress.step(format!("read {}", dead.name));
     let mut messages = Vec::new();

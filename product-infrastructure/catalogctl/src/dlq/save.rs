@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::peek::{DeadLetter, DeadLetters, read};
@@ -29,20 +29,12 @@ pub struct Arguments {
 /// Saves the messages.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let Arguments { queue, file } = arguments;
-    require_new(file)?;
+    private_file::require_new(file)?;
     let dead = queue.queue(target).await?;
     let letters = read(target, *queue, &dead, usize::MAX, progress).await?;
     write(file, &letters)?;
     progress.say(format!("Messages of {} written to {}: {}", dead.name, file.display(), letters.len()));
     Ok(ExitStatus::Success)
-}
-
-/// Fails if the file exists, before anything is done.
-pub fn require_new(file: &Path) -> Result<()> {
-    if file.exists() {
-        bail!("{} already exists", file.display());
-    }
-    Ok(())
 }
 
 /// Creates the file, a line for each message.

@@ -71,10 +71,9 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
         results.push(scanner.shellcheck(repository, repository, &files.scripts).await);
     }
     // Repositories that were cloned side by side have no top level of their own.
-    let ci: Vec<PathBuf> =
-        [CI.into()].into_iter().filter(|path| context.workspace.root().join(path).is_file()).collect();
-    if !ci.is_empty() {
-        results.push(scanner.shellcheck("", "ci", &ci).await);
+    let has_ci = context.workspace.root().join(CI).is_file();
+    if has_ci {
+        results.push(scanner.shellcheck("", "ci", &[CI.into()]).await);
     }
 
     let findings: Vec<String> = results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
@@ -84,7 +83,7 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
     context.progress.say(format!(
         "    {workflows} workflows, {} YAML files in all, {} scripts",
         count(|files| &files.yaml),
-        count(|files| &files.scripts) + ci.len()
+        count(|files| &files.scripts) + usize::from(has_ci)
     ));
     Ok(Tally::default())
 }
