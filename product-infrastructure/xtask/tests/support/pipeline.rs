@@ -380,34 +380,33 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
 }
 
 fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
-    // Without a version 2, the version 1 that `cargo xtask test` installs.
-    let installed = [workspace.catalogue().join("venv-aws-cli/bin"), workspace.tools().join("bin")];
     let own = std::env::var_os("PATH").unwrap_or_default();
-    let folders = first.iter().cloned().chain(aws_cli_2(workspace)).chain(installed);
+    let folders = first.iter().cloned().chain([aws_cli(workspace), workspace.tools().join("bin")]);
     std::env::join_paths(folders.chain(std::env::split_paths(&own))).expect("a PATH")
 }
 
-/// A folder with nothing but the machine's AWS CLI version 2, which runners have: Debian's package `awscli` is one, the Python
-/// package index has only version 1.
-fn aws_cli_2(workspace: &Workspace) -> Option<PathBuf> {
-    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+/// A folder with nothing but the AWS CLI: the machine's version 2, which runners have (Debian's package `awscli` is one), or the
+/// version 1 that `cargo xtask test` installs, because the Python package index has no other.
+fn aws_cli(workspace: &Workspace) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
-        let programs =
-            std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("aws")).collect::<Vec<_>>();
-        let program = programs.into_iter().find(|program| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::env::split_paths(&path).map(|folder| folder.join("aws")).collect::<Vec<_>>();
+        let version_2 = programs.into_iter().find(|program| {
             let output = Command::new(program).arg("--version").output();
             output.is_ok_and(|output| output.stdout.starts_with(b"aws-cli/2."))
-        })?;
-        let folder = workspace.catalogue().join("aws-cli-2");
+        });
+        let program = version_2.unwrap_or_else(|| workspace.catalogue().join("venv-aws-cli/bin/aws"));
+        let folder = workspace.catalogue().join("aws-cli");
         fs::create_dir_all(&folder).unwrap();
-        // Releases before 2.13, such as Debian 12's, don't read the variable.
+        // Version 2 before 2.13, such as Debian 12's, doesn't read the variable, and version 1 doesn't for SQS.
         let wrapper = format!("#!/bin/sh\nexec '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", program.display());
         // Renamed into its place: another test program may do the same at this moment.
         let fresh = tempfile::tempdir_in(&folder).unwrap();
         fs::write(fresh.path().join("aws"), wrapper).unwrap();
         fs::set_permissions(fresh.path().join("aws"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(fresh.path().join("aws"), folder.join("aws")).unwrap();
-        Some(folder)
+        folder
     };
     FOLDER.get_or_init(find).clone()
 }
