@@ -5,7 +5,7 @@
 //! tests ask is asked with the AWS CLI, which they need in any case.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
@@ -22,6 +22,11 @@ use crate::workspace::Workspace;
 
 /// How long the emulator may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a deployment is tried again, and for how long: API Gateway allows one in five seconds per account, and the
+/// emulator does too. <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
+const DEPLOYMENT_RETRY: Duration = Duration::from_secs(1);
+const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// The AWS that a local stack plays.
 #[derive(Debug, Clone)]
@@ -54,12 +59,20 @@ impl LocalAws {
         Ok(())
     }
 
-    /// Deploys the REST API's current methods to the stage.
+    /// Deploys the REST API's current methods to the stage. Waits when the last deployment was less than five seconds ago,
+    /// at most 30 seconds.
     pub async fn deploy_api(&self, rest_api_id: &str) -> Result<()> {
         let path = format!("/restapis/{rest_api_id}/deployments");
         let deployment = json!({ "stageName": ENVIRONMENT, "description": "cargo xtask" }).to_string();
         let headers = [("content-type", "application/json")];
-        let made = self.call("apigateway", Method::POST, &path, &headers, &deployment).await?;
+        let started = Instant::now();
+        let made = loop {
+            let made = self.call("apigateway", Method::POST, &path, &headers, &deployment).await?;
+            if made.status() != StatusCode::TOO_MANY_REQUESTS || started.elapsed() > DEPLOYMENT_LIMIT {
+                break made;
+            }
+            tokio::time::sleep(DEPLOYMENT_RETRY).await;
+        };
         expect_success(made)
             .await
             .with_context(|| format!("failed to deploy the API {rest_api_id} to the stage {ENVIRONMENT}"))?;
@@ -202,26 +215,44 @@ mod tests {
         assert!(versions("An error occurred").is_err());
     }
 
-    #[tokio::test]
-    async fn signs_requests_and_reports_refusals() {
+    /// An AWS that gives these answers, one to a request, and what it was asked.
+    async fn answering(answers: &'static [&'static str]) -> (LocalAws, tokio::task::JoinHandle<Vec<String>>) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let aws = LocalAws::at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 4_096];
-            let length = stream.read(&mut request).await.unwrap();
-            stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied").await.unwrap();
-            String::from_utf8_lossy(&request[..length]).to_lowercase()
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4_096];
+                let length = stream.read(&mut request).await.unwrap();
+                let answer = format!("HTTP/1.1 {answer}\r\nConnection: close\r\nContent-Length: 6\r\n\r\nanswer");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                requests.push(String::from_utf8_lossy(&request[..length]).to_lowercase());
+            }
+            requests
         });
+        (aws, server)
+    }
+
+    #[tokio::test]
+    async fn signs_requests_and_reports_refusals() {
+        let (aws, server) = answering(&["403 Forbidden"]).await;
         let error = format!("{:#}", aws.deploy_api("abc").await.unwrap_err());
-        let request = server.await.unwrap();
-        assert!(error.contains("403") && error.contains("denied"), "{error}");
+        let [request] = <[String; 1]>::try_from(server.await.unwrap()).unwrap();
+        assert!(error.contains("403") && error.contains("answer"), "{error}");
         assert!(request.starts_with("post /restapis/abc/deployments "), "{request}");
         for header in
             ["authorization: aws4-hmac-sha256 credential=test/", "/eu-west-1/apigateway/", "x-amz-content-sha256: "]
         {
             assert!(request.contains(header), "{header}: {request}");
         }
+    }
+
+    #[tokio::test]
+    async fn waits_for_the_deployment_before() {
+        let (aws, server) = answering(&["429 Too Many Requests", "201 Created"]).await;
+        aws.deploy_api("abc").await.unwrap();
+        assert_eq!(server.await.unwrap().len(), 2);
     }
 }

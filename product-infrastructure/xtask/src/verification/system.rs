@@ -121,6 +121,8 @@ async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names:
             // A rotated key is applied by `up`.
             .env("CATALOGUE_STACK", tool.stack.name())
             .env("CATALOGUE_XTASK", &tool.program)
+            // A backtrace would push what failed out of the log's end, which is all that CI shows.
+            .env("RUST_BACKTRACE", "0")
             .watch(move |line| libtest::show(line, &progress))
             .run(&format!("the tests {name} on the stack"))
             .await?;
