@@ -301,9 +301,22 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_has_this_repositorys_toolchain() {
+    fn floor_has_this_repositorys_toolchain() {
         let own = Tree::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().repository(INFRASTRUCTURE);
         let toolchain = |folder: &str| fs::read_to_string(own.join(folder).join("rust-toolchain.toml")).unwrap();
         assert_eq!(toolchain("bench/floor"), toolchain(""));
+    }
+
+    #[test]
+    fn floor_is_a_workspace_of_its_own() {
+        let floor = Path::new(env!("CARGO_MANIFEST_DIR")).join("floor");
+        let described = std::process::Command::new("cargo")
+            .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"])
+            .current_dir(&floor)
+            .output()
+            .unwrap();
+        assert!(described.status.success(), "{}", String::from_utf8_lossy(&described.stderr));
+        let described: serde_json::Value = serde_json::from_slice(&described.stdout).unwrap();
+        assert_eq!(described["workspace_root"], floor.to_str().unwrap());
     }
 }
