@@ -7,9 +7,10 @@ use crate::audit;
 use crate::bootstrap;
 use crate::dlq;
 use crate::keys;
+use crate::products;
 use crate::target::{Resources, System};
 
-/// Operate the product catalogue: its audit log, dead-letter queues and API keys.
+/// Operate the product catalogue: its audit log, dead-letter queues, API keys and files of products.
 ///
 /// Works on an environment on AWS (--env dev, sit or prod) or on a local stack. Nothing is changed without --apply.
 ///
@@ -35,6 +36,8 @@ pub enum Command {
     Dlq(Dlq),
     /// Export or rotate the API key
     Keys(Keys),
+    /// Check files of products before an import
+    Products(Products),
     Bootstrap(bootstrap::Arguments),
 }
 
@@ -84,6 +87,17 @@ pub struct Keys {
 pub enum KeysCommand {
     Export(keys::export::Arguments),
     Rotate(keys::rotate::Arguments),
+}
+
+#[derive(Debug, Args)]
+pub struct Products {
+    #[command(subcommand)]
+    pub command: ProductsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProductsCommand {
+    Import(products::import::Arguments),
 }
 
 #[cfg(test)]

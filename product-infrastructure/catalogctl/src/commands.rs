@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use crate::audit;
 use crate::bootstrap;
-use crate::cli::{Audit, AuditCommand, Command, Dlq, DlqCommand, Keys, KeysCommand};
+use crate::cli::{Audit, AuditCommand, Command, Dlq, DlqCommand, Keys, KeysCommand, ProductsCommand};
 use crate::dlq;
 use crate::exit_status::ExitStatus;
 use crate::keys;
+use crate::products;
 use crate::progress::Progress;
 use crate::target::Target;
 
@@ -19,6 +20,10 @@ pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
         Command::Audit(arguments) => audit(&arguments, progress).await,
         Command::Dlq(arguments) => dead_letters(&arguments, progress).await,
         Command::Keys(arguments) => api_keys(&arguments).await,
+        // A check needs no system and no credentials.
+        Command::Products(arguments) => match &arguments.command {
+            ProductsCommand::Import(arguments) => products::import::run(arguments, progress).await,
+        },
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, progress).await,
     }
 }

@@ -5,7 +5,7 @@
 //! - [`cli`] is the command line, [`commands`] dispatches; [`exit_status`] lists the exit codes.
 //! - A command works on a [`target`]: an environment on AWS, or a developer's [`local_stack`].
 //! - [`audit`] reads, verifies and repairs the audit log, [`dlq`] the dead-letter queues, [`keys`] the API key;
-//!   [`bootstrap`] prepares an account.
+//!   [`products`] checks files of products, [`bootstrap`] prepares an account.
 //! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
 //!   the clients and explains their errors.
 //! - [`output`] prints results and [`progress`] what is going on; [`printable`] and [`table_text`] format them.
@@ -24,6 +24,7 @@ pub mod local_stack;
 pub mod output;
 pub mod printable;
 pub mod private_file;
+pub mod products;
 pub mod products_table;
 pub mod progress;
 pub mod queue;
