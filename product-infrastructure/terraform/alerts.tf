@@ -1,6 +1,7 @@
 # The topic that alarms notify, and the alarms on what the functions share. Each function has its own on errors and duration.
-# An alarm `bbws-product-{what}-{env}` has its page in docs/runbooks/{what}.md. Its description is the e-mail that on-call
-# reads: urgency and symptom, impact on clients, the first command, the runbook.
+# An alarm `bbws-product-{what}-{env}` has its page in docs/runbooks/{what}.md; `{queue}-dlq-growing` shares the page of
+# `{queue}-dlq-depth`. Its description is the e-mail that on-call reads: urgency and symptom, impact on clients, the first
+# command, the runbook.
 #
 # `ok_actions`: on-call learns that it is over. With `notBreaching`, an alarm goes from INSUFFICIENT_DATA to OK only once, when
 # it is created; that one message also shows that the subscription works.
@@ -69,18 +70,21 @@ locals {
     change = {
       name    = aws_sqs_queue.change_dlq.name
       symptom = "NOW: a product change moved to the dead-letter queue after five attempts."
+      further = "NOW: a further product change moved to the dead-letter queue, which holds others."
       impact  = "The API accepted the change, and it isn't applied."
       command = "catalogctl --env ${var.environment} dlq peek change"
     }
     audit = {
       name    = aws_sqs_queue.audit_dlq.name
       symptom = "TODAY: an audit record moved to the dead-letter queue."
+      further = "TODAY: a further audit record moved to the dead-letter queue, which holds others."
       impact  = "None for clients; the record is missing from the audit bucket."
       command = "catalogctl --env ${var.environment} dlq peek audit"
     }
     events = {
       name    = aws_sqs_queue.events_dlq.name
       symptom = "NOW: the pipe gave up publishing a table change."
+      further = "NOW: the pipe gave up publishing a further table change; the dead-letter queue holds others."
       impact  = "None for clients; the stream, the only other copy on its way to the audit bucket, keeps the change for 24 hours."
       command = "catalogctl --env ${var.environment} audit verify"
     }
@@ -102,26 +106,123 @@ locals {
   }
 }
 
-# The depth, not NumberOfMessagesSent: that counts messages sent by a producer, and stays silent when SQS itself moves a
-# message here.
+# Messages that lie in a dead-letter queue, also those that `dlq peek` holds for a moment: visible ones alone would end the
+# alarm and start it again with each look. Not NumberOfMessagesSent: that counts messages sent by a producer, and stays silent
+# when SQS itself moves a message here.
+#
+# SQS may leave out the number of messages in flight while it is 0, and a sum with a missing value is missing, hence FILL. The
+# visible ones aren't filled: the newest minute often has no data yet, and would always count as an empty queue.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html (FILL, and its note on alarms)
+locals {
+  dlq_messages = "visible + FILL(in_flight, 0)"
+  dlq_metrics  = { visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible" }
+}
+
 resource "aws_cloudwatch_metric_alarm" "dlq_depth" {
   for_each = local.dead_letter_queues
 
   alarm_name        = "bbws-product-${each.key}-dlq-depth-${var.environment}"
   alarm_description = "${each.value.symptom} Impact: ${each.value.impact} First command: `${each.value.command}`. ${local.links}/${each.key}-dlq-depth.md"
 
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = each.value.name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 1
-  threshold           = 0
   comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 1
   treat_missing_data  = "notBreaching" # SQS stops reporting on a queue that has been idle for six hours.
+
+  metric_query {
+    id          = "messages"
+    label       = "Messages in the dead-letter queue"
+    expression  = local.dlq_messages
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = local.dlq_metrics
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/SQS"
+        metric_name = metric_query.value
+        dimensions  = { QueueName = each.value.name }
+        period      = 60
+        stat        = "Maximum"
+      }
+    }
+  }
 
   alarm_actions = [aws_sns_topic.alerts.arn]
   ok_actions    = [aws_sns_topic.alerts.arn]
+}
+
+# The depth alarm stays in ALARM while a message lies there, and an alarm acts only when its state changes: a second message
+# would send no email. This one is about the messages after the first. It returns to OK five minutes after the last rise, and
+# so can start again.
+#
+# - The first message is the depth alarm's alone (`messages > rise` says that others were there before), so nobody gets two
+#   emails for it. That needs no FILL either: a queue that SQS didn't report on has no preceding value to rise from, and one
+#   that holds messages is reported on each minute. Here FILL would do harm: a minute without data would look like an empty
+#   queue, and the next one like a rise.
+# - Five minutes, of which one is enough: metrics can arrive late and several minutes at once, and an alarm on the newest minute
+#   alone wouldn't look at the others.
+# - No `ok_actions`: no further message isn't the end of the incident.
+#
+# A message that arrives in the minute in which another leaves doesn't raise the number. Messages leave by `dlq redrive` and
+# `dlq remove`, so somebody is looking at the queue at that time.
+#
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html (DIFF: the difference between each value
+# and the preceding one)
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html (evaluation of M out of N datapoints)
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/monitoring-using-cloudwatch.html (metrics each
+# minute; up to 15 minutes late on a queue that was inactive)
+resource "aws_cloudwatch_metric_alarm" "dlq_growing" {
+  for_each = local.dead_letter_queues
+
+  alarm_name        = "bbws-product-${each.key}-dlq-growing-${var.environment}"
+  alarm_description = "${each.value.further} Impact: ${each.value.impact} First command: `${each.value.command}`. ${local.links}/${each.key}-dlq-depth.md"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 5
+  datapoints_to_alarm = 1
+  treat_missing_data  = "notBreaching"
+
+  metric_query {
+    id          = "further"
+    label       = "Messages added to others in the dead-letter queue"
+    expression  = "IF(rise > 0 AND messages > rise, rise, 0)"
+    return_data = true
+  }
+
+  metric_query {
+    id         = "rise"
+    expression = "DIFF(messages)"
+  }
+
+  metric_query {
+    id         = "messages"
+    expression = local.dlq_messages
+  }
+
+  dynamic "metric_query" {
+    for_each = local.dlq_metrics
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/SQS"
+        metric_name = metric_query.value
+        dimensions  = { QueueName = each.value.name }
+        period      = 60
+        stat        = "Maximum"
+      }
+    }
+  }
+
+  alarm_actions = [aws_sns_topic.alerts.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {

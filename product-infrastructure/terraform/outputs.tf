@@ -220,6 +220,7 @@ output "alarm_names" {
   description = "Names of this root's alarms."
   value = sort(concat(
     [for alarm in aws_cloudwatch_metric_alarm.dlq_depth : alarm.alarm_name],
+    [for alarm in aws_cloudwatch_metric_alarm.dlq_growing : alarm.alarm_name],
     [for alarm in aws_cloudwatch_metric_alarm.oldest_message : alarm.alarm_name],
     [
       aws_cloudwatch_metric_alarm.api_5xx.alarm_name,

@@ -653,6 +653,59 @@ async fn saves_removes_and_redrives_chosen_dead_changes() {
 }
 
 #[tokio::test]
+async fn keeps_saved_messages_when_deleting_them_fails() {
+    let system = System::empty().await;
+    let bodies = ["first", "second"];
+    bodies.iter().for_each(|body| system.queues.add(CHANGE_DLQ, body, Some(CHANGE)));
+    let shown = system.run(&["dlq", "peek", "change", "--json"]).await.expect(2).json();
+    let ids = [0, 1].map(|place: usize| shown["messages"][place]["messageId"].as_str().unwrap().to_owned());
+    system.queues.refuse_to_delete(&ids[1]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("removed.ndjson");
+    let file = file.to_str().unwrap();
+
+    let remove = ["dlq", "remove", "change", "--message", &ids[0], "--message", &ids[1], "--save", file, "--apply"];
+    let failed = system.run(&remove).await.expect(1);
+
+    let saved = format!("the messages are saved in {file}, but not all are deleted");
+    let cause = format!("failed to delete 1 messages from {CHANGE_DLQ}: InternalError. They are still there");
+    assert!(failed.stderr.contains(&saved) && failed.stderr.contains(&cause), "{}", failed.stderr);
+    assert_eq!(failed.stdout, "", "nothing is reported as deleted");
+    let lines = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["body"].as_str().unwrap()).collect::<Vec<_>>(), bodies);
+    assert_eq!(system.queues.bodies(CHANGE_DLQ), ["second"]);
+    assert_eq!(system.queues.visible(CHANGE_DLQ), 1, "what wasn't deleted is visible again at once");
+    let again = system.run(&remove).await.expect(1);
+    assert!(again.stderr.contains("already exists"), "the saved messages aren't overwritten: {}", again.stderr);
+}
+
+#[tokio::test]
+async fn removes_messages_of_audit_and_events_queues() {
+    let system = System::empty().await;
+    let position = json!({"context": {"condition": "RetryAttemptsExhausted"}, "DDBStreamBatchInfo": {"batchSize": 3}});
+    for (queue, name, body, kind) in [
+        ("audit", AUDIT_DLQ, "not JSON".to_owned(), "UNREADABLE"),
+        ("events", "bbws-product-events-dlq-dev", position.to_string(), "STREAM_POSITION"),
+    ] {
+        system.queues.add(name, &body, None);
+        system.queues.add(name, "another", None);
+        let shown = system.run(&["dlq", "peek", queue, "--json"]).await.expect(2).json();
+        let id = shown["messages"][0]["messageId"].as_str().unwrap().to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("removed.ndjson");
+        let remove = ["dlq", "remove", queue, "--message", &id, "--save", file.to_str().unwrap(), "--apply"];
+
+        let removed = system.run(&[&remove[..], &["--json"]].concat()).await.expect(0).json();
+
+        assert_eq!((&removed["from"], &removed["removed"][0]["kind"]), (&json!(name), &json!(kind)));
+        let saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(saved["body"], body);
+        assert_eq!(system.queues.bodies(name), ["another"]);
+    }
+}
+
+#[tokio::test]
 async fn redrive_respects_its_rate() {
     let system = System::empty().await;
     for number in 0..5 {

@@ -60,11 +60,14 @@ run "everything_has_the_name_that_is_the_contract" {
     condition = output.alarm_names == tolist([
       "bbws-product-api-5xx-dev",
       "bbws-product-audit-dlq-depth-dev",
+      "bbws-product-audit-dlq-growing-dev",
       "bbws-product-audit-oldest-message-dev",
       "bbws-product-change-dlq-depth-dev",
+      "bbws-product-change-dlq-growing-dev",
       "bbws-product-change-oldest-message-dev",
       "bbws-product-events-delivery-failed-dev",
       "bbws-product-events-dlq-depth-dev",
+      "bbws-product-events-dlq-growing-dev",
       "bbws-product-events-pipe-failed-dev",
       "bbws-product-events-pipe-silent-dev",
       "bbws-product-index-throttled-dev",
@@ -265,7 +268,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn])
     ])
     error_message = "Each alarm must go to the alerts topic."
@@ -273,15 +276,15 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
-      endswith(alarm.alarm_description, "docs/runbooks/${trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev")}.md")
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      endswith(alarm.alarm_description, "docs/runbooks/${replace(trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev"), "dlq-growing", "dlq-depth")}.md")
     ])
-    error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md."
+    error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md; dlq-growing shares the page of dlq-depth."
   }
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Dashboard: https://.+ Runbook: ", alarm.alarm_description)) && length(alarm.alarm_description) <= 1024
     ])
     error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, links."
@@ -293,8 +296,41 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
   }
 
   assert {
-    condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.dlq_depth) : alarm.metric_name == "ApproximateNumberOfMessagesVisible" && alarm.threshold == 0])
-    error_message = "The alarm must fire on the first message; NumberOfMessagesSent doesn't count redriven messages."
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing)) :
+      one([for query in alarm.metric_query : query.expression if query.id == "messages"]) == "visible + FILL(in_flight, 0)" &&
+      { for query in alarm.metric_query : query.id => query.metric[0].metric_name if length(query.metric) > 0 } == {
+        visible   = "ApproximateNumberOfMessagesVisible"
+        in_flight = "ApproximateNumberOfMessagesNotVisible"
+      }
+    ])
+    error_message = "A look at a queue must neither end nor start an alarm; NumberOfMessagesSent doesn't count redriven messages."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.dlq_depth) :
+      alarm.threshold == 0 && alarm.evaluation_periods == 1 && alarm.ok_actions == toset([aws_sns_topic.alerts.arn]) &&
+      one([for query in alarm.metric_query : query.id if query.return_data == true]) == "messages"
+    ])
+    error_message = "The first message must start the alarm, and on-call must learn that the queue is empty."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.dlq_growing) :
+      one([for query in alarm.metric_query : query.expression if query.return_data == true]) == "IF(rise > 0 AND messages > rise, rise, 0)" &&
+      one([for query in alarm.metric_query : query.expression if query.id == "rise"]) == "DIFF(messages)"
+    ])
+    error_message = "A message beside others must start the alarm; the first one is the depth alarm's."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.dlq_growing) :
+      alarm.threshold == 0 && alarm.datapoints_to_alarm == 1 && alarm.evaluation_periods == 5 && length(coalesce(alarm.ok_actions, [])) == 0
+    ])
+    error_message = "The alarm must see a rise that was reported late, and must not say that the incident is over."
   }
 
   assert {

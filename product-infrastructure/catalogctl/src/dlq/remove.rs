@@ -88,7 +88,7 @@ async fn remove(
     if arguments.apply && !found.is_empty() {
         save::write(&arguments.save, &letters)?;
         for batch in found.chunks(MAX_BATCH) {
-            let saved = || format!("the messages are saved in {}", arguments.save.display());
+            let saved = || format!("the messages are saved in {}, but not all are deleted", arguments.save.display());
             dead.delete(batch).await.with_context(saved)?;
         }
     }

@@ -19,6 +19,8 @@ pub struct Queues {
     counter: Arc<Mutex<u64>>,
     /// Of how many messages in a call the first one is refused.
     refusals: Arc<Mutex<u32>>,
+    /// The message that can't be deleted.
+    undeletable: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -70,6 +72,11 @@ impl Queues {
         *self.refusals.lock().unwrap() = calls;
     }
 
+    /// From now on the message with this ID can't be deleted.
+    pub fn refuse_to_delete(&self, id: &str) {
+        *self.undeletable.lock().unwrap() = Some(id.to_owned());
+    }
+
     fn next(&self) -> u64 {
         let mut counter = self.counter.lock().unwrap();
         *counter += 1;
@@ -89,9 +96,16 @@ impl Queues {
             "SendMessageBatch" => self.send(&queue, &entries),
             "DeleteMessageBatch" => {
                 let mut queues = self.queues.lock().unwrap();
-                let receipts: Vec<&str> = entries.iter().map(|e| e["ReceiptHandle"].as_str().unwrap()).collect();
+                let undeletable = self.undeletable.lock().unwrap().clone();
+                let (failed, deleted): (Vec<&Value>, Vec<&Value>) =
+                    entries.iter().partition(|e| e["ReceiptHandle"].as_str() == undeletable.as_deref());
+                let receipts: Vec<&str> = deleted.iter().map(|e| e["ReceiptHandle"].as_str().unwrap()).collect();
                 queues.get_mut(&queue).unwrap().retain(|message| !receipts.contains(&message.id.as_str()));
-                json!({"Successful": entries.iter().map(|e| json!({"Id": e["Id"]})).collect::<Vec<_>>(), "Failed": []})
+                let failure = |e: &&Value| json!({"Id": e["Id"], "Code": "InternalError", "SenderFault": false});
+                json!({
+                    "Successful": deleted.iter().map(|e| json!({"Id": e["Id"]})).collect::<Vec<_>>(),
+                    "Failed": failed.iter().map(failure).collect::<Vec<_>>(),
+                })
             }
             "ChangeMessageVisibilityBatch" => {
                 let mut queues = self.queues.lock().unwrap();
