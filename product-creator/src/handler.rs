@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures_util::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use crate::batch::{Batch, MissingMessageId, with_causes};
@@ -33,6 +34,10 @@ enum FailedMessage {
     NotRecorded(#[from] NotRecorded),
     #[error("failed to record the change: the code panicked")]
     Panicked,
+    #[error("failed to record the change: batch deadline exceeded")]
+    DeadlineExceeded,
+    #[error("change not attempted: an earlier change of the product in this batch failed")]
+    EarlierFailed,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,7 @@ struct Message {
 pub async fn handle(event: SqsEvent, store: &dyn ChangeStore, time: Duration) -> Result<BatchResult, MissingMessageId> {
     let batch = Batch::new(&event);
     let tally = Mutex::new(Tally::default());
+    let deadline = Instant::now() + time;
     let mut products: BTreeMap<ProductId, Vec<Message>> = BTreeMap::new();
     for (index, message) in event.records.iter().enumerate() {
         let span = message_span(batch.message_id(index));
@@ -66,11 +72,9 @@ pub async fn handle(event: SqsEvent, store: &dyn ChangeStore, time: Duration) ->
     }
     let work = stream::iter(products.into_values()).for_each_concurrent(MAX_CONCURRENCY, |mut messages| {
         messages.sort_by_key(|message| message.event.event_id);
-        apply_in_order(store, messages, &batch, &tally)
+        apply_in_order(store, messages, deadline, &batch, &tally)
     });
-    if tokio::time::timeout(time, work).await.is_err() {
-        tracing::error!("batch deadline exceeded");
-    }
+    work.await;
 
     let Tally { lags, outcomes } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     let response = batch.into_response()?;
@@ -116,19 +120,44 @@ fn read(body: &str, span: &Span) -> Result<ChangeEvent, FailedMessage> {
     Ok(document.try_into()?)
 }
 
-async fn apply_in_order(store: &dyn ChangeStore, messages: Vec<Message>, batch: &Batch, tally: &Mutex<Tally>) {
-    for Message { index, event, span } in messages {
-        // A bug that panics over one message must not fail the whole batch.
-        let applied = AssertUnwindSafe(apply_change(store, &event)).catch_unwind().instrument(span.clone()).await;
+/// Applies the changes of one product until one fails. Each one that isn't done has an error line of its own, so that a search
+/// by any of its IDs finds why it was redelivered.
+async fn apply_in_order(
+    store: &dyn ChangeStore,
+    messages: Vec<Message>,
+    deadline: Instant,
+    batch: &Batch,
+    tally: &Mutex<Tally>,
+) {
+    let mut messages = messages.into_iter();
+    for Message { index, event, span } in messages.by_ref() {
+        let applied = apply_by(deadline, store, &event).instrument(span.clone()).await;
         let _entered = span.enter();
-        match applied.map_err(|_| FailedMessage::Panicked).and_then(|applied| Ok(applied?)) {
+        match applied {
             Ok(recorded) => {
                 batch.set_done(index);
                 count(&event, recorded, tally);
             }
-            Err(error) => return log_failure(&error),
+            Err(error) => {
+                log_failure(&error);
+                break;
+            }
         }
     }
+    for Message { span, .. } in messages {
+        span.in_scope(|| log_failure(&FailedMessage::EarlierFailed));
+    }
+}
+
+/// Applies one change by `deadline`. A bug that panics over it is an error of its message, and must not fail the whole batch.
+async fn apply_by(
+    deadline: Instant,
+    store: &dyn ChangeStore,
+    event: &ChangeEvent,
+) -> Result<Option<Recorded>, FailedMessage> {
+    let applied = AssertUnwindSafe(apply_change(store, event)).catch_unwind();
+    let applied = timeout_at(deadline, applied).await.map_err(|_| FailedMessage::DeadlineExceeded)?;
+    Ok(applied.map_err(|_| FailedMessage::Panicked)??)
 }
 
 /// Counts and logs a change that is done.
@@ -161,9 +190,27 @@ mod tests {
     use crate::models::change_event::{Actor, Change};
     use crate::models::identifiers::EventId;
     use crate::models::product_state::ProductState;
-    use crate::repositories::change_store::{ChangeStoreError, Commit, Committed, MockChangeStore};
+    use crate::repositories::change_store::{ChangeStoreError, Commit, Committed};
+    use crate::telemetry::subscriber;
     use async_trait::async_trait;
     use aws_lambda_events::sqs::SqsMessage;
+    use serde_json::Value;
+    use std::io;
+    use std::sync::Arc;
+
+    /// The lines that were logged.
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<u8>>);
+
+    impl io::Write for &Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     fn message(id: &str, product_id: ProductId, second: u64) -> SqsMessage {
         let moment = Timestamp::from_unix_millis(1_769_860_800_000 + second * 1_000);
@@ -181,14 +228,23 @@ mod tests {
         message
     }
 
-    /// Panics over one product. (A generated mock can't be used after a panic.)
+    /// Panics over one product, never finishes another, and can't reach a third. (A generated mock can't be used after a
+    /// panic.)
     struct Fragile {
         bad: ProductId,
+        slow: ProductId,
+        down: ProductId,
     }
 
     #[async_trait]
     impl ChangeStore for Fragile {
         async fn current(&self, id: ProductId) -> Result<Option<ProductState>, ChangeStoreError> {
+            if id == self.slow {
+                std::future::pending::<()>().await;
+            }
+            if id == self.down {
+                return Err(ChangeStoreError::Unavailable("throttled".into()));
+            }
             assert_ne!(id, self.bad, "a bug");
             Ok(None)
         }
@@ -205,27 +261,57 @@ mod tests {
     async fn failed(messages: Vec<SqsMessage>, store: &dyn ChangeStore) -> Vec<String> {
         let mut event = SqsEvent::default();
         event.records = messages;
-        let result = handle(event, store, Duration::from_secs(5)).await.unwrap();
+        let result = handle(event, store, Duration::from_millis(500)).await.unwrap();
         result.response.batch_item_failures.into_iter().map(|item| item.item_identifier).collect()
     }
 
+    // One test for all of it: `tracing` caches whether a log statement is enabled, and a test without a subscriber that runs
+    // at the same time would disable the statements of the handler.
     #[tokio::test]
-    async fn processes_other_products_when_one_panics() {
-        let (good, bad) = (ProductId::random(), ProductId::random());
-        let store = Fragile { bad };
-        assert_eq!(failed(vec![message("a", bad, 1), message("b", good, 1)], &store).await, ["a"]);
-    }
+    async fn returns_only_failed_changes_and_later_ones_of_their_product_and_logs_their_ids() {
+        let [good, bad, slow, down] = std::array::from_fn(|_| ProductId::random());
+        let mut unreadable = message("unreadable", good, 1);
+        unreadable.body = Some("{".to_owned());
+        let messages = vec![
+            message("panics", bad, 1),
+            message("good", good, 1),
+            message("late", slow, 1),
+            // Delivered newest first. The older one is tried first, and the newer one not at all.
+            message("newer", down, 2),
+            message("older", down, 1),
+            unreadable,
+        ];
+        let event_id = |message: &SqsMessage| {
+            let event: Value = serde_json::from_str(message.body.as_deref().unwrap()).unwrap_or_default();
+            event["eventId"].as_str().map(str::to_owned)
+        };
+        let event_ids: BTreeMap<String, Option<String>> =
+            messages.iter().map(|message| (message.message_id.clone().unwrap(), event_id(message))).collect();
+        let log = Arc::new(Lines::default());
+        let _logged = tracing::subscriber::set_default(subscriber("error", log.clone()));
 
-    #[tokio::test]
-    async fn returns_later_changes_of_product_with_failed_one() {
-        let (down, up) = (ProductId::random(), ProductId::random());
-        let mut store = MockChangeStore::new();
-        store.expect_current().times(2).returning(move |id| {
-            if id == down { Err(ChangeStoreError::Unavailable("throttled".into())) } else { Ok(None) }
-        });
-        store.expect_commit().times(1).returning(|_| Ok(Committed::Done));
-        // Delivered newest first. The older one is tried first, and the newer one not at all.
-        let messages = vec![message("newer", down, 2), message("older", down, 1), message("other", up, 1)];
-        assert_eq!(failed(messages, &store).await, ["newer", "older"]);
+        let failed = failed(messages, &Fragile { bad, slow, down }).await;
+
+        assert_eq!(failed, ["panics", "late", "newer", "older", "unreadable"]);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: BTreeMap<String, Value> = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .map(|line| (line["messageId"].as_str().unwrap().to_owned(), line))
+            .collect();
+        assert_eq!((log.lines().count(), lines.len()), (5, 5), "one line for each message: {log}");
+        for (id, product, error) in [
+            ("panics", bad, "failed to record the change: the code panicked"),
+            ("late", slow, "failed to record the change: batch deadline exceeded"),
+            ("older", down, "failed to record the change: the products table is unavailable: throttled"),
+            ("newer", down, "change not attempted: an earlier change of the product in this batch failed"),
+        ] {
+            let line = &lines[id];
+            assert_eq!(line["error"], error, "{line}");
+            assert_eq!(line["productId"], product.to_string(), "{line}");
+            assert_eq!(line["eventId"].as_str(), event_ids[id].as_deref(), "{line}");
+            assert_eq!(line["requestId"], "req-1", "{line}");
+        }
+        assert!(lines["unreadable"]["error"].as_str().unwrap().starts_with("malformed change event"), "{log}");
     }
 }

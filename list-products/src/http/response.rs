@@ -127,13 +127,17 @@ pub fn request_id(request: &Request) -> String {
     from_gateway.or_else(from_invocation).cloned().unwrap_or_default()
 }
 
-/// An error with all its causes, outermost first: the SDK's own message is only "service error".
+/// An error with its causes, outermost first: the SDK's own message is only "service error". Each cause is there once, because
+/// some errors repeat their cause's message in their own.
 fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
         next = cause.source();
     }
     text
@@ -189,10 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn logs_whole_chain_of_causes() {
+    fn logs_each_cause_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
-        struct Outer(#[source] std::io::Error);
-        assert_eq!(error_chain(&Outer(std::io::Error::other("inner"))), "outer: inner");
+        struct Outer(#[source] Middle);
+        #[derive(Debug, thiserror::Error)]
+        #[error("middle: {0}")]
+        struct Middle(#[source] std::io::Error);
+        assert_eq!(error_chain(&Outer(Middle(std::io::Error::other("inner")))), "outer: middle: inner");
     }
 }
