@@ -8,9 +8,10 @@ use crate::bootstrap;
 use crate::dlq;
 use crate::keys;
 use crate::products;
+use crate::status;
 use crate::target::{Resources, System};
 
-/// Operate the product catalogue: its audit log, dead-letter queues, API keys and files of products.
+/// Operate the product catalogue: its state, audit log, dead-letter queues, API keys and files of products.
 ///
 /// Works on an environment on AWS (--env dev, sit or prod) or on a local stack. Nothing is changed without --apply.
 ///
@@ -30,6 +31,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Status(status::Arguments),
     /// Read, verify, export and repair the audit log
     Audit(Audit),
     /// Inspect the dead-letter queues, and save, redrive or remove their messages

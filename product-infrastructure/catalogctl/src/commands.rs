@@ -12,11 +12,13 @@ use crate::exit_status::ExitStatus;
 use crate::keys;
 use crate::products;
 use crate::progress::Progress;
+use crate::status;
 use crate::target::Target;
 
 /// Runs a command to its end.
 pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
     match command {
+        Command::Status(arguments) => state(&arguments, progress).await,
         Command::Audit(arguments) => audit(&arguments, progress).await,
         Command::Dlq(arguments) => dead_letters(&arguments, progress).await,
         Command::Keys(arguments) => api_keys(&arguments).await,
@@ -26,6 +28,12 @@ pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
         },
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, progress).await,
     }
+}
+
+async fn state(arguments: &status::Arguments, progress: &Progress) -> Result<ExitStatus> {
+    let target = Target::find(&arguments.system).await?;
+    progress.say(format!("System: {}", target.name));
+    status::run(&target, arguments, progress).await
 }
 
 async fn audit(arguments: &Audit, progress: &Progress) -> Result<ExitStatus> {

@@ -5,15 +5,18 @@
 //! - [`cli`] is the command line, [`commands`] dispatches; [`exit_status`] lists the exit codes.
 //! - A command works on a [`target`]: an environment on AWS, or a developer's [`local_stack`].
 //! - [`audit`] reads, verifies and repairs the audit log, [`dlq`] the dead-letter queues, [`keys`] the API key;
-//!   [`products`] checks files of products, [`bootstrap`] prepares an account.
+//!   [`products`] checks files of products, [`bootstrap`] prepares an account; [`status`] says whether
+//!   somebody should look.
 //! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
-//!   the clients and explains their errors.
-//! - [`output`] prints results and [`progress`] what is going on; [`printable`] and [`table_text`] format them.
+//!   the clients and explains their errors; [`aws_json`] calls the services that have no SDK crate here.
+//! - [`output`] prints results and [`progress`] what is going on; [`printable`], [`table_text`] and
+//!   [`timestamp`] format them.
 //!   [`private_file`] writes secrets.
 
 pub mod audit;
 pub mod audit_bucket;
 pub mod aws;
+pub mod aws_json;
 pub mod bootstrap;
 pub mod cli;
 pub mod commands;
@@ -29,5 +32,7 @@ pub mod products_table;
 pub mod progress;
 pub mod queue;
 pub mod rate;
+pub mod status;
 pub mod table_text;
 pub mod target;
+pub mod timestamp;

@@ -416,3 +416,22 @@ async fn take_out(stack: &Stack, queue: &str, text: &str) -> Option<()> {
     let found = received.messages().iter().find(|message| message.body() == Some(&json!(text).to_string()))?;
     stack.sqs.delete_message().queue_url(queue).receipt_handle(found.receipt_handle()?).send().await.ok().map(drop)
 }
+
+#[tokio::test]
+async fn reports_the_state_of_the_stack() {
+    let stack = Stack::new().await;
+    let ended = stack.run(&["status", "--json"]).await;
+    let report = ended.json();
+    let attention = report["attention"].as_array().unwrap();
+    assert_eq!(ended.code, if attention.is_empty() { 0 } else { 2 }, "{report:#}");
+    assert!(report["alarms"]["total"].as_u64().unwrap() >= 30, "{report:#}");
+    assert_eq!(report["queues"].as_array().unwrap().len(), 5, "{report:#}");
+    assert_eq!(report["pipe"]["state"], "RUNNING", "{report:#}");
+    for mapping in report["mappings"].as_array().unwrap() {
+        assert_eq!(mapping["state"], "Enabled", "{report:#}");
+    }
+    for function in report["functions"].as_array().unwrap() {
+        assert!(function["liveVersion"].is_string(), "{report:#}");
+    }
+    assert_eq!(report["keys"][0]["enabled"], true, "{report:#}");
+}

@@ -3,8 +3,6 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::diagnosis::{self, Diagnosis};
 use crate::exit_status::ExitStatus;
@@ -12,6 +10,7 @@ use crate::output;
 use crate::progress::{Meter, Progress};
 use crate::queue::{Message, Queue};
 use crate::target::Target;
+use crate::timestamp;
 
 /// Show the messages of a dead-letter queue and why each failed
 ///
@@ -94,7 +93,7 @@ impl DeadLetter {
     pub fn new(message: &Message, diagnosis: Diagnosis) -> Self {
         Self {
             message_id: message.id.clone(),
-            sent_at: timestamp(message.sent_at),
+            sent_at: timestamp::of_millis(message.sent_at.try_into().unwrap_or(i64::MAX)),
             attempts: message.source.as_ref().map(|_| ATTEMPTS),
             moved_from: message.source.clone(),
             diagnosis,
@@ -186,15 +185,6 @@ pub async fn receive(
         meter.now(format!("{} messages", messages.len()));
     }
     Ok(())
-}
-
-/// Milliseconds since 1970 as RFC 3339.
-fn timestamp(millis: u64) -> String {
-    let nanos = i128::from(millis) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .ok()
-        .and_then(|moment| moment.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "at an unknown time".to_owned())
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub struct DeployedKey {
     pub generation: u32,
     pub id: String,
     pub enabled: bool,
+    /// Seconds since 1970.
+    #[serde(skip)]
+    pub created_at: Option<i64>,
 }
 
 /// How much a key was used recently.
@@ -42,7 +45,8 @@ pub async fn keys(target: &Target) -> Result<Vec<DeployedKey>> {
         .into_iter()
         .filter_map(|key| {
             let generation = key.name?.strip_prefix(&prefix)?.parse().ok()?;
-            Some(DeployedKey { generation, id: key.id?, enabled: key.enabled })
+            let created_at = key.created_date.map(|moment| moment.secs());
+            Some(DeployedKey { generation, id: key.id?, enabled: key.enabled, created_at })
         })
         .collect();
     keys.sort_by_key(|key| key.generation);

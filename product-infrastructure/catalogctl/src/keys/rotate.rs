@@ -296,7 +296,7 @@ mod tests {
     fn step_requires_previous_step_to_be_deployed() {
         let before =
             |disabled: &[u32]| Generations { key_generations: vec![1, 2], disabled_generations: disabled.into() };
-        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled };
+        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled, created_at: None };
         let required = |step, disabled: &[u32], deployed: &[DeployedKey]| {
             require_deployed(step, &before(disabled), deployed, "deploy `api-keys` to dev first")
                 .map_err(|error| error.to_string())
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn infers_declaration_from_deployed_keys() {
-        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled };
+        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled, created_at: None };
         assert_eq!(of_deployed(&[]), Generations::initial());
         let found = of_deployed(&[key(2, false), key(3, true)]);
         assert_eq!(found, Generations { key_generations: vec![2, 3], disabled_generations: vec![2] });
