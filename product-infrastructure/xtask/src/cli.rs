@@ -44,6 +44,18 @@ pub enum Command {
     /// Benchmark the release builds of the functions
     #[command(disable_help_flag = true)]
     Bench(Bench),
+    /// Make calls on the running stack while its parts fail, then look for every accepted change
+    ///
+    /// In turn, functions are killed, the events pipe is stopped, the audit bucket refuses objects, and AWS is stopped and
+    /// started. Afterwards everything is undone. Stops by itself and touches only this machine. Linux only.
+    Chaos(Chaos),
+}
+
+#[derive(Debug, Args)]
+pub struct Chaos {
+    /// Duration of the load in seconds
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(30..=3_600))]
+    pub seconds: u64,
 }
 
 #[derive(Debug, Args)]

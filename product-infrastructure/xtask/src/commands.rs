@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{Bench, Cli, Command, Deploy, Down, NewFunction, Status as StatusArguments, Sync, Test, Up};
+use crate::chaos;
+use crate::cli::{Bench, Chaos, Cli, Command, Deploy, Down, NewFunction, Status as StatusArguments, Sync, Test, Up};
 use crate::companions;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::NewFunction(arguments) => new_function(&workspace, &stack, &arguments).await,
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
+        Command::Chaos(Chaos { seconds }) => chaos::run(&workspace, &stack, seconds, &Progress::new()).await,
     }
 }
 

@@ -36,6 +36,18 @@ pub async fn bench(
     arguments: &[OsString],
     progress: &Progress,
 ) -> Result<ExitCode> {
+    let mut command = bench_command(workspace, stack, arguments, progress).await?;
+    let status = command.status().await.context("failed to start bench")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The same, not yet started.
+pub async fn bench_command(
+    workspace: &Workspace,
+    stack: &Stack,
+    arguments: &[OsString],
+    progress: &Progress,
+) -> Result<tokio::process::Command> {
     let program = build(workspace, stack, "bench", progress).await?;
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).env("CATALOGUE_TREE", workspace.root()).env("CATALOGUE_LOGS", stack.logs());
@@ -51,6 +63,5 @@ pub async fn bench(
             .env("CATALOGUE_LOCAL", stack.facts())
             .env("CATALOGUE_CATALOGCTL", build(workspace, stack, "catalogctl", progress).await?);
     }
-    let status = command.status().await.context("failed to start bench")?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(command)
 }

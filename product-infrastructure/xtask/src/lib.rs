@@ -10,10 +10,12 @@
 //!   stack's status.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`new_function`] makes a repository after an existing one.
+//! - [`chaos`] makes a running stack's parts fail under load.
 //! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.
 //! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
 
 pub mod cargo;
+pub mod chaos;
 pub mod cli;
 pub mod commands;
 pub mod companions;

@@ -1,6 +1,6 @@
 //! The few calls to a local stack that Terraform does not make.
 //!
-//! `up` needs five of them, to three services. Their SDK crates would be most of what the first `up` compiles before it can
+//! `up` needs five of them, to three services, and `chaos` a few more. Their SDK crates would be most of what the first `up` compiles before it can
 //! begin, so the requests are made here: signed as AWS wants it, because the emulator checks signatures. What only the
 //! tests ask is asked with the AWS CLI, which they need in any case.
 
@@ -27,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// emulator does too. <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
 const DEPLOYMENT_RETRY: Duration = Duration::from_secs(1);
 const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The statement of a bucket's policy that refuses every object.
+const REFUSAL: &str = "Chaos";
 
 /// The AWS that a local stack plays.
 #[derive(Debug, Clone)]
@@ -76,6 +79,60 @@ impl LocalAws {
         expect_success(made)
             .await
             .with_context(|| format!("failed to deploy the API {rest_api_id} to the stage {ENVIRONMENT}"))?;
+        Ok(())
+    }
+
+    /// Stops the pipe from the table's stream to the events topic.
+    pub async fn stop_pipe(&self) -> Result<()> {
+        self.order_pipe("stop").await
+    }
+
+    /// Starts it again; a running one goes on running.
+    pub async fn start_pipe(&self) -> Result<()> {
+        self.order_pipe("start").await
+    }
+
+    async fn order_pipe(&self, order: &str) -> Result<()> {
+        let name = format!("bbws-product-events-{ENVIRONMENT}");
+        let answer = self.call("pipes", Method::POST, &format!("/v1/pipes/{name}/{order}"), &[], "").await?;
+        expect_success(answer).await.with_context(|| format!("failed to {order} the pipe {name}"))?;
+        Ok(())
+    }
+
+    /// Has the bucket refuse every new object, whoever writes it.
+    pub async fn refuse_objects(&self, bucket: &str) -> Result<()> {
+        let mut policy = self.accepting_policy(bucket).await?;
+        let refusal = json!({
+            "Sid": REFUSAL,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": format!("arn:aws:s3:::{bucket}/*"),
+        });
+        policy["Statement"].as_array_mut().context("the bucket's policy has no statements")?.push(refusal);
+        self.put_policy(bucket, &policy).await
+    }
+
+    /// Takes [`Self::refuse_objects`] back.
+    pub async fn accept_objects(&self, bucket: &str) -> Result<()> {
+        let policy = self.accepting_policy(bucket).await?;
+        self.put_policy(bucket, &policy).await
+    }
+
+    /// The bucket's policy without the refusal.
+    async fn accepting_policy(&self, bucket: &str) -> Result<Value> {
+        let answer = self.call("s3", Method::GET, &format!("/{bucket}?policy"), &[], "").await?;
+        let answer = expect_success(answer).await.with_context(|| format!("failed to read the policy of {bucket}"))?;
+        let mut policy: Value = serde_json::from_str(&answer).context("the bucket's policy isn't JSON")?;
+        if let Some(statements) = policy["Statement"].as_array_mut() {
+            statements.retain(|statement| statement["Sid"] != REFUSAL);
+        }
+        Ok(policy)
+    }
+
+    async fn put_policy(&self, bucket: &str, policy: &Value) -> Result<()> {
+        let answer = self.call("s3", Method::PUT, &format!("/{bucket}?policy"), &[], &policy.to_string()).await?;
+        expect_success(answer).await.with_context(|| format!("failed to set the policy of {bucket}"))?;
         Ok(())
     }
 

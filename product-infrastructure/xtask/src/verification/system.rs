@@ -91,6 +91,8 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     let endpoint = tool.running()?.facts.endpoint_url;
     let granted = permissions::check(context, &tool.stack, &endpoint).await?;
     context.progress.say(format!("    {granted} permissions of the functions: exactly those that are used"));
+    // The shortest form: `cargo xtask chaos` takes five minutes.
+    tool.run("chaos", &["chaos", "--seconds", "40"]).await.context("no accepted change may be lost")?;
     // After all that were told a key: it is replaced.
     tests(context, tool, counter, &["keys"]).await?;
     tool.run("plan-after-keys", &["plan"]).await.context("a plan after a rotation must be empty")?;
