@@ -38,7 +38,7 @@ pub enum Command {
     Dlq(Dlq),
     /// Export or rotate the API key
     Keys(Keys),
-    /// Check files of products before an import
+    /// Import files of products
     Products(Products),
     Bootstrap(bootstrap::Arguments),
 }
@@ -93,6 +93,8 @@ pub enum KeysCommand {
 
 #[derive(Debug, Args)]
 pub struct Products {
+    #[command(flatten)]
+    pub system: System,
     #[command(subcommand)]
     pub command: ProductsCommand,
 }

@@ -22,9 +22,9 @@ pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
         Command::Audit(arguments) => audit(&arguments, progress).await,
         Command::Dlq(arguments) => dead_letters(&arguments, progress).await,
         Command::Keys(arguments) => api_keys(&arguments).await,
-        // A check needs no system and no credentials.
-        Command::Products(arguments) => match &arguments.command {
-            ProductsCommand::Import(arguments) => products::import::run(arguments, progress).await,
+        // They find their system by themselves: a check needs none.
+        Command::Products(products) => match &products.command {
+            ProductsCommand::Import(arguments) => products::import::run(&products.system, arguments, progress).await,
         },
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, progress).await,
     }

@@ -25,6 +25,8 @@ pub struct LocalStack {
 #[serde(rename_all = "camelCase")]
 pub struct StackFile {
     pub endpoint_url: String,
+    /// The API's address, up to /v1.0.
+    pub api_url: String,
     pub environment: String,
     pub region: String,
     pub access_key_id: String,
@@ -62,7 +64,7 @@ impl LocalStack {
 mod tests {
     use super::*;
 
-    const FILE: &str = r#"{"endpointUrl": "http://127.0.0.1:4566", "environment": "dev", "region": "eu-west-1",
+    const FILE: &str = r#"{"endpointUrl": "http://127.0.0.1:4566", "apiUrl": "http://127.0.0.1:4566/v1.0", "environment": "dev", "region": "eu-west-1",
         "accessKeyId": "test", "secretAccessKey": "test", "tableName": "products", "auditBucket": "audit", "port": 4566}"#;
 
     #[test]

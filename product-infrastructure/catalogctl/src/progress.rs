@@ -45,6 +45,13 @@ impl Progress {
         };
     }
 
+    /// Prints a line to a log; on a terminal the bar shows the same.
+    pub fn note(&self, line: impl AsRef<str>) {
+        if self.mode == Mode::Log {
+            self.say(line);
+        }
+    }
+
     /// A step of unknown length.
     pub fn step(&self, name: impl Into<String>) -> Step {
         let name = name.into();

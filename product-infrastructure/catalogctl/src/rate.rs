@@ -1,4 +1,4 @@
-//! A limit on messages per second, so that a redrive doesn't compete with the API for the table.
+//! A limit on messages or requests per second, so that a redrive or an import leaves room for the API's other clients.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,12 @@ impl Rate {
 
     /// Waits until that number of messages may be sent.
     pub async fn wait(&mut self, messages: usize) {
-        tokio::time::sleep(self.delay(Instant::now(), messages)).await;
+        tokio::time::sleep(self.reserve(messages)).await;
+    }
+
+    /// The time until that number of messages may be sent, for callers that share the limit; they count as sent then.
+    pub fn reserve(&mut self, messages: usize) -> Duration {
+        self.delay(Instant::now(), messages)
     }
 
     /// The time until that number of messages may be sent; they count as sent then.

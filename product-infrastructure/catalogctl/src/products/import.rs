@@ -1,4 +1,4 @@
-//! `catalogctl products import`: a file of products, checked row by row against the contract, offline.
+//! `catalogctl products import`: a file of products, checked row by row against the contract; [`apply`] imports it.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -7,20 +7,27 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use super::access::Access;
+use super::apply;
 use super::columns::{Asked, Key, Mapping};
 use super::contract::{REQUIRED, Violation, violations};
+use super::digest::half;
 use super::rejects::Rejects;
 use super::rows::{Format, Reading, Row, Rows};
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::progress::Progress;
+use crate::target::System;
 
 /// Rows between two points at which the program can be interrupted.
 const ROWS_AT_ONCE: u64 = 256;
 
-/// Check a file of products against the API's contract, offline
+/// Create and update products from a file (default: check the file, offline)
+///
+/// Without --apply every row is checked against the API's contract, and nothing is sent. With --apply each valid row creates
+/// a product, updates it, or leaves it as it is if nothing differs; the change is followed until it is applied. Importing a
+/// file again is harmless.
 ///
 /// CSV is UTF-8 and begins with a header. Its columns are name, price, currency, sku, description, category, tags, imageUrls
 /// (the items of the last two separated by `|`, or a JSON array), and attributes (a JSON object) or attributes.NAME.
@@ -32,10 +39,15 @@ const ROWS_AT_ONCE: u64 = 256;
 /// have neither.
 ///
 /// Rejected rows are written to FILE.rejects.csv, with the columns row, line, field, code and message before their own (for
-/// JSON, the column json holds the line). Correct the rows there and check that file with the same options: the five columns
+/// JSON, the column json holds the line). Correct the rows there and import that file with the same options: the five columns
 /// are ignored. A FILE.rejects.csv of an earlier run is replaced, or removed if no row is rejected.
 ///
-/// Exit codes: 0 every row is valid; 1 the command failed; 2 there are rejected rows.
+/// FILE.import.ndjson records what became of each row. After an interruption the same command continues there, as long as
+/// FILE and the options are the same. Requests are repeated after 429 and 503, as the API asks for it. Each row takes one
+/// request if it is unchanged, and three or more if it changes a product.
+///
+/// Exit codes: 0 every row was imported (without --apply: is valid); 1 the command failed, or some rows failed and can be
+/// retried; 2 there are rejected rows.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -54,9 +66,14 @@ pub struct Arguments {
     /// Character between two cells of CSV, such as ';', or tab
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub delimiter: u8,
+    /// Send the rows to the API (default: check them)
+    #[arg(long)]
+    pub apply: bool,
     /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// The result of a check.
@@ -71,8 +88,11 @@ pub struct Checked {
     pub rejects_file: Option<PathBuf>,
 }
 
-/// Checks the file and prints the counts.
-pub async fn run(arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
+/// Checks or imports the file, and prints the counts.
+pub async fn run(system: &System, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
+    if arguments.apply {
+        return apply::run(system, arguments, progress).await;
+    }
     let step = progress.step("Checking rows");
     let checked = check(arguments).await?;
     step.done(format!("{} rows", checked.rows));
@@ -116,7 +136,8 @@ async fn check(arguments: &Arguments) -> Result<Checked> {
     Ok(checked)
 }
 
-fn reading(arguments: &Arguments) -> Reading<'_> {
+/// How the file is read.
+pub fn reading(arguments: &Arguments) -> Reading<'_> {
     Reading {
         format: arguments.format.unwrap_or_else(|| Format::of(&arguments.file)),
         delimiter: arguments.delimiter,
@@ -161,7 +182,7 @@ impl Check {
         let sku = asked.patch.get("sku").and_then(Value::as_str);
         let id = asked.product_id.as_deref().filter(|_| self.key == Key::ProductId);
         for (field, name, value) in [("sku", "SKU", sku), ("productId", "product ID", id)] {
-            if let Some(value) = value.filter(|value| !self.seen.insert(digest(field, value))) {
+            if let Some(value) = value.filter(|value| !self.seen.insert(half(field, value))) {
                 found.push(Violation::new(
                     field,
                     "DUPLICATE",
@@ -182,11 +203,6 @@ impl Check {
             _ => None,
         }
     }
-}
-
-fn digest(field: &str, value: &str) -> [u8; 16] {
-    let digest = Sha256::new().chain_update(field).chain_update([0]).chain_update(value).finalize();
-    std::array::from_fn(|index| digest[index])
 }
 
 #[cfg(test)]

@@ -1,10 +1,17 @@
-//! Files of products: [`import`] checks one against the contract.
+//! Files of products: [`import`] checks one against the contract, and [`apply`] brings its rows to the API.
 //!
-//! [`rows`] reads a file, [`columns`] gives the columns of a CSV file their meaning, [`contract`] checks what a row asks for,
-//! and [`rejects`] writes the rows that have to be corrected.
+//! - [`rows`] reads a file, [`columns`] gives the columns of a CSV file their meaning, [`contract`] checks what a row asks for,
+//!   and [`rejects`] writes the rows that have to be corrected.
+//! - [`access`] finds the API, [`api`] calls it, [`change`] brings one row to it, and [`journal`] records what became of each.
 
+pub mod access;
+pub mod api;
+pub mod apply;
+pub mod change;
 pub mod columns;
 pub mod contract;
+pub mod digest;
 pub mod import;
+pub mod journal;
 pub mod rejects;
 pub mod rows;

@@ -90,7 +90,16 @@ async fn answer(
             });
             Json(json!({"item": keys.collect::<Vec<_>>()})).into_response()
         }
-        ["usageplans"] => Json(json!({"item": [{"id": "p1", "name": "bbws-product-api-dev"}]})).into_response(),
+        ["usageplans"] => {
+            let throttle = json!({"rateLimit": 500.0, "burstLimit": 1000});
+            let plan = json!({"id": "p1", "name": "bbws-product-api-dev", "throttle": throttle});
+            Json(json!({"item": [plan]})).into_response()
+        }
+        ["restapis"] => {
+            let apis =
+                ["another", "bbws-product-api-dev"].map(|name| json!({"id": format!("id-{name}"), "name": name}));
+            Json(json!({"item": apis})).into_response()
+        }
         ["usageplans", "p1", "usage"] => {
             assert_eq!(parameters["keyId"], "k1");
             let days = |count: i64| json!({"k1": [[count, -1], [0, -1]]});

@@ -143,7 +143,8 @@ async fn ended(command: &mut tokio::process::Command) -> Ended {
     }
 }
 
-fn configuration(endpoint: &str) -> SdkConfig {
+/// The SDK's configuration for services at this address.
+pub fn configuration(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
