@@ -57,11 +57,10 @@ pub fn product_item(chain: &Chain, newest: &Change, shards: u64) -> Result<Item,
     let shard = shard(product, shards);
     if status == "ACTIVE" {
         let price_key = format!("{currency}#{units:0>PRICE_WIDTH$}#{product}");
-        let first_two: String = name.chars().take(2).collect();
-        let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
+        let (partition, beginning) = name_index_keys(&name);
         set("GSI1_PK", json!(format!("ACTIVE#{shard}")));
-        set("GSI2_PK", json!(format!("NAME#{first_two}")));
-        set("GSI2_SK", json!(format!("{name}\t{price_key}")));
+        set("GSI2_PK", json!(partition));
+        set("GSI2_SK", json!(format!("{beginning}{price_key}")));
         set("GSI1_SK", json!(price_key));
         if let Some(category) = category {
             set("GSI3_PK", json!(format!("CATEGORY#{category}")));
@@ -108,8 +107,18 @@ fn shard(product: ProductId, shards: u64) -> u64 {
     first % shards.max(1)
 }
 
-/// Canonical caseless folding (Unicode Standard §3.13, D145) with each run of whitespace collapsed to one space.
-fn folded(text: &str) -> String {
+/// The name index's partition key of a folded name, and the beginning of the sort keys of all products with that name.
+///
+/// Names that are longer than a sort key holds can share both, so a reader compares the whole name.
+pub fn name_index_keys(folded_name: &str) -> (String, String) {
+    let first_two: String = folded_name.chars().take(2).collect();
+    let kept = &folded_name[..folded_name.floor_char_boundary(MAX_NAME_BYTES)];
+    (format!("NAME#{first_two}"), format!("{kept}\t"))
+}
+
+/// Canonical caseless folding (Unicode Standard §3.13, D145) with each run of whitespace collapsed to one space: two names
+/// or categories are the same if their folded forms are.
+pub fn folded(text: &str) -> String {
     let nfd = DecomposingNormalizerBorrowed::new_nfd();
     let folded = CaseMapper::new().fold_string(&nfd.normalize(text)).into_owned();
     let normalized = nfd.normalize(&folded);

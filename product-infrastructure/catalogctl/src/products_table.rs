@@ -12,6 +12,7 @@ use crate::aws::CallContext;
 use crate::progress::Meter;
 use audit_log::finding::{Fault, Finding};
 use audit_log::ids::{EventId, ProductId};
+use audit_log::product_item::{folded, name_index_keys};
 use audit_log::table_item::{self, Known};
 use audit_log::verification::{Claim, EntryFacts, ProductFacts, TableFacts};
 
@@ -122,6 +123,33 @@ impl Table {
             Ok(Known::Claim(_, claim)) => Some(claim),
             _ => None,
         }))
+    }
+
+    /// The active products whose folded name is this one, at most `limit`, in the order of their prices. Eventually consistent,
+    /// as every index is.
+    pub async fn named(&self, folded_name: &str, limit: usize) -> Result<Vec<Value>> {
+        let (partition, beginning) = name_index_keys(folded_name);
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("ProductsByNameIndex")
+            .key_condition_expression("GSI2_PK = :partition AND begins_with(GSI2_SK, :beginning)")
+            .expression_attribute_values(":partition", AttributeValue::S(partition))
+            .expression_attribute_values(":beginning", AttributeValue::S(beginning))
+            .into_paginator()
+            .items()
+            .send();
+        let mut named = Vec::new();
+        while named.len() < limit
+            && let Some(item) = items.try_next().await.call("dynamodb:Query", self.resource())?
+        {
+            let product = document(item)?;
+            if product["name"].as_str().is_some_and(|name| folded(name) == folded_name) {
+                named.push(product);
+            }
+        }
+        Ok(named)
     }
 
     /// One item of a product, strongly consistent.

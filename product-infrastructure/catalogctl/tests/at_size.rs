@@ -39,14 +39,15 @@ async fn reads_every_record() {
     let router = bucket.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let product = product_id(products / 2);
-    let commands = std::env::var("COMMANDS").unwrap_or_else(|_| "verify,history,export".to_owned());
+    let (product, sku) = (product_id(products / 2), format!("SKU-{}-0", products / 2));
+    let commands = std::env::var("COMMANDS").unwrap_or_else(|_| "verify,history,history-by-sku,export".to_owned());
     for command in commands.split(',') {
         let arguments: &[&str] = match command {
             "verify" => &["audit", "verify", "--without-table", "--json"],
             "history" => &["audit", "history", &product, "--json"],
+            "history-by-sku" => &["audit", "history", "--sku", &sku, "--json"],
             "export" => &["audit", "export"],
-            _ => panic!("COMMANDS names {command:?}; expected verify, history or export"),
+            _ => panic!("COMMANDS names {command:?}; expected verify, history, history-by-sku or export"),
         };
         let output = tempfile::NamedTempFile::new().unwrap();
         let (seconds, kibibytes) = run(&endpoint, arguments, &output).await;
@@ -54,7 +55,7 @@ async fn reads_every_record() {
         let lines = u64::try_from(printed.lines().count()).unwrap();
         match command {
             "verify" => assert!(printed.contains("\"INTACT\"") && printed.contains(&format!("\"objects\": {records}"))),
-            "history" => assert_eq!(printed.matches("\"recordType\"").count() as u64, ROUNDS),
+            "history" | "history-by-sku" => assert_eq!(printed.matches("\"recordType\"").count() as u64, ROUNDS),
             _ => assert_eq!(lines, records),
         }
         println!(

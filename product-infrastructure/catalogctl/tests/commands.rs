@@ -298,6 +298,43 @@ async fn shows_history_by_search_and_by_chain() {
 }
 
 #[tokio::test]
+async fn finds_history_by_sku_and_name() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let history = async |arguments: &[&str], code| {
+        system.run(&[&["audit", "history"], arguments].concat()).await.expect(code)
+    };
+    // Deleted: no index of the table has it. It had the first SKU before it was patched.
+    let deleted = history(&[&product_id(0), "--json"], 0).await.stdout;
+    for arguments in [["--name", "  LA\u{308}M\u{1f4a1} p 0"], ["--sku", "SKU-0-0"], ["--sku", " PATCHED-0-2 "]] {
+        assert_eq!(history(&[&arguments[..], &["--json"]].concat(), 0).await.stdout, deleted, "{arguments:?}");
+    }
+    let other_case = history(&["--sku", "sku-0-0"], 1).await.stderr;
+    assert!(other_case.contains("no audit record (all days) has a product with the SKU \"sku-0-0\""), "{other_case}");
+    let quick = history(&["--name", "läm\u{1f4a1} P 0", "--quick"], 1).await.stderr;
+    assert!(quick.contains("no active product") && quick.contains("Without --quick"), "{quick}");
+    for (arguments, number) in [(["--name", "läm\u{1f4a1} P 1"], 1), (["--sku", "SKU-2-2"], 2)] {
+        let quick = history(&[&arguments[..], &["--quick", "--json"]].concat(), 0).await.json();
+        assert_eq!(quick["productId"], product_id(number));
+    }
+
+    // All three once had this name.
+    let several = history(&["--name", "PATCHED 2"], 2).await.stdout;
+    assert!((0..3).all(|number| several.contains(&product_id(number))), "{several}");
+    assert!(several.contains("DELETED") && several.contains("catalogctl audit history ID"), "{several}");
+    let several = history(&["--name", "PATCHED 2", "--json"], 2).await.json();
+    assert_eq!((&several["matches"][0]["status"], &several["truncated"]), (&json!("DELETED"), &json!(false)));
+
+    for entry in applied(&catalogue, 1) {
+        system.bucket.archive(&object(&entry).0);
+    }
+    let archived = history(&["--name", "läm\u{1f4a1} P 1"], 1).await.stderr;
+    assert!(archived.contains("Not searched: ") && archived.contains("archived objects"), "{archived}");
+    history(&[], 1).await;
+    history(&[&product_id(0), "--sku", "SKU-0-0"], 1).await;
+}
+
+#[tokio::test]
 async fn archived_records_are_restored_on_request() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::product_search::{self, Description, Matches};
 use super::verify::{Days, describe};
 use crate::audit_bucket::Listed;
 use crate::exit_status::ExitStatus;
@@ -20,6 +21,7 @@ use audit_log::finding::{Finding, Verdict};
 use audit_log::ids::{EventId, ProductId};
 use audit_log::record::Record;
 use audit_log::verification::{Content, Object};
+use audit_log::window::Window;
 
 /// Show a product's changes: what was requested, by whom, with which outcome
 ///
@@ -27,13 +29,17 @@ use audit_log::verification::{Content, Object};
 /// back from the product's newest record, and reads the last 90 days' journal of the table; it omits older changes that
 /// weren't applied or were made outside the API.
 ///
-/// Exit codes: 0 the hash chain is intact; 1 the command failed, or there is no record of the product; 2 there are findings.
+/// With --sku or --name, the product is first searched for in the same records: one that has or had the SKU or the name,
+/// deleted products included. With --quick, it is looked up in the table, which finds active products only. If more than one
+/// matches, they are listed instead.
+///
+/// Exit codes: 0 the hash chain is intact; 1 the command failed, or there is no record of the product; 2 there are findings, or
+/// more than one product matches.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Product ID
-    #[arg(value_parser = product)]
-    pub id: ProductId,
+    #[command(flatten)]
+    pub product: Product,
     #[command(flatten)]
     pub days: Days,
     /// Follow the chain back from the table's product instead of reading the whole bucket
@@ -42,6 +48,21 @@ pub struct Arguments {
     /// Print the output as JSON: the records and the findings
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which product.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Product {
+    /// Product ID
+    #[arg(value_parser = product)]
+    pub id: Option<ProductId>,
+    /// SKU that the product has or had, compared exactly
+    #[arg(long, value_name = "SKU", value_parser = Description::sku)]
+    pub sku: Option<Description>,
+    /// Name that the product has or had, compared regardless of case and whitespace
+    #[arg(long, value_name = "NAME", value_parser = Description::name)]
+    pub name: Option<Description>,
 }
 
 /// Parses a product ID; surrounding whitespace and upper case are accepted.
@@ -61,19 +82,29 @@ pub struct History {
 
 /// Collects a product's records and prints them.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
+    let window = arguments.days.window()?;
+    let id = match find(target, arguments, window, progress).await? {
+        Found::One(id) => id,
+        Found::Several(description, matches) => {
+            if arguments.json {
+                output::print_json(&matches)?;
+            } else {
+                output::print(&matches.text(&description))?;
+            }
+            return Ok(ExitStatus::NeedsAttention);
+        }
+    };
     let history = if arguments.quick {
-        follow_chain(target, arguments.id, progress).await?
+        follow_chain(target, id, progress).await?
     } else {
-        search(target, arguments, progress).await?
+        search(target, id, window, progress).await?
     };
     if history.records.is_empty() && history.findings.is_empty() {
-        let window = arguments.days.window()?;
         if window.is_whole() {
-            bail!("the audit log has no record of product {}", arguments.id);
+            bail!("the audit log has no record of product {id}");
         }
         bail!(
-            "the audit log has no record of product {} in this window ({}). Other days weren't searched",
-            arguments.id,
+            "the audit log has no record of product {id} in this window ({}). Other days weren't searched",
             describe(&window)
         );
     }
@@ -85,12 +116,52 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     Ok(if history.findings.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
+/// What the arguments name.
+enum Found {
+    One(ProductId),
+    Several(Description, Matches),
+}
+
+/// The product that the arguments name. Fails when no product matches a SKU or a name.
+async fn find(target: &Target, arguments: &Arguments, window: Window, progress: &Progress) -> Result<Found> {
+    let Product { id, sku, name } = &arguments.product;
+    let description = match (id, sku.as_ref().or(name.as_ref())) {
+        (Some(id), _) => return Ok(Found::One(*id)),
+        (None, Some(description)) => description,
+        (None, None) => bail!("no product is named. Use an ID, --sku or --name"),
+    };
+    let matches = if arguments.quick {
+        product_search::in_table(target, description).await?
+    } else {
+        product_search::in_records(target, description, window, progress).await?
+    };
+    let gaps = matches.gaps();
+    match matches.matches.as_slice() {
+        [] if arguments.quick => bail!(
+            "no active product has the {description}. Without --quick, the audit records are searched, and deleted and \
+             changed products with them"
+        ),
+        [] => {
+            let gaps = gaps.map(|gaps| format!(". {gaps}")).unwrap_or_default();
+            bail!("no audit record ({}) has a product with the {description}{gaps}", describe(&window))
+        }
+        found => {
+            if let Some(gaps) = gaps {
+                progress.say(gaps);
+            }
+            match found {
+                [one] => Ok(Found::One(one.product_id)),
+                _ => Ok(Found::Several(description.clone(), matches)),
+            }
+        }
+    }
+}
+
 /// Searches every object of the window.
-async fn search(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<History> {
+async fn search(target: &Target, id: ProductId, window: Window, progress: &Progress) -> Result<History> {
     let bucket = target.audit_bucket();
-    let step = progress.step(format!("search bucket {} for product {}", bucket.name(), arguments.id));
-    let window = arguments.days.window()?;
-    let mut collected = Collected::new(arguments.id, window.from.is_some());
+    let step = progress.step(format!("search bucket {} for product {id}", bucket.name()));
+    let mut collected = Collected::new(id, window.from.is_some());
     let mut objects = std::pin::pin!(bucket.objects(window.all_keys(), &step.meter()));
     let mut read = 0_u64;
     while let Some(object) = objects.try_next().await? {
