@@ -333,6 +333,19 @@ pub fn minor_units(price: &str) -> String {
     }
 }
 
+/// The price that a number of minor units is, with all decimals of its currency: 1999 EUR is `19.99`. `None` if the contract has
+/// no such price.
+pub fn decimal(minor_units: u64, currency: &str) -> Option<String> {
+    const DECIMALS: [usize; 4] = [0, 2, 3, 4];
+    let with = |decimals: usize| {
+        let digits = format!("{minor_units:0>width$}", width = decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+    };
+    let prices = DECIMALS.into_iter().map(with);
+    prices.into_iter().find(|price| is_priced(&json!({"price": price, "currency": currency})))
+}
+
 /// A product's content: the members that a client sets.
 fn content(product: &Value) -> Value {
     const ADDED: [&str; 6] = ["productId", "status", "version", "createdAt", "updatedAt", "lastEventId"];
@@ -412,6 +425,24 @@ mod tests {
     use crate::finding::Verdict;
     use crate::json::hex;
     use std::path::Path;
+
+    #[test]
+    fn minor_units_become_decimals_of_their_currency() {
+        for (units, currency, expected) in [
+            (1_999, "EUR", Some("19.99")),
+            (5, "EUR", Some("0.05")),
+            (0, "EUR", Some("0.00")),
+            (1_200, "JPY", Some("1200")),
+            (12_500, "KWD", Some("12.500")),
+            (10_001, "CLF", Some("1.0001")),
+            (99_999_999_999_999, "EUR", Some("999999999999.99")),
+            (100_000_000_000_000, "EUR", None),
+        ] {
+            let price = decimal(units, currency);
+            assert_eq!(price.as_deref(), expected, "{units} {currency}");
+            assert!(price.is_none_or(|price| minor_units(&price) == units.to_string()), "{units} {currency}");
+        }
+    }
 
     /// The golden examples, as audit-logger writes them.
     fn examples(folder: &str) -> Vec<(String, Value)> {

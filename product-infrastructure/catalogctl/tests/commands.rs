@@ -301,9 +301,8 @@ async fn shows_history_by_search_and_by_chain() {
 async fn finds_history_by_sku_and_name() {
     let catalogue = catalogue();
     let system = System::of(&catalogue).await;
-    let history = async |arguments: &[&str], code| {
-        system.run(&[&["audit", "history"], arguments].concat()).await.expect(code)
-    };
+    let history =
+        async |arguments: &[&str], code| system.run(&[&["audit", "history"], arguments].concat()).await.expect(code);
     // Deleted: no index of the table has it. It had the first SKU before it was patched.
     let deleted = history(&[&product_id(0), "--json"], 0).await.stdout;
     for arguments in [["--name", "  LA\u{308}M\u{1f4a1} p 0"], ["--sku", "SKU-0-0"], ["--sku", " PATCHED-0-2 "]] {
@@ -488,6 +487,91 @@ async fn export_marks_invalid_objects() {
     system.bucket.archive(&object(&catalogue.entries[6]).0);
     let archived = system.run(&["audit", "export"]).await.expect(2);
     assert!(archived.stderr.contains("Archived objects, not in the export: 1"), "{}", archived.stderr);
+}
+
+/// The rows of a CSV, each with its cells by the names of their columns.
+fn rows(csv: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    csv::Reader::from_reader(csv.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn exports_prices_as_columns() {
+    let mut catalogue = catalogue();
+    let newest = catalogue.entries.iter_mut().rfind(|entry| entry["outcome"] == "APPLIED" && entry["type"] == "UPDATE");
+    let entry = newest.unwrap();
+    entry["after"]["name"] = json!("=HYPERLINK(\"https://example.com\")");
+    lives::fingerprint(entry);
+    seal(entry);
+    let formula = entry["eventId"].as_str().unwrap().to_owned();
+    let system = System::of(&catalogue).await;
+    let exported = system.run(&["audit", "export", "--format", "csv"]).await.expect(0);
+    for part in ["Records written: 30 (", " APPLIED, 1 DUPLICATE, 3 OUT_OF_BAND, "] {
+        assert!(exported.stderr.contains(part), "{part}: {}", exported.stderr);
+    }
+    let rows = rows(&exported.stdout);
+    assert_eq!(rows.len(), catalogue.objects().len());
+    for row in rows.iter().filter(|row| row["recordType"] == "CHANGE") {
+        let entry = catalogue.entries.iter().find(|entry| entry["eventId"] == row["eventId"].as_str()).unwrap();
+        let text = |path: &str| entry.pointer(path).map_or("", |value| value.as_str().unwrap());
+        for (column, path) in [
+            ("priceBefore", "/before/price"),
+            ("currencyBefore", "/before/currency"),
+            ("priceAfter", "/after/price"),
+            ("outcome", "/outcome"),
+            ("reason", "/reason"),
+            ("apiKeyId", "/actor/apiKeyId"),
+            ("occurredAt", "/occurredAt"),
+        ] {
+            assert_eq!(row[column], text(path), "{column} of {row:?}");
+        }
+        let bytes = system.bucket.read(&row["object"]).unwrap();
+        assert_eq!(row["sha256"], lives::sha256(&bytes));
+        if row["outcome"] == "REJECTED" {
+            assert_eq!(row["priceRequested"], text("/requested/product/price"));
+        }
+    }
+    let risky = rows.iter().find(|row| row["eventId"] == formula).unwrap();
+    assert_eq!(risky["name"], "'=HYPERLINK(\"https://example.com\")");
+
+    let (broken, _) = object(&catalogue.entries[3]);
+    system.bucket.alter(&broken, b"{");
+    let marked = system.run(&["audit", "export", "--format", "csv"]).await.expect(2).stdout;
+    let invalid = self::rows(&marked).into_iter().find(|row| row["recordType"] == "INVALID").unwrap();
+    assert_eq!((invalid["object"].as_str(), invalid["fault"].as_str()), (broken.as_str(), "UNREADABLE"));
+    let empty = system.run(&["audit", "export", "--format", "csv", "--to", "2020-01-01"]).await.expect(0).stdout;
+    assert!(empty.starts_with("recordType,occurredAt,") && empty.lines().count() == 1, "{empty}");
+}
+
+#[tokio::test]
+async fn exports_selected_records() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let count = |matches: &dyn Fn(&Value) -> bool| catalogue.entries.iter().filter(|entry| matches(entry)).count();
+    let (first, second) = (product_id(0), product_id(1));
+    for (options, expected) in [
+        (vec!["--product", &first], count(&|entry| entry["productId"] == first.as_str()) + 3),
+        (
+            vec!["--product", &first, "--product", &second, "--outcome", "rejected"],
+            count(&|entry| entry["productId"] != product_id(2).as_str() && entry["outcome"] == "REJECTED"),
+        ),
+        (vec!["--type", "delete"], count(&|entry| entry["type"] == "DELETE")),
+        (vec!["--type", "out-of-band"], 3),
+        (vec!["--actor", "203.0.113.7"], catalogue.entries.len()),
+        (vec!["--actor", "nobody"], 0),
+    ] {
+        let exported = system.run(&[&["audit", "export"], options.as_slice()].concat()).await.expect(0);
+        assert_eq!(exported.stdout.lines().count(), expected, "{options:?}");
+        let not_selected = catalogue.objects().len() - expected;
+        let counts = format!("Not selected by the filter: {not_selected}.");
+        assert!(not_selected == 0 || exported.stderr.contains(&counts), "{options:?}: {}", exported.stderr);
+    }
+
+    // It may be of any product.
+    system.bucket.alter(&object(&catalogue.entries[4]).0, b"{");
+    let unreadable = system.run(&["audit", "export", "--product", &product_id(0)]).await.expect(2).stdout;
+    assert_eq!(unreadable.matches("\"INVALID\"").count(), 1);
+    let unknown = system.run(&["audit", "export", "--type", "patch"]).await.expect(1).stderr;
+    assert!(unknown.contains("create, update, delete, out-of-band"), "{unknown}");
 }
 
 /// Writes the objects of stream records, as audit-logger does.

@@ -1,5 +1,6 @@
 //! `catalogctl audit export`: the records, one per line, in the order of time.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, IntoInnerError, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -7,48 +8,95 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use time::Date;
 
+use super::filter::Filter;
+use super::record_row::Row;
 use super::verify::Days;
 use crate::audit_bucket::{Bucket, Listed};
 use crate::exit_status::ExitStatus;
 use crate::output::OutputError;
-use crate::printable::printable_json;
+use crate::printable::{printable, printable_json};
 use crate::private_file;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
+use audit_log::record::Record;
 use audit_log::verification::{Content, Object};
 
-/// Write the audit records as newline-delimited JSON, in the order of time
+/// Write the audit records as newline-delimited JSON or as CSV, in the order of time
 ///
-/// A line is an object of the bucket, byte for byte; on a terminal, control characters are escaped. Changes made outside the
-/// API are placed at the time at which they were observed. An object that isn't a valid record is written as
+/// In newline-delimited JSON, a line is an object of the bucket, byte for byte. Changes made outside the API are placed at the
+/// time at which they were observed. An object that isn't a valid record is written as
 /// {"recordType":"INVALID","object":KEY,"fault":…,"why":…,"content":TEXT} with its content as a string, or, if it isn't UTF-8,
 /// with "contentBase64"; archived and deleted objects are reported and omitted.
 ///
-/// Exit codes: 0 every object was written and is a valid record; 1 the command failed; 2 there are invalid, archived or
-/// deleted objects.
+/// In CSV, a row has a record's outcome, actor and times, its prices before, after and as requested with all decimals of their
+/// currency, and the object's key and SHA-256. A cell that begins with = + - @ ' or a control character gets a leading ', so
+/// that no spreadsheet takes it for a formula.
+///
+/// On a terminal, control characters are escaped. A record is written if it matches each filter option that is given; of an
+/// option that is repeated, one value must match. An object that can't be read is written unless it is known to be of another
+/// product.
+///
+/// Exit codes: 0 every object was read and is a valid record; 1 the command failed; 2 there are invalid, archived or deleted
+/// objects.
 #[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[command(flatten)]
     pub days: Days,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
     /// File to create, readable by its owner only; `-` is standard output (default: standard output)
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Newline-delimited JSON: the evidence
+    #[default]
+    Ndjson,
+    /// A table for a spreadsheet
+    Csv,
 }
 
 /// The result of an export.
 #[derive(Debug, Default)]
 pub struct Exported {
-    pub lines: u64,
+    /// The records that were written, by their outcome, or else OUT_OF_BAND or INVALID.
+    pub written: BTreeMap<String, u64>,
+    /// Records that the filter didn't select.
+    pub not_selected: u64,
     pub archived: u64,
     /// Objects that were written as invalid, or deleted ones, which were omitted.
     pub findings: Vec<Finding>,
+}
+
+impl Exported {
+    /// The number of records that were written.
+    pub fn records(&self) -> u64 {
+        self.written.values().sum()
+    }
+
+    /// The counts in words.
+    pub fn describe(&self) -> String {
+        let kinds: Vec<String> = self.written.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+        let not_selected = match self.not_selected {
+            0 => String::new(),
+            count => format!(" Not selected by the filter: {count}."),
+        };
+        format!("Records written: {}{kinds}.{not_selected}", self.records())
+    }
 }
 
 /// Exports to the file or to standard output.
@@ -58,7 +106,7 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
         _ => {
             let stdout = std::io::stdout();
             let is_terminal = stdout.is_terminal();
-            let mut lines = Lines::new(BufWriter::new(stdout));
+            let mut lines = Lines::new(BufWriter::new(stdout), arguments);
             lines.for_terminal = is_terminal;
             export(target, arguments, lines, progress).await?
         }
@@ -69,7 +117,7 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     if exported.archived > 0 {
         progress.say(format!("Archived objects, not in the export: {}. Restore them first.", exported.archived));
     }
-    progress.say(format!("Lines written: {}", exported.lines));
+    progress.say(exported.describe());
     let fine = exported.findings.is_empty() && exported.archived == 0;
     Ok(if fine { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
@@ -80,7 +128,7 @@ async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress
     let cannot = || format!("failed to create {}", path.display());
     let file = private_file::beside(path).with_context(cannot)?;
     let mut writer = BufWriter::new(file);
-    let exported = export(target, arguments, Lines::new(&mut writer), progress).await?;
+    let exported = export(target, arguments, Lines::new(&mut writer, arguments), progress).await?;
     let file = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;
     file.persist_noclobber(path).with_context(cannot)?;
     Ok(exported)
@@ -90,11 +138,12 @@ async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress
 async fn export(
     target: &Target,
     arguments: &Arguments,
-    mut lines: Lines<impl Write>,
+    mut lines: Lines<'_, impl Write>,
     progress: &Progress,
 ) -> Result<Exported> {
     let bucket = target.audit_bucket();
     let step = progress.step(format!("export {}", bucket.name()));
+    lines.begin()?;
     let (meter, window) = (step.meter(), arguments.days.window()?);
     let listed: Vec<Listed> = bucket.list(vec![window.keys("out-of-band")], meter.clone()).try_collect().await?;
     let mut aside =
@@ -108,7 +157,7 @@ async fn export(
     }
     aside.before(u64::MAX, &mut lines).await?;
     lines.writer.flush().map_err(OutputError::from)?;
-    step.done(format!("{} records", lines.exported.lines));
+    step.done(format!("{} records", lines.exported.records()));
     Ok(lines.exported)
 }
 
@@ -127,26 +176,54 @@ fn by_day(listed: Vec<Listed>) -> BTreeMap<Date, Vec<Listed>> {
     days
 }
 
-/// Writes records as lines.
-struct Lines<W> {
+/// Writes the selected records as lines.
+struct Lines<'a, W> {
     writer: W,
-    /// Characters that a terminal would act upon are escaped, as JSON escapes them.
+    format: Format,
+    filter: &'a Filter,
+    /// Characters that a terminal would act upon are escaped.
     for_terminal: bool,
     exported: Exported,
 }
 
-impl<W: Write> Lines<W> {
-    fn new(writer: W) -> Self {
-        Self { writer, for_terminal: false, exported: Exported::default() }
+impl<'a, W: Write> Lines<'a, W> {
+    fn new(writer: W, arguments: &'a Arguments) -> Self {
+        Self {
+            writer,
+            format: arguments.format,
+            filter: &arguments.filter,
+            for_terminal: false,
+            exported: Exported::default(),
+        }
+    }
+
+    /// Writes what comes before the records.
+    fn begin(&mut self) -> Result<()> {
+        match self.format {
+            Format::Ndjson => Ok(()),
+            Format::Csv => self.line(&csv_line(Row::default().columns().map(|(name, _)| name))?),
+        }
     }
 
     fn write(&mut self, object: Object) -> Result<()> {
-        match object.content {
-            Content::Record(record) => match record.form().cloned() {
-                Some(finding) => self.invalid(finding, record.line().into_bytes()),
-                None => self.line(&record.line()),
+        let row = |record: &Record| Row::new(&object.key, object.digest.as_ref(), record);
+        match &object.content {
+            Content::Record(record) if !self.filter.selects(record) => {
+                self.exported.not_selected += 1;
+                Ok(())
+            }
+            Content::Record(record) => match (record.form(), self.format) {
+                (Some(finding), _) => self.invalid(finding, record.line().into_bytes(), row(record)),
+                (None, Format::Ndjson) => self.record(kind(record), &record.line()),
+                (None, Format::Csv) => self.record(kind(record), &csv_row(&row(record))?),
             },
-            Content::Invalid(finding, bytes) => self.invalid(finding, bytes),
+            Content::Invalid(finding, _) if !self.filter.may_select(finding) => {
+                self.exported.not_selected += 1;
+                Ok(())
+            }
+            Content::Invalid(finding, bytes) => {
+                self.invalid(finding, bytes.clone(), Row::of_object(&object.key, object.digest.as_ref()))
+            }
             Content::Archived => {
                 self.exported.archived += 1;
                 Ok(())
@@ -158,24 +235,66 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    fn invalid(&mut self, finding: Finding, content: Vec<u8>) -> Result<()> {
+    fn invalid(&mut self, finding: &Finding, content: Vec<u8>, row: Row) -> Result<()> {
+        self.exported.findings.push(finding.clone());
+        if self.format == Format::Csv {
+            return self.record(INVALID, &csv_row(&row.invalid(finding))?);
+        }
         let mut marked = json!({
-            "recordType": "INVALID", "object": finding.object, "fault": finding.fault, "why": finding.why,
+            "recordType": INVALID, "object": finding.object, "fault": finding.fault, "why": finding.why,
         });
         match String::from_utf8(content) {
             Ok(text) => marked["content"] = text.into(),
             Err(error) => marked["contentBase64"] = STANDARD.encode(error.as_bytes()).into(),
         }
-        self.exported.findings.push(finding);
-        self.line(&marked.to_string())
+        self.record(INVALID, &marked.to_string())
+    }
+
+    fn record(&mut self, kind: &str, line: &str) -> Result<()> {
+        self.line(line)?;
+        *self.exported.written.entry(kind.to_owned()).or_default() += 1;
+        Ok(())
     }
 
     fn line(&mut self, line: &str) -> Result<()> {
-        let line = if self.for_terminal { printable_json(line) } else { line.into() };
-        writeln!(self.writer, "{line}").map_err(OutputError::from)?;
-        self.exported.lines += 1;
-        Ok(())
+        let line = match (self.for_terminal, self.format) {
+            (false, _) => Cow::Borrowed(line),
+            (true, Format::Ndjson) => printable_json(line),
+            (true, Format::Csv) => printable(line),
+        };
+        Ok(writeln!(self.writer, "{line}").map_err(OutputError::from)?)
     }
+}
+
+/// The kind of an object that isn't a valid record.
+const INVALID: &str = "INVALID";
+
+/// What a record counts as.
+fn kind(record: &Record) -> &str {
+    match record {
+        Record::Change(change) => change.document["outcome"].as_str().unwrap_or(INVALID),
+        Record::OutOfBand(_) => "OUT_OF_BAND",
+    }
+}
+
+/// A row as CSV (RFC 4180), without a line feed at its end.
+fn csv_row(row: &Row) -> Result<String> {
+    csv_line(row.columns().map(|(_, cell)| guarded(cell)))
+}
+
+fn csv_line<const COLUMNS: usize>(cells: [impl AsRef<str>; COLUMNS]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells.each_ref().map(AsRef::as_ref)).context("failed to write a row")?;
+    let line = String::from_utf8(writer.into_inner().context("failed to write a row")?)?;
+    Ok(line.trim_end_matches('\n').to_owned())
+}
+
+/// A cell that no spreadsheet takes for a formula (CWE-1236). The apostrophe can be removed again: a cell that began with one
+/// has two.
+fn guarded(cell: &str) -> Cow<'_, str> {
+    let is_risky =
+        |first: char| matches!(first, '=' | '+' | '-' | '@' | '\'' | '＝' | '＋' | '－' | '＠') || first.is_control();
+    if cell.starts_with(is_risky) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
 /// Out-of-band records, read by day, because within a day their keys aren't in the order of time.
@@ -188,7 +307,7 @@ struct Aside {
 
 impl Aside {
     /// Writes the records observed before a moment.
-    async fn before(&mut self, millis: u64, lines: &mut Lines<impl Write>) -> Result<()> {
+    async fn before(&mut self, millis: u64, lines: &mut Lines<'_, impl Write>) -> Result<()> {
         let today = audit_log::ids::date_of(millis);
         loop {
             while self.waiting.front().is_some_and(|(observed, _)| *observed < millis) {
@@ -229,9 +348,34 @@ mod tests {
         for (for_terminal, expected) in
             [(false, format!("{line}\n")), (true, "{\"name\":\"\\u009b31m\\u202e\"}\n".to_owned())]
         {
-            let mut lines = Lines { for_terminal, ..Lines::new(Vec::new()) };
+            let arguments = Arguments::default();
+            let mut lines = Lines { for_terminal, ..Lines::new(Vec::new(), &arguments) };
             lines.line(line).unwrap();
             assert_eq!(String::from_utf8(lines.writer).unwrap(), expected);
         }
+    }
+    #[test]
+    fn cells_are_no_formulas_and_can_be_restored() {
+        for (cell, expected) in [
+            ("=1+1", "'=1+1"),
+            ("+49 30", "'+49 30"),
+            ("-10 % off", "'-10 % off"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("＝1", "'＝1"),
+            ("'quoted", "''quoted"),
+            ("19.99", "19.99"),
+            ("a=1", "a=1"),
+            ("", ""),
+        ] {
+            assert_eq!(guarded(cell), expected);
+        }
+    }
+
+    #[test]
+    fn csv_quotes_separators() {
+        let row = Row { name: "=Lamp, \"large\"\nred".to_owned(), ..Row::default() };
+        let line = csv_row(&row).unwrap();
+        assert!(line.contains(",\"'=Lamp, \"\"large\"\"\nred\","), "{line}");
     }
 }

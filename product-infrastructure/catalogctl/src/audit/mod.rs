@@ -1,12 +1,15 @@
 //! The audit log, read by those who have to rely on it: `catalogctl audit …`.
 //!
 //! What a record and a log must be is in the library `audit-log`. [`verify`], [`history`], [`export`], [`rebuild`], [`repair`]
-//! and [`restore`] are the commands; [`product_search`] finds a product that is known by its SKU or name.
+//! and [`restore`] are the commands; [`product_search`] finds a product that is known by its SKU or name, [`filter`] selects
+//! records, and [`record_row`] makes them rows of a table.
 
 pub mod export;
+pub mod filter;
 pub mod history;
 pub mod product_search;
 pub mod rebuild;
+pub mod record_row;
 pub mod repair;
 pub mod restore;
 pub mod verify;
