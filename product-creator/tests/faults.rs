@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use product_creator::models::change_event::ChangeEvent;
@@ -15,6 +14,7 @@ use support::changes::{body, create, delete, update};
 use support::contract::examples;
 use support::faulty_engine::FaultyEngine;
 use support::lambda::{Lambda, witness};
+use support::products_table::Engine;
 use support::queue::{Queue, event, failed};
 use support::scale::scale;
 
@@ -26,8 +26,9 @@ const TIME: Duration = Duration::from_secs(30);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_product-creator");
 const VARIABLES: [(&str, &str); 2] = [("TABLE_NAME", "products"), ("LIST_SHARDS", "4")];
 
-async fn start(endpoint: SocketAddr) -> Lambda {
-    Lambda::start(PROGRAM, endpoint, &VARIABLES).await
+async fn start(engine: &Engine) -> Lambda {
+    let account = [("AWS_ACCESS_KEY_ID", engine.access_key_id.as_str())];
+    Lambda::start(PROGRAM, engine.address, &[VARIABLES.as_slice(), &account].concat()).await
 }
 
 /// Products that are created, changed `changes` times, and every fourth deleted.
@@ -81,7 +82,7 @@ async fn uses_connection_opened_at_start_for_first_call() {
 async fn records_each_change_once_when_killed_during_batches() {
     let (wanted, changes_wanted) = scale((40, 1_000), (200, 5_000));
     let (catalogue, engine) = Catalogue::with_engine().await;
-    let mut function = start(engine).await;
+    let mut function = start(&engine).await;
     let (mut kills, mut changes, mut took) = (0, 0, Duration::from_millis(100));
 
     while kills < wanted || changes < changes_wanted {
@@ -100,7 +101,7 @@ async fn records_each_change_once_when_killed_during_batches() {
                 function.kill().await;
                 kills += 1;
                 queue.abandon(batch);
-                function = start(engine).await;
+                function = start(&engine).await;
             }
         }
         check(&catalogue, &lives).await;
@@ -113,8 +114,8 @@ async fn records_each_change_once_when_killed_during_batches() {
 async fn records_each_change_of_failing_table_at_last_after_redrive() {
     let wanted = scale(500, 2_000);
     let (catalogue, engine) = Catalogue::with_engine().await;
-    let (faulty, endpoint) = FaultyEngine::start(engine).await;
-    let function = start(endpoint).await;
+    let (faulty, address) = FaultyEngine::start(engine.address).await;
+    let function = start(&Engine { address, ..engine }).await;
     let (mut all, mut dead) = (Vec::new(), 0);
 
     while faulty.failed().values().sum::<u32>() < wanted {
@@ -144,7 +145,7 @@ async fn records_each_change_of_failing_table_at_last_after_redrive() {
 #[tokio::test]
 async fn processes_good_messages_among_invalid_ones() {
     let (catalogue, engine) = Catalogue::with_engine().await;
-    let function = start(engine).await;
+    let function = start(&engine).await;
     // 250 products with a creation, two changes and, every fourth, a deletion. The rest are creations alone.
     let mut lives = lives(250, 2);
     let more = 1_000 - lives.iter().map(|(_, events)| events.len()).sum::<usize>();

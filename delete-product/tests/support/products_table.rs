@@ -1,6 +1,11 @@
-//! The products table in a real DynamoDB engine, in this process, behind the real SDK client.
+//! The products table in a real DynamoDB engine, behind the real SDK client.
+//!
+//! The engine is one in this process, or the one that TABLE_ENGINE names, such as the local stack's emulator:
+//! `TABLE_ENGINE=127.0.0.1:4566 cargo test`. Every test passes on both, so none depends on an engine's own ways.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -12,35 +17,59 @@ use aws_sdk_dynamodb::types::{
 /// Name of the table in tests.
 pub const TABLE: &str = "products";
 
-/// A client of an empty table of its own. The engine ends with the test's runtime.
-pub async fn start() -> Client {
-    start_engine().await.0
+/// An engine with an empty table.
+pub struct Engine {
+    pub client: Client,
+    pub address: SocketAddr,
+    /// The access key ID of whoever else works on this table.
+    pub access_key_id: String,
 }
 
-/// The same, and the engine's address.
-pub async fn start_engine() -> (Client, SocketAddr) {
+/// A client of an empty table of its own. An engine in this process ends with the test's runtime.
+pub async fn start() -> Client {
+    start_engine().await.client
+}
+
+/// The same, and how a program reaches the table.
+pub async fn start_engine() -> Engine {
+    let address = match std::env::var("TABLE_ENGINE") {
+        Ok(address) => address.parse().expect("TABLE_ENGINE must be an IP address and a port"),
+        Err(_) => start_in_process().await,
+    };
+    let access_key_id = new_account();
+    let client = client(&format!("http://{address}"), &access_key_id);
+    create_table(&client).await;
+    Engine { client, address, access_key_id }
+}
+
+async fn start_in_process() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let database = dynoxide::Database::memory().unwrap();
     tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    address
+}
 
-    let client = client(&format!("http://{address}"));
-    create_table(&client).await;
-    (client, address)
+/// An account that no other test has: the emulator takes an access key ID of twelve digits for one, with tables of its own.
+fn new_account() -> String {
+    static ACCOUNTS: AtomicU64 = AtomicU64::new(0);
+    // Tests run in several threads and programs at once: the time tells programs apart, the counter threads.
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+    format!("{:012}", (run + ACCOUNTS.fetch_add(1, Ordering::Relaxed)) % 1_000_000_000_000)
 }
 
 /// A client whose endpoint refuses connections.
 pub fn unreachable() -> Client {
     // Port 1 of the loopback interface refuses connections at once.
-    client("http://127.0.0.1:1")
+    client("http://127.0.0.1:1", "test")
 }
 
-fn client(endpoint: &str) -> Client {
+fn client(endpoint: &str, access_key_id: &str) -> Client {
     let http = aws_smithy_http_client::Builder::new().build_http();
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .credentials_provider(Credentials::new(access_key_id, "test", None, None, "test"))
         .region(Region::new("eu-west-1"))
         .endpoint_url(endpoint)
         .build();

@@ -1,7 +1,6 @@
 //! The products table in a real engine, and its invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::contract::assert_keeps;
 use super::model::patched;
-use super::products_table::{self, TABLE};
+use super::products_table::{self, Engine, TABLE};
 
 pub const SHARDS: u32 = 4;
 
@@ -30,10 +29,11 @@ impl Catalogue {
         Self::with_engine().await.0
     }
 
-    /// The same, and the engine's address.
-    pub async fn with_engine() -> (Self, SocketAddr) {
-        let (client, address) = products_table::start_engine().await;
-        (Self { store: Arc::new(DynamoDbChanges::new(client.clone(), TABLE, SHARDS)), client }, address)
+    /// The same, and its engine.
+    pub async fn with_engine() -> (Self, Engine) {
+        let engine = products_table::start_engine().await;
+        let client = engine.client.clone();
+        (Self { store: Arc::new(DynamoDbChanges::new(client.clone(), TABLE, SHARDS)), client }, engine)
     }
 
     /// All items of a product as plain JSON: `META` and the journal.
