@@ -38,7 +38,7 @@ pub enum Command {
     Dlq(Dlq),
     /// Export or rotate the API key
     Keys(Keys),
-    /// Import files of products
+    /// Import and export files of products
     Products(Products),
     Bootstrap(bootstrap::Arguments),
 }
@@ -102,6 +102,7 @@ pub struct Products {
 #[derive(Debug, Subcommand)]
 pub enum ProductsCommand {
     Import(products::import::Arguments),
+    Export(products::export::Arguments),
 }
 
 #[cfg(test)]

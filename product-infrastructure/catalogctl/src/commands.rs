@@ -25,6 +25,7 @@ pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
         // They find their system by themselves: a check needs none.
         Command::Products(products) => match &products.command {
             ProductsCommand::Import(arguments) => products::import::run(&products.system, arguments, progress).await,
+            ProductsCommand::Export(arguments) => products::export::run(&products.system, arguments, progress).await,
         },
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, progress).await,
     }

@@ -5,7 +5,7 @@
 //! - [`cli`] is the command line, [`commands`] dispatches; [`exit_status`] lists the exit codes.
 //! - A command works on a [`target`]: an environment on AWS, or a developer's [`local_stack`].
 //! - [`audit`] reads, verifies and repairs the audit log, [`dlq`] the dead-letter queues, [`keys`] the API key;
-//!   [`products`] imports files of products, [`bootstrap`] prepares an account; [`status`] says whether
+//!   [`products`] imports and exports files of products, [`bootstrap`] prepares an account; [`status`] says whether
 //!   somebody should look.
 //! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
 //!   the clients and explains their errors; [`aws_json`] calls the services that have no SDK crate here.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use catalogctl::products::access;
 use catalogctl::target::Target;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::account::Account;
 use support::product_api::{KEY, ProductApi};
 use support::system::{Ended, configuration};
@@ -186,6 +186,55 @@ async fn continues_interrupted_import() {
     assert!(continued.stderr.contains("2 rows are done"), "{}", continued.stderr);
     // One look-up, and the call that checks key and address.
     assert_eq!(shop.api.take_requests("GET"), 2);
+}
+
+#[tokio::test]
+async fn exported_products_are_unchanged_when_they_are_imported() {
+    let rows = "sku,name,price,currency,tags,attributes.colour,description\n\
+                A,\"Lamp, \"\"7\"\"\",19.90,EUR,\"[\"\"a|b\"\", \"\"c\"\"]\",red,\"two\nlines\"\n\
+                B,Table,120,EUR,old|oak,,\n";
+    let shop = Shop::with("a.csv", rows).await;
+    shop.import(&["a.csv"]).await.expect(0);
+    assert_eq!(shop.api.products()["A"]["tags"], json!(["a|b", "c"]));
+    for name in ["b.csv", "b.ndjson"] {
+        let exported = shop.run(&["export", "--out", name, "--json"]).await.expect(0).json();
+        assert_eq!(exported, json!({"products": 2, "deleted": 0, "nextCursor": "2", "file": name}));
+        for key in ["sku", "productId"] {
+            assert_eq!(counts(&shop.import(&[name, "--key", key]).await.expect(0)), [0, 0, 2, 0, 0], "{name} {key}");
+        }
+        let again = shop.run(&["export", "--out", name]).await.expect(1).stderr;
+        assert!(again.contains("already exists"), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn exports_page_by_page_and_since_a_cursor() {
+    let rows: String =
+        (0..250).map(|n| format!("{{\"sku\":\"{n}\",\"name\":\"P\",\"price\":1,\"currency\":\"EUR\"}}\n")).collect();
+    let shop = Shop::with("a.ndjson", &rows).await;
+    shop.import(&["a.ndjson"]).await.expect(0);
+    let ids = shop.api.ids();
+    shop.api.bury(&ids[249]);
+    let all = shop.run(&["export"]).await.expect(0);
+    assert_eq!(all.stdout.lines().count(), 249);
+    assert!(all.stderr.contains("Next cursor: 250"), "{}", all.stderr);
+
+    let since = shop.run(&["export", "--since", "248"]).await.expect(0);
+    let lines: Vec<Value> = since.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<_> = lines.iter().map(|line| (&line["productId"], &line["status"])).collect();
+    assert_eq!(found, [(&json!(ids[248]), &json!("ACTIVE")), (&json!(ids[249]), &json!("DELETED"))]);
+    // An import deletes nothing.
+    fs::write(shop.file("b.ndjson"), &since.stdout).unwrap();
+    assert_eq!(counts(&shop.import(&["b.ndjson", "--key", "productId"]).await.expect(2)), [0, 0, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn export_fails_for_invalid_cursor() {
+    let shop = Shop::with("a.csv", ROWS).await;
+    shop.api.fail(400, "INVALID_CURSOR", 1);
+    let failed = shop.run(&["export", "--since", "x", "--out", "b.csv"]).await.expect(1).stderr;
+    assert!(failed.contains("failed to read the change feed: 400 Bad Request INVALID_CURSOR"), "{failed}");
+    assert!(!shop.file("b.csv").exists());
 }
 
 #[tokio::test]

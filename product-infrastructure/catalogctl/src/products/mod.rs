@@ -1,4 +1,5 @@
-//! Files of products: [`import`] checks one against the contract, and [`apply`] brings its rows to the API.
+//! Files of products: [`import`] checks one against the contract, [`apply`] brings its rows to the API, and [`export`] writes
+//! one.
 //!
 //! - [`rows`] reads a file, [`columns`] gives the columns of a CSV file their meaning, [`contract`] checks what a row asks for,
 //!   and [`rejects`] writes the rows that have to be corrected.
@@ -11,6 +12,7 @@ pub mod change;
 pub mod columns;
 pub mod contract;
 pub mod digest;
+pub mod export;
 pub mod import;
 pub mod journal;
 pub mod rejects;

@@ -94,6 +94,11 @@ impl ProductApi {
         state.by_sku.remove(product["sku"].as_str().unwrap_or_default());
     }
 
+    /// Deletes a product as the API does: the feed still has it.
+    pub fn bury(&self, id: &str) {
+        self.state().products.get_mut(id).unwrap()["status"] = json!("DELETED");
+    }
+
     /// How many requests with this method there were, and forgets them.
     pub fn take_requests(&self, method: &str) -> usize {
         let requests = std::mem::take(&mut self.state().requests);
