@@ -30,6 +30,23 @@ pub struct Object {
     pub content: Content,
 }
 
+/// The SHA-256 of one line for each object that was read, in the order of the keys: the SHA-256 of its content, two spaces, its
+/// key, a line feed. That is the output format of `sha256sum`.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectsDigest(Sha256);
+
+impl ObjectsDigest {
+    /// Takes the next object, in the order of the keys.
+    pub fn add(&mut self, key: &str, content: &Digest) {
+        self.0.update(format!("{}  {key}\n", hex(content)));
+    }
+
+    /// The digest in hexadecimal.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize().into())
+    }
+}
+
 /// Whether a lock keeps an object from being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
@@ -101,8 +118,7 @@ pub struct EntryFacts {
 pub struct Report {
     pub integrity: Integrity,
     pub form: Form,
-    /// SHA-256, in hexadecimal, of one line for each object that was read, in the order of the keys: the SHA-256 of its
-    /// content, two spaces, its key, a line feed. That is the output format of `sha256sum`.
+    /// The [`ObjectsDigest`] of the objects that were read.
     pub digest: String,
     /// In event order, those of objects under `events/` first.
     pub findings: Vec<Finding>,
@@ -163,7 +179,7 @@ pub struct Verification {
     table: Option<TableFacts>,
     /// One for each object and verdict, in the report's order.
     findings: BTreeMap<(bool, String, bool), Finding>,
-    digests: Sha256,
+    digests: ObjectsDigest,
     objects: u64,
     changes: u64,
     applied: u64,
@@ -188,7 +204,7 @@ impl Verification {
             chains: Chains::new(window.from.is_some()),
             table,
             findings: BTreeMap::new(),
-            digests: Sha256::new(),
+            digests: ObjectsDigest::default(),
             objects: 0,
             changes: 0,
             applied: 0,
@@ -207,7 +223,7 @@ impl Verification {
     pub fn take(&mut self, object: &Object) {
         self.objects += 1;
         if let Some(digest) = &object.digest {
-            self.digests.update(format!("{}  {}\n", hex(digest), object.key));
+            self.digests.add(&object.key, digest);
         }
         let (key, versions, markers) = (object.key.as_str(), object.versions, object.delete_markers);
         if markers > 0 {
@@ -375,7 +391,7 @@ impl Verification {
                 Integrity::Intact
             },
             form: if self.has(Verdict::Form) { Form::Invalid } else { Form::Ok },
-            digest: hex(&self.digests.finalize().into()),
+            digest: self.digests.finish(),
             objects: self.objects,
             changes: self.changes,
             applied: self.applied,

@@ -56,6 +56,7 @@ pub enum AuditCommand {
     History(audit::history::Arguments),
     Verify(audit::verify::Arguments),
     Export(audit::export::Arguments),
+    Report(audit::report::Arguments),
     Rebuild(audit::rebuild::Arguments),
     Repair(audit::repair::Arguments),
     Restore(audit::restore::Arguments),

@@ -44,6 +44,7 @@ async fn audit(arguments: &Audit, progress: &Progress) -> Result<ExitStatus> {
         AuditCommand::History(arguments) => audit::history::run(&target, arguments, progress).await,
         AuditCommand::Verify(arguments) => audit::verify::run(&target, arguments, progress).await,
         AuditCommand::Export(arguments) => audit::export::run(&target, arguments, progress).await,
+        AuditCommand::Report(arguments) => audit::report::run(&target, arguments, progress).await,
         AuditCommand::Rebuild(arguments) => audit::rebuild::run(&target, arguments, progress).await,
         AuditCommand::Repair(arguments) => audit::repair::run(&target, arguments, progress).await,
         AuditCommand::Restore(arguments) => audit::restore::run(&target, arguments, progress).await,

@@ -450,7 +450,7 @@ async fn exports_every_record_in_order() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), exported.stdout);
     let taken = system.run(&["audit", "export", "--out", name]).await.expect(1);
     assert!(taken.stderr.contains("already exists"), "{}", taken.stderr);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no half-written file is left");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the file and its manifest, nothing half-written");
 
     let day = &moments[10][..10];
     let window = system.run(&["audit", "export", "--from", day, "--to", day]).await.expect(0).stdout;
@@ -572,6 +572,109 @@ async fn exports_selected_records() {
     assert_eq!(unreadable.matches("\"INVALID\"").count(), 1);
     let unknown = system.run(&["audit", "export", "--type", "patch"]).await.expect(1).stderr;
     assert!(unknown.contains("create, update, delete, out-of-band"), "{unknown}");
+}
+
+/// The manifest beside a file, which must be that of the file and be readable by its owner only.
+fn manifest(file: &std::path::Path) -> Value {
+    use std::os::unix::fs::PermissionsExt;
+    let path = format!("{}.manifest.json", file.display());
+    let manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let content = std::fs::read(file).unwrap();
+    assert_eq!(manifest["sha256"], lives::sha256(&content));
+    assert_eq!(
+        (&manifest["bytes"], &manifest["file"]),
+        (&json!(content.len()), &json!(file.file_name().unwrap().to_str()))
+    );
+    for path in [file, path.as_ref()] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    manifest
+}
+
+#[tokio::test]
+async fn manifest_ties_an_export_to_the_bucket() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, again) = (folder.path().join("first.csv"), folder.path().join("again.csv"));
+    let day = catalogue.entries[12]["occurredAt"].as_str().unwrap()[..10].to_owned();
+    let days = ["--from", day.as_str()];
+    for file in [&first, &again] {
+        let out = ["--format", "csv", "--type", "update", "--out", file.to_str().unwrap()];
+        let exported = system.run(&[&["audit", "export"], &days[..], &out].concat()).await.expect(0);
+        assert!(
+            exported.stderr.contains("first.csv.manifest.json") || exported.stderr.contains("again.csv.manifest.json")
+        );
+    }
+    let verified = system.run(&[&["audit", "verify", "--json"], &days[..]].concat()).await.expect(0).json();
+    let (one, other) = (manifest(&first), manifest(&again));
+    assert_eq!(one["sha256"], other["sha256"], "the same objects make the same file");
+    assert_eq!((&one["digest"], &one["objects"]), (&verified["digest"], &verified["objects"]));
+    assert_eq!((&one["from"], &one["to"], &one["filter"]), (&json!(day), &Value::Null, &json!({"type": ["UPDATE"]})));
+    assert!(one["records"].as_u64() < one["objects"].as_u64(), "{one}");
+
+    system.bucket.alter(&object(&catalogue.entries[20]).0, b"{");
+    let changed = folder.path().join("changed.csv");
+    let out = ["--format", "csv", "--type", "update", "--out", changed.to_str().unwrap()];
+    system.run(&[&["audit", "export"], &days[..], &out].concat()).await.expect(2);
+    assert_ne!(manifest(&changed)["digest"], one["digest"]);
+    std::fs::remove_file(&first).unwrap();
+    let taken = system.run(&["audit", "export", "--out", first.to_str().unwrap()]).await.expect(1);
+    assert!(taken.stderr.contains("first.csv.manifest.json already exists"), "{}", taken.stderr);
+}
+
+#[tokio::test]
+async fn reports_for_an_auditor() {
+    let mut catalogue = catalogue();
+    let newest = catalogue.entries.iter_mut().rfind(|entry| entry["outcome"] == "APPLIED" && entry["type"] == "UPDATE");
+    let entry = newest.unwrap();
+    entry["after"]["name"] = json!("<img src=x onerror=alert(1)>");
+    lives::fingerprint(entry);
+    seal(entry);
+    let system = System::of(&catalogue).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let report = async |name: &str, options: &[&str], code| {
+        let path = file(name);
+        let arguments = [&["audit", "report", "--out", path.to_str().unwrap()], options].concat();
+        (system.run(&arguments).await.expect(code), std::fs::read_to_string(&path).unwrap_or_default())
+    };
+
+    // The table has another product than the newest record says.
+    let (ended, page) = report("all.html", &["--without-table"], 0).await;
+    assert!(ended.stdout.starts_with("Integrity: INTACT\nForm:      OK\n"), "{}", ended.stdout);
+    for part in [
+        "Integrity: <strong>INTACT</strong>",
+        "bbws-product-audit-logs-dev",
+        "all days",
+        "30 records: ",
+        "1 DUPLICATE",
+        "this verification didn't compare the records with the database",
+        "&lt;img src=x onerror=alert(1)&gt;",
+        "outside the API",
+        "SKU SKU-0-0",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("<img") && !page.contains("<script"));
+    let written = manifest(&file("all.html"));
+    let verified = system.run(&["audit", "verify", "--without-table", "--json"]).await.expect(0).json();
+    assert_eq!((&written["digest"], &written["objects"]), (&verified["digest"], &verified["objects"]));
+    assert!(page.contains(written["digest"].as_str().unwrap()));
+
+    let options = ["--without-table", "--type", "delete", "--outcome", "applied", "--json"];
+    let (ended, page) = report("deletions.html", &options, 0).await;
+    assert_eq!(ended.json(), manifest(&file("deletions.html")));
+    assert!(page.contains("1 records match <code>--type DELETE --outcome APPLIED</code>: 1 APPLIED"), "{page}");
+    let (_, page) = report("few.html", &["--without-table", "--records", "2"], 0).await;
+    assert!(page.contains("The first 2 are listed") && page.matches("<tr><td>20").count() == 2, "{page}");
+
+    let (gone, _) = object(&applied(&catalogue, 1)[1]);
+    system.bucket.remove(&gone);
+    let (_, page) = report("broken.html", &["--without-table"], 2).await;
+    assert!(page.contains("<strong>BROKEN</strong>") && page.contains("MISSING") && page.contains(&gone), "{page}");
+    let (taken, _) = report("all.html", &[], 1).await;
+    assert!(taken.stderr.contains("already exists"), "{}", taken.stderr);
 }
 
 /// Writes the objects of stream records, as audit-logger does.

@@ -14,6 +14,7 @@ use serde_json::json;
 use time::Date;
 
 use super::filter::Filter;
+use super::manifest::{self, Manifest, Measured, Source};
 use super::record_row::Row;
 use super::verify::Days;
 use crate::audit_bucket::{Bucket, Listed};
@@ -24,8 +25,9 @@ use crate::private_file;
 use crate::progress::{Meter, Progress};
 use crate::target::Target;
 use audit_log::finding::{Fault, Finding};
+use audit_log::json::Digest;
 use audit_log::record::Record;
-use audit_log::verification::{Content, Object};
+use audit_log::verification::{Content, Object, ObjectsDigest};
 
 /// Write the audit records as newline-delimited JSON or as CSV, in the order of time
 ///
@@ -37,6 +39,9 @@ use audit_log::verification::{Content, Object};
 /// In CSV, a row has a record's outcome, actor and times, its prices before, after and as requested with all decimals of their
 /// currency, and the object's key and SHA-256. A cell that begins with = + - @ ' or a control character gets a leading ', so
 /// that no spreadsheet takes it for a formula.
+///
+/// With --out, FILE.manifest.json says what the file is and what it was made from: its SHA-256, the days, the filter, and the
+/// digest that `audit verify` prints for the same days.
 ///
 /// On a terminal, control characters are escaped. A record is written if it matches each filter option that is given; of an
 /// option that is repeated, one value must match. An object that can't be read is written unless it is known to be of another
@@ -77,6 +82,9 @@ pub struct Exported {
     /// Records that the filter didn't select.
     pub not_selected: u64,
     pub archived: u64,
+    /// Objects that were read, selected or not, and the digest over them.
+    pub objects: u64,
+    pub digest: String,
     /// Objects that were written as invalid, or deleted ones, which were omitted.
     pub findings: Vec<Finding>,
 }
@@ -122,15 +130,18 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     Ok(if fine { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Creates the file when it is complete, and never replaces another.
+/// Creates the file when it is complete, and its manifest; never replaces another.
 async fn into_file(target: &Target, arguments: &Arguments, path: &Path, progress: &Progress) -> Result<Exported> {
-    private_file::require_new(path)?;
+    manifest::require_new(path)?;
+    let window = arguments.days.window()?;
     let cannot = || format!("failed to create {}", path.display());
-    let file = private_file::beside(path).with_context(cannot)?;
-    let mut writer = BufWriter::new(file);
+    let mut writer = BufWriter::new(Measured::new(private_file::beside(path).with_context(cannot)?));
     let exported = export(target, arguments, Lines::new(&mut writer, arguments), progress).await?;
-    let file = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;
+    let (file, content) = writer.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?.finish();
     file.persist_noclobber(path).with_context(cannot)?;
+    let source = Source { records: exported.records(), objects: exported.objects, digest: exported.digest.clone() };
+    Manifest::new(path, content, target, window, &arguments.filter, source)?.write(path)?;
+    progress.say(format!("Manifest: {}", manifest::beside(path).display()));
     Ok(exported)
 }
 
@@ -146,17 +157,33 @@ async fn export(
     lines.begin()?;
     let (meter, window) = (step.meter(), arguments.days.window()?);
     let listed: Vec<Listed> = bucket.list(vec![window.keys("out-of-band")], meter.clone()).try_collect().await?;
-    let mut aside =
-        Aside { bucket: bucket.clone(), meter: meter.clone(), days: by_day(listed), waiting: VecDeque::new() };
+    let mut aside = Aside {
+        bucket: bucket.clone(),
+        meter: meter.clone(),
+        days: by_day(listed),
+        waiting: VecDeque::new(),
+        read: BTreeMap::new(),
+    };
+    let mut digest = ObjectsDigest::default();
     let mut changes = std::pin::pin!(bucket.objects(vec![window.keys("events")], &meter));
     while let Some(object) = changes.try_next().await? {
         if let Content::Record(record) = &object.content {
             aside.before(record.millis(), &mut lines).await?;
         }
+        if let Some(content) = &object.digest {
+            digest.add(&object.key, content);
+            lines.exported.objects += 1;
+        }
         lines.write(object)?;
     }
     aside.before(u64::MAX, &mut lines).await?;
+    // The keys of out-of-band records are behind those of events.
+    for (key, content) in &aside.read {
+        digest.add(key, content);
+        lines.exported.objects += 1;
+    }
     lines.writer.flush().map_err(OutputError::from)?;
+    lines.exported.digest = digest.finish();
     step.done(format!("{} records", lines.exported.records()));
     Ok(lines.exported)
 }
@@ -267,10 +294,10 @@ impl<'a, W: Write> Lines<'a, W> {
 }
 
 /// The kind of an object that isn't a valid record.
-const INVALID: &str = "INVALID";
+pub const INVALID: &str = "INVALID";
 
-/// What a record counts as.
-fn kind(record: &Record) -> &str {
+/// What a record counts as: its outcome, or OUT_OF_BAND.
+pub fn kind(record: &Record) -> &str {
     match record {
         Record::Change(change) => change.document["outcome"].as_str().unwrap_or(INVALID),
         Record::OutOfBand(_) => "OUT_OF_BAND",
@@ -303,6 +330,8 @@ struct Aside {
     meter: Meter,
     days: BTreeMap<Date, Vec<Listed>>,
     waiting: VecDeque<(u64, Object)>,
+    /// The digests of what was read, in the order of the keys.
+    read: BTreeMap<String, Digest>,
 }
 
 impl Aside {
@@ -323,6 +352,7 @@ impl Aside {
             let mut read = std::pin::pin!(self.bucket.read_listed(listed));
             while let Some(object) = read.try_next().await? {
                 self.meter.advance();
+                self.read.extend(object.digest.map(|digest| (object.key.clone(), digest)));
                 objects.push((millis_of(&object), object));
             }
             objects.sort_by(|one, other| (one.0, &one.1.key).cmp(&(other.0, &other.1.key)));

@@ -15,7 +15,7 @@ use crate::products_table::Table;
 use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::finding::{Finding, Verdict};
-use audit_log::verification::{Form, Integrity, Report, Verification};
+use audit_log::verification::{Form, Integrity, Object, Report, Verification};
 use audit_log::window::{Window, day};
 
 /// Findings that the text shows for each verdict; `--json` has all.
@@ -41,6 +41,16 @@ const MAX_READS: usize = 3;
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[command(flatten)]
+    pub options: Options,
+    /// Print the output as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a verification reads.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    #[command(flatten)]
     pub days: Days,
     /// Read only the bucket. The removal of a product's newest records then can't be noticed
     #[arg(long)]
@@ -48,9 +58,6 @@ pub struct Arguments {
     /// Seconds within which a recorded change's object may still be missing
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub settle: u64,
-    /// Print the output as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A window of days, by the dates in the event IDs.
@@ -109,42 +116,77 @@ pub struct Verified {
     pub report: Report,
 }
 
-fn date<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+/// A day as JSON; `null` without one.
+pub fn date<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
     match date {
         Some(date) => serializer.collect_str(date),
         None => serializer.serialize_none(),
     }
 }
 
+impl Verified {
+    /// Whether nothing needs attention.
+    pub fn is_fine(&self) -> bool {
+        self.report.integrity == Integrity::Intact && self.report.form == Form::Ok
+    }
+
+    /// The days, in words.
+    pub fn days(&self) -> String {
+        describe(&Window { from: self.from, to: self.to })
+    }
+}
+
 /// Verifies and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
-    let verified_at = OffsetDateTime::now_utc().replace_millisecond(0)?.format(&Rfc3339)?;
-    let window = arguments.days.window()?;
-    let verified = Verified {
-        system: target.name.clone(),
-        environment: target.environment.clone(),
-        bucket: target.bucket.clone(),
-        table: (!arguments.without_table).then(|| target.table.clone()),
-        from: window.from,
-        to: window.to,
-        tool: concat!("catalogctl ", env!("CARGO_PKG_VERSION")),
-        verified_at,
-        report: verify(target, arguments, progress).await?,
-    };
+    let verified = verified(target, &arguments.options, progress, |_| {}).await?;
     if arguments.json {
         output::print_json(&verified)?;
     } else {
         output::print(&text(&verified))?;
     }
-    let fine = verified.report.integrity == Integrity::Intact && verified.report.form == Form::Ok;
-    Ok(if fine { ExitStatus::Success } else { ExitStatus::NeedsAttention })
+    Ok(if verified.is_fine() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
 }
 
-/// Reads the bucket and, unless the arguments say otherwise, the table. Fails when a call fails.
-pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<Report> {
-    let window = arguments.days.window()?;
+/// The program and its version.
+pub const TOOL: &str = concat!("catalogctl ", env!("CARGO_PKG_VERSION"));
+
+/// Now, RFC 3339.
+pub fn now() -> Result<String> {
+    Ok(OffsetDateTime::now_utc().replace_millisecond(0)?.format(&Rfc3339)?)
+}
+
+/// Verifies, and says what was verified. Passes each object to `see`, in the order of the keys.
+pub async fn verified(
+    target: &Target,
+    options: &Options,
+    progress: &Progress,
+    see: impl FnMut(&Object),
+) -> Result<Verified> {
+    let verified_at = now()?;
+    let window = options.days.window()?;
+    Ok(Verified {
+        system: target.name.clone(),
+        environment: target.environment.clone(),
+        bucket: target.bucket.clone(),
+        table: (!options.without_table).then(|| target.table.clone()),
+        from: window.from,
+        to: window.to,
+        tool: TOOL,
+        verified_at,
+        report: verify(target, options, progress, see).await?,
+    })
+}
+
+/// Reads the bucket and, unless the options say otherwise, the table. Fails when a call fails.
+async fn verify(
+    target: &Target,
+    options: &Options,
+    progress: &Progress,
+    mut see: impl FnMut(&Object),
+) -> Result<Report> {
+    let window = options.days.window()?;
     let (bucket, table) = (target.audit_bucket().with_locks(), target.products());
-    let facts = if arguments.without_table {
+    let facts = if options.without_table {
         None
     } else {
         let step = progress.step(format!("read table {}", target.table));
@@ -159,11 +201,12 @@ pub async fn verify(target: &Target, arguments: &Arguments, progress: &Progress)
     let mut read = 0_u64;
     while let Some(object) = objects.try_next().await? {
         verification.take(&object);
+        see(&object);
         read += 1;
     }
     step.done(format!("{read} objects"));
     read_again(&mut verification, &table, progress).await?;
-    Ok(verification.finish(millis_ago(Duration::from_secs(arguments.settle))))
+    Ok(verification.finish(millis_ago(Duration::from_secs(options.settle))))
 }
 
 /// Reads products and claims again that changed while the log was read.
@@ -200,9 +243,8 @@ pub fn millis_ago(ago: Duration) -> u64 {
 }
 
 fn text(verified: &Verified) -> String {
-    let Verified { system, bucket, table, from, to, tool, verified_at, report, .. } = verified;
-    let window = describe(&Window { from: *from, to: *to });
-    let mut lines = vec![format!("System:    {system}"), format!("Bucket:    {bucket}, {window}")];
+    let Verified { system, bucket, table, tool, verified_at, report, .. } = verified;
+    let mut lines = vec![format!("System:    {system}"), format!("Bucket:    {bucket}, {}", verified.days())];
     lines.extend(table.iter().map(|table| format!("Table:     {table}")));
     lines.push(format!("Verified:  {verified_at} by {tool}"));
     lines.push(format!(
