@@ -7,11 +7,12 @@ use crate::audit;
 use crate::bootstrap;
 use crate::dlq;
 use crate::keys;
+use crate::logs;
 use crate::products;
 use crate::status;
 use crate::target::{Resources, System};
 
-/// Operate the product catalogue: its state, audit log, dead-letter queues, API keys and files of products.
+/// Operate the product catalogue: its state, logs, audit log, dead-letter queues, API keys and files of products.
 ///
 /// Works on an environment on AWS (--env dev, sit or prod) or on a local stack. Nothing is changed without --apply.
 ///
@@ -32,6 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Status(status::Arguments),
+    Logs(logs::Arguments),
     /// Read, verify, export and repair the audit log
     Audit(Audit),
     /// Inspect the dead-letter queues, and save, redrive or remove their messages

@@ -10,6 +10,7 @@ use crate::cli::{Audit, AuditCommand, Command, Dlq, DlqCommand, Keys, KeysComman
 use crate::dlq;
 use crate::exit_status::ExitStatus;
 use crate::keys;
+use crate::logs;
 use crate::products;
 use crate::progress::Progress;
 use crate::status;
@@ -19,6 +20,7 @@ use crate::target::Target;
 pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
     match command {
         Command::Status(arguments) => state(&arguments, progress).await,
+        Command::Logs(arguments) => log_lines(&arguments, progress).await,
         Command::Audit(arguments) => audit(&arguments, progress).await,
         Command::Dlq(arguments) => dead_letters(&arguments, progress).await,
         Command::Keys(arguments) => api_keys(&arguments).await,
@@ -35,6 +37,12 @@ async fn state(arguments: &status::Arguments, progress: &Progress) -> Result<Exi
     let target = Target::find(&arguments.system).await?;
     progress.say(format!("System: {}", target.name));
     status::run(&target, arguments, progress).await
+}
+
+async fn log_lines(arguments: &logs::Arguments, progress: &Progress) -> Result<ExitStatus> {
+    let target = Target::find(&arguments.system).await?;
+    progress.say(format!("System: {}", target.name));
+    logs::run(&target, arguments, progress).await
 }
 
 async fn audit(arguments: &Audit, progress: &Progress) -> Result<ExitStatus> {

@@ -435,3 +435,21 @@ async fn reports_the_state_of_the_stack() {
     }
     assert_eq!(report["keys"][0]["enabled"], true, "{report:#}");
 }
+
+#[tokio::test]
+async fn shows_the_log_lines_of_a_change() {
+    let stack = Stack::new().await;
+    let (id, events) = stack.product("Logged").await;
+    for (function, event) in
+        [("create-product", &events[0]), ("update-product", &events[1]), ("product-creator", &events[1])]
+    {
+        let filter = format!("\"{event}\"");
+        let lines = eventually(&format!("{function} logs {event}"), || async {
+            let lines = stack.run(&["logs", function, "--since", "5m", "--filter", &filter]).await.expect(0).stdout;
+            (!lines.is_empty()).then_some(lines)
+        })
+        .await;
+        let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!((&line["productId"], &line["eventId"]), (&json!(id), &json!(event)), "{lines}");
+    }
+}

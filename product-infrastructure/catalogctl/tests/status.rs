@@ -2,15 +2,8 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
+use support::services::Services;
 use support::system::{Ended, run_against};
 
 const FUNCTIONS: [&str; 7] = [
@@ -23,24 +16,10 @@ const FUNCTIONS: [&str; 7] = [
     "audit-logger",
 ];
 
-/// An account: what each call is answered. A call without an answer is answered that there is no such thing.
-#[derive(Clone)]
-struct Account {
-    endpoint: String,
-    answers: Arc<Mutex<BTreeMap<String, (u16, Value)>>>,
-    /// Errors that are answered once, before the answer.
-    first: Arc<Mutex<BTreeMap<String, (u16, Value)>>>,
-}
-
-impl Account {
+impl Services {
     /// An account in which all is well.
     async fn healthy() -> Self {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let account = Self { endpoint, answers: Arc::default(), first: Arc::default() };
-        let router = Router::new().fallback(answer).with_state(account.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-
+        let account = Self::start().await;
         let alarm = |name: &str, state: &str| json!({"AlarmName": name, "AlarmDescription": "d", "StateValue": state});
         account.set("DescribeAlarms", json!({"MetricAlarms": [alarm("bbws-a", "OK")], "NextToken": "2"}));
         account.set("DescribeAlarms 2", json!({"MetricAlarms": [alarm("bbws-b", "INSUFFICIENT_DATA")]}));
@@ -63,19 +42,6 @@ impl Account {
         let key = json!({"id": "k1", "name": "bbws-product-api-dev-1", "enabled": true, "createdDate": 1_769_860_800});
         account.set("/apikeys", json!({"item": [key]}));
         account
-    }
-
-    fn set(&self, call: &str, answer: Value) {
-        self.answers.lock().unwrap().insert(call.to_owned(), (200, answer));
-    }
-
-    fn refuse(&self, call: &str) {
-        let error = json!({"__type": "AccessDeniedException", "message": "not authorized"});
-        self.answers.lock().unwrap().insert(call.to_owned(), (403, error));
-    }
-
-    fn remove(&self, call: &str) {
-        self.answers.lock().unwrap().remove(call).expect(call);
     }
 
     fn depth(&self, queue: &str, visible: u64, in_flight: u64) {
@@ -117,57 +83,9 @@ impl Account {
     }
 }
 
-async fn answer(
-    State(account): State<Account>,
-    method: Method,
-    uri: Uri,
-    Query(parameters): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let service = match uri.path() {
-        "/" if headers["x-amz-target"].to_str().unwrap().starts_with("AmazonSQS.") => "sqs",
-        "/" => "monitoring",
-        "/apikeys" => "apigateway",
-        path if path.starts_with("/v1/pipes/") => "pipes",
-        path if path.starts_with("/2015-03-31/") => "lambda",
-        _ => "s3",
-    };
-    let signature = headers["authorization"].to_str().unwrap();
-    assert!(signature.contains(&format!("/eu-west-1/{service}/aws4_request")), "{method} {uri}: {signature}");
-    let input: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let call = match service {
-        "sqs" | "monitoring" => headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap(),
-        _ => uri.path(),
-    };
-    let about = [
-        input["NextToken"].as_str(),
-        input["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()),
-        parameters.get("Qualifier").map(String::as_str),
-        parameters.get("FunctionName").map(String::as_str),
-    ];
-    let call = about.iter().flatten().fold(call.to_owned(), |call, about| format!("{call} {about}"));
-    if call == "GetQueueUrl" {
-        let url = format!("{}/123456789012/{}", account.endpoint, input["QueueName"].as_str().unwrap());
-        return axum::Json(json!({"QueueUrl": url})).into_response();
-    }
-    let first = account.first.lock().unwrap().remove(&call);
-    match first.as_ref().or(account.answers.lock().unwrap().get(&call)) {
-        Some((status, answer)) => (StatusCode::from_u16(*status).unwrap(), axum::Json(answer.clone())).into_response(),
-        None if service == "s3" => {
-            (StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code><Message>no</Message></Error>").into_response()
-        }
-        None => {
-            let error = json!({"message": "no"});
-            let kind = [("x-amzn-errortype", "ResourceNotFoundException:http://internal.amazon.com/")];
-            (StatusCode::NOT_FOUND, kind, axum::Json(error)).into_response()
-        }
-    }
-}
-
 #[tokio::test]
 async fn reports_a_healthy_environment() {
-    let account = Account::healthy().await;
+    let account = Services::healthy().await;
     let text = account.status(0).await.stdout;
     for part in [
         "OK: nothing needs attention.",
@@ -190,7 +108,7 @@ async fn reports_a_healthy_environment() {
 
 #[tokio::test]
 async fn names_each_thing_that_needs_attention() {
-    let account = Account::healthy().await;
+    let account = Services::healthy().await;
     account.set(
         "DescribeAlarms 2",
         json!({"MetricAlarms": [{
@@ -233,7 +151,7 @@ async fn names_each_thing_that_needs_attention() {
 
 #[tokio::test]
 async fn without_recorded_releases_nothing_is_compared() {
-    let account = Account::healthy().await;
+    let account = Services::healthy().await;
     for function in FUNCTIONS {
         account.remove(&format!("/bbws-terraform-state-dev/{function}/releases/released.json"));
     }
@@ -243,7 +161,7 @@ async fn without_recorded_releases_nothing_is_compared() {
 
 #[tokio::test]
 async fn part_that_cannot_be_read_needs_attention_and_hides_no_other() {
-    let account = Account::healthy().await;
+    let account = Services::healthy().await;
     account.refuse("DescribeAlarms");
     account.mapping("audit-logger", "Disabled");
     let found = account.attention(2).await;
@@ -256,12 +174,13 @@ async fn part_that_cannot_be_read_needs_attention_and_hides_no_other() {
 
 #[tokio::test]
 async fn repeats_calls_that_are_throttled_or_fail_in_the_service() {
-    let account = Account::healthy().await;
+    let account = Services::healthy().await;
     let throttled = json!({"__type": "com.amazonaws#ThrottlingException", "message": "Rate exceeded"});
-    account.first.lock().unwrap().insert("DescribeAlarms".to_owned(), (400, throttled));
-    account.first.lock().unwrap().insert("/v1/pipes/bbws-product-events-dev".to_owned(), (503, json!({})));
+    account.first("DescribeAlarms", 400, throttled);
+    account.first("/v1/pipes/bbws-product-events-dev", 503, json!({}));
     account.status(0).await;
-    assert!(account.first.lock().unwrap().is_empty());
+    assert_eq!(account.inputs("DescribeAlarms").len(), 2);
+    assert_eq!(account.inputs("/v1/pipes/bbws-product-events-dev").len(), 2);
 }
 
 #[tokio::test]

@@ -8,4 +8,5 @@ pub mod lives;
 pub mod product_api;
 pub mod products_table;
 pub mod queues;
+pub mod services;
 pub mod system;
