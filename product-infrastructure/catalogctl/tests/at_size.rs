@@ -1,12 +1,14 @@
-//! The audit commands on a bucket of many records, which answers as slowly as S3 does: records a second, and memory.
+//! Commands on much data: the audit commands on a bucket of many records, which answers as slowly as S3 does, and an import of
+//! many rows into an API that answers as slowly as API Gateway does. Records or rows a second, and memory.
 //!
 //! ```sh
 //! cargo test --release --workspace --test at_size -- --nocapture
 //! ```
 //!
 //! `RECORDS` is the number of records (default 1,000,000: about eight minutes for each command at 2,100 records a second).
-//! `COMMANDS` names some of the commands, such as `verify,export`. The bucket and the command are two processes on one machine,
-//! so the records a second are a lower bound.
+//! `COMMANDS` names some of the commands, such as `verify,export`. `ROWS` is the number of rows of the import (default 100,000:
+//! about seven minutes at the highest rate, 1,000 requests a second). The bucket or API and the command are two processes on one
+//! machine, so the records and rows a second are a lower bound.
 
 mod support;
 
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::audit_bucket::{Bucket, Latency};
 use support::lives::{Catalogue, product_id};
+use support::product_api::{KEY, ProductApi};
 
 /// The median times of S3 in a region, measured by others: 20 ms for a small object, 60 ms for a page of keys.
 const LATENCY: Latency = Latency { get: Duration::from_millis(20), list: Duration::from_millis(60) };
@@ -24,6 +27,8 @@ const ROUNDS: u64 = 10;
 /// The days over which the changes are spread.
 const DAYS: u64 = 80;
 const POLL: Duration = Duration::from_millis(50);
+/// A call through API Gateway to a warm function that reads one item.
+const API_LATENCY: Duration = Duration::from_millis(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_every_record() {
@@ -66,6 +71,36 @@ async fn reads_every_record() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_every_row() {
+    let rows: u64 = std::env::var("ROWS").map_or(100_000, |text| text.parse().expect("ROWS is a number"));
+    let api = ProductApi::distant(API_LATENCY);
+    let base = api.serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut content = "sku,name,price,currency,category,tags,attributes.colour\n".to_owned();
+    for number in 0..rows {
+        let (euros, cents) = (number % 900 + 1, number % 100);
+        let row = format!("SKU-{number:07},Lamp number {number},{euros}.{cents:02},EUR,Light,new|sale,red\n");
+        content.push_str(&row);
+    }
+    fs::write(folder.path().join("a.csv"), content).unwrap();
+    fs::write(folder.path().join("key"), KEY).unwrap();
+    for (run, expected) in [("first", "created"), ("second", "unchanged")] {
+        let arguments = ["products", "import", "a.csv", "--apply", "--json", "--quiet", "--rate", "1000"];
+        let arguments = [&arguments[..], &["--api-url", &base, "--key-file", "key"]].concat();
+        let command = support::system::program(folder.path(), &arguments);
+        let output = tempfile::NamedTempFile::new().unwrap();
+        let (seconds, kibibytes) = measure(command, &output).await;
+        let printed: serde_json::Value = serde_json::from_str(&fs::read_to_string(output.path()).unwrap()).unwrap();
+        assert_eq!(printed[expected], rows, "{printed}");
+        println!(
+            "import, {run} run: {rows} rows {expected}, {seconds:.0} s, {:.0} rows/s, at most {} MiB of memory",
+            rows as f64 / seconds,
+            kibibytes / 1_024
+        );
+    }
+}
+
 /// Products that are created and then changed in turn.
 fn fill(bucket: &Bucket, products: u64) {
     let start = SystemTime::now() - Duration::from_secs(DAYS * 24 * 60 * 60);
@@ -87,10 +122,15 @@ fn fill(bucket: &Bucket, products: u64) {
     }
 }
 
-/// Runs the command; its time in seconds, and the most memory that it held, in KiB.
+/// Runs a command on the bucket; see [`measure`].
 async fn run(endpoint: &str, arguments: &[&str], output: &tempfile::NamedTempFile) -> (f64, u64) {
     let mut command = support::system::program(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), arguments);
     command.args(["--env", "dev", "--quiet"]).env("AWS_ENDPOINT_URL", endpoint);
+    measure(command, output).await
+}
+
+/// Runs a command; its time in seconds, and the most memory that it held, in KiB.
+async fn measure(mut command: tokio::process::Command, output: &tempfile::NamedTempFile) -> (f64, u64) {
     command.stdout(output.reopen().unwrap()).stderr(Stdio::inherit());
     let started = Instant::now();
     let mut child = command.spawn().unwrap();
@@ -101,7 +141,7 @@ async fn run(endpoint: &str, arguments: &[&str], output: &tempfile::NamedTempFil
             most = most.max(peak);
         }
         if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{arguments:?} ended with {status}");
+            assert!(status.success(), "{command:?} ended with {status}");
             return (started.elapsed().as_secs_f64(), most);
         }
         tokio::time::sleep(POLL).await;

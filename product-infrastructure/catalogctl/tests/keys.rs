@@ -17,7 +17,6 @@ use support::system::{Ended, run_locally};
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Running {
-    api_url: String,
     #[serde(flatten)]
     facts: StackFile,
 }
@@ -71,7 +70,7 @@ impl Stack {
 
     /// What a key opens: 200 or 403.
     async fn opens(&self, key: &str) -> u16 {
-        let url = format!("{}/products", self.running.api_url);
+        let url = format!("{}/products", self.running.facts.api_url);
         self.http.get(url).header("x-api-key", key).send().await.expect("the API answers").status().as_u16()
     }
 

@@ -38,7 +38,6 @@ static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Running {
-    api_url: String,
     api_key: String,
     change_dlq_url: String,
     #[serde(flatten)]
@@ -92,7 +91,7 @@ impl Stack {
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value, String) {
-        let url = format!("{}{path}", self.running.api_url);
+        let url = format!("{}{path}", self.running.facts.api_url);
         let mut request = self.http.request(method.clone(), url).header("x-api-key", &self.running.api_key);
         if let Some(body) = body {
             let content_type = if method == reqwest::Method::PATCH { "merge-patch+json" } else { "json" };
@@ -452,4 +451,32 @@ async fn shows_the_log_lines_of_a_change() {
         let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
         assert_eq!((&line["productId"], &line["eventId"]), (&json!(id), &json!(event)), "{lines}");
     }
+}
+
+#[tokio::test]
+async fn imports_a_file_twice_and_leaves_the_products_unchanged() {
+    let stack = Stack::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (folder.path().join("a.csv"), folder.path().join("key"));
+    std::fs::write(&key, &stack.running.api_key).unwrap();
+    let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
+    let sku = format!("IMPORT-{}", now());
+    let import = async |content: String| {
+        std::fs::write(file, content).unwrap();
+        let arguments = ["products", "import", file, "--apply", "--json", "--key-file", key, "--api-url"];
+        let ended = stack.run(&[&arguments[..], &[&stack.running.facts.api_url]].concat()).await.expect(0).json();
+        ["created", "updated", "unchanged"].map(|name| ended[name].as_u64().unwrap())
+    };
+    let row = |number: u32| format!("{sku}-{number},Straße {number},{number}.5,EUR,a|b,{number}\n");
+    let rows: String = (0..20).map(row).collect();
+    let whole = format!("sku,name,price,currency,tags,attributes.size\n{rows}");
+    assert_eq!(import(whole.clone()).await, [20, 0, 0]);
+    assert_eq!(import(whole).await, [0, 0, 20]);
+    // One price differs, and one product loses its tags.
+    let patches = format!("sku,price,tags\n{sku}-1,1.50,a|b\n{sku}-2,3,a|b\n{sku}-3,3.5,\n");
+    assert_eq!(import(patches).await, [0, 2, 1]);
+    let (_, page, _) = stack.call(reqwest::Method::GET, &format!("/products?sku={sku}-3"), None).await;
+    let product = &page["items"][0];
+    assert_eq!((&product["price"], &product["version"]), (&json!("3.50"), &json!(2)), "{product}");
+    assert!(product.get("tags").is_none() && product["attributes"]["size"] == "3", "{product}");
 }

@@ -20,8 +20,7 @@ pub const KEY: &str = "key-1";
 #[derive(Clone, Default)]
 pub struct ProductApi {
     state: Arc<Mutex<Catalogue>>,
-    /// The time that each response takes.
-    pub latency: Duration,
+    latency: Duration,
 }
 
 #[derive(Default)]
@@ -41,6 +40,11 @@ struct Catalogue {
 }
 
 impl ProductApi {
+    /// An API whose responses take this time.
+    pub fn distant(latency: Duration) -> Self {
+        Self { latency, ..Self::default() }
+    }
+
     /// Serves the API on a port of its own; returns the address up to `/v1.0`.
     pub async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
