@@ -13,3 +13,8 @@ output "environment_variables" {
     }
   }
 }
+
+output "auditor_role_arn" {
+  description = "ARN of the read-only auditor role; null if auditor_principals is empty."
+  value       = one(aws_iam_role.auditor[*].arn)
+}

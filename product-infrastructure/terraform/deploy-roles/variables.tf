@@ -94,3 +94,15 @@ variable "create_oidc_provider" {
   default     = true
   nullable    = false
 }
+
+variable "auditor_principals" {
+  description = "ARNs of the IAM roles and users that may assume the read-only auditor role, such as an auditor's role of IAM Identity Center. Empty: the role is not created."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for principal in var.auditor_principals : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$", principal))])
+    error_message = "auditor_principals must be ARNs of IAM roles or users, without a wildcard."
+  }
+}

@@ -5,3 +5,4 @@ environment = "dev"
 # github_owner          = "example"
 # github_owner_id       = "1234567"
 # github_repository_ids = { product-infrastructure = "123456789", … }
+# auditor_principals    = ["arn:aws:iam::111122223333:role/Auditor"]    # who may assume bbws-product-auditor-dev

@@ -247,6 +247,68 @@ run "a_function_keeps_its_own_methods_only" {
   }
 }
 
+run "no_auditor_role_unless_somebody_may_assume_it" {
+  assert {
+    condition     = length(aws_iam_role.auditor) == 0 && length(aws_iam_role_policy.auditor) == 0 && output.auditor_role_arn == null
+    error_message = "A role without a principal has no use."
+  }
+}
+
+run "an_auditor_reads_and_writes_nothing" {
+  variables {
+    auditor_principals = ["arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Auditor_0123456789abcdef"]
+  }
+
+  assert {
+    condition     = aws_iam_role.auditor[0].name == "bbws-product-auditor-dev" && output.auditor_role_arn == aws_iam_role.auditor[0].arn
+    error_message = "The role's name is documented."
+  }
+
+  assert {
+    condition     = toset(flatten([for principal in data.aws_iam_policy_document.auditor_trust.statement[0].principals : tolist(principal.identifiers)])) == toset(var.auditor_principals)
+    error_message = "Only the named principals may assume the role."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for statement in data.aws_iam_policy_document.auditor.statement : [for action in statement.actions : can(regex("^(s3:(Get|List)[A-Za-z]+|dynamodb:(GetItem|Query|Scan))$", action))]]))
+    error_message = "An auditor reads."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.auditor.statement : tolist(statement.resources)])) == toset(["arn:aws:s3:::bbws-product-audit-logs-dev", "arn:aws:s3:::bbws-product-audit-logs-dev/*", "arn:aws:dynamodb:eu-west-1:111122223333:table/products", "arn:aws:dynamodb:eu-west-1:111122223333:table/products/index/ProductsByNameIndex"])
+    error_message = "An auditor reads the audit bucket and the products table, and nothing else: no state, no secret, no queue."
+  }
+
+  # What `catalogctl audit verify`, `report`, `export` and `history` need, as docs/operating.md lists it.
+  assert {
+    condition = length(setsubtract(
+      ["s3:ListBucketVersions", "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:Query"],
+      flatten([for statement in data.aws_iam_policy_document.auditor.statement : tolist(statement.actions)])
+    )) == 0
+    error_message = "The role must suffice for the commands of docs/compliance.md."
+  }
+}
+
+run "rejects_auditors_with_a_wildcard" {
+  command = plan
+
+  variables {
+    auditor_principals = ["arn:aws:iam::111122223333:role/*"]
+  }
+
+  expect_failures = [var.auditor_principals]
+}
+
+run "rejects_a_whole_account_of_auditors" {
+  command = plan
+
+  variables {
+    auditor_principals = ["arn:aws:iam::111122223333:root"]
+  }
+
+  expect_failures = [var.auditor_principals]
+}
+
 run "rejects_malformed_bucket_suffix" {
   command = plan
 
