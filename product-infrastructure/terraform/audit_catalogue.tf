@@ -38,12 +38,36 @@ locals {
     { member = "prevHash", type = "string", comment = "Hash of the product's previous applied record" },
     { member = "hash", type = "string", comment = "Hash of this record" },
   ]
+
+  out_of_band_table_columns = [
+    { member = "schemaVersion", type = "int", comment = "Version of the record's form" },
+    { member = "recordType", type = "string", comment = "OUT_OF_BAND" },
+    { member = "cause", type = "string", comment = "MANUAL, or TTL: the item had expired" },
+    { member = "streamEventId", type = "string", comment = "ID of the stream record; the object's name" },
+    { member = "changeType", type = "string", comment = "INSERT, MODIFY or REMOVE" },
+    { member = "observedAt", type = "string", comment = "Time at which the change was observed" },
+    { member = "key", type = "string", comment = "PK and SK of the changed item, as JSON" },
+    { member = "before", type = "string", comment = "Item before the change, as JSON" },
+    { member = "after", type = "string", comment = "Item after the change, as JSON" },
+  ]
+
+  audit_tables = {
+    events      = { prefix = "events", columns = local.audit_table_columns, description = "One row for each change event, whatever became of it" }
+    out_of_band = { prefix = "out-of-band", columns = local.out_of_band_table_columns, description = "One row for each change of the table that was made outside the API" }
+  }
 }
 
-resource "aws_glue_catalog_table" "audit_events" {
-  name          = "events"
+moved {
+  from = aws_glue_catalog_table.audit_events
+  to   = aws_glue_catalog_table.audit["events"]
+}
+
+resource "aws_glue_catalog_table" "audit" {
+  for_each = local.audit_tables
+
+  name          = each.key
   database_name = aws_glue_catalog_database.audit.name
-  description   = "One row for each change event, whatever became of it"
+  description   = each.value.description
   table_type    = "EXTERNAL_TABLE"
 
   parameters = merge(
@@ -53,7 +77,7 @@ resource "aws_glue_catalog_table" "audit_events" {
       "projection.enabled" = "true"
       # Athena skips archived records without a word; with this it reads those that were restored.
       "read_restored_glacier_objects" = "true"
-      "storage.location.template"     = "s3://${aws_s3_bucket.audit_logs.bucket}/events/year=$${year}/month=$${month}/day=$${day}/"
+      "storage.location.template"     = "s3://${aws_s3_bucket.audit_logs.bucket}/${each.value.prefix}/year=$${year}/month=$${month}/day=$${day}/"
     },
     { for name, range in local.audit_table_partitions : "projection.${name}.type" => "integer" },
     { for name, range in local.audit_table_partitions : "projection.${name}.range" => range },
@@ -71,7 +95,7 @@ resource "aws_glue_catalog_table" "audit_events" {
   }
 
   storage_descriptor {
-    location      = "s3://${aws_s3_bucket.audit_logs.bucket}/events/"
+    location      = "s3://${aws_s3_bucket.audit_logs.bucket}/${each.value.prefix}/"
     input_format  = "org.apache.hadoop.mapred.TextInputFormat"
     output_format = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
 
@@ -80,12 +104,12 @@ resource "aws_glue_catalog_table" "audit_events" {
       # Case-insensitive, one product with the attributes `Color` and `color` fails the whole query.
       parameters = merge(
         { "case.insensitive" = "FALSE" },
-        { for column in local.audit_table_columns : "mapping.${lower(column.member)}" => column.member },
+        { for column in each.value.columns : "mapping.${lower(column.member)}" => column.member },
       )
     }
 
     dynamic "columns" {
-      for_each = local.audit_table_columns
+      for_each = each.value.columns
 
       content {
         name    = lower(columns.value.member)

@@ -677,6 +677,51 @@ async fn reports_for_an_auditor() {
     assert!(taken.stderr.contains("already exists"), "{}", taken.stderr);
 }
 
+/// What a reader of docs/compliance.md types, as it stands there but for the environment, and for a product of this system.
+#[tokio::test]
+async fn commands_of_compliance_md_work() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compliance.md")).unwrap();
+    let blocks = document.split("```sh\n").skip(1).map(|part| part.split_once("\n```").unwrap().0);
+    // The AWS CLI, and a profile that this machine doesn't have, are no part of these tests.
+    let scripts: Vec<&str> = blocks.filter(|block| block.contains("catalogctl ")).collect();
+    let mut commands = BTreeSet::new();
+    for script in scripts {
+        for line in script.lines().filter(|line| !line.is_empty()) {
+            commands.extend(line.split_once("catalogctl audit ").map(|(_, rest)| rest.split(' ').next().unwrap()));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let script = script
+            .replace("--env prod", "--env dev")
+            .replace("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03", &product_id(1))
+            .replace("--sku L-1", "--sku SKU-0-0")
+            .replace("Desk lamp", "l\u{e4}m\u{1f4a1} P 1");
+        let (program, tool) = ("bash", std::path::Path::new(env!("CARGO_BIN_EXE_catalogctl")));
+        let path = format!("{}:{}", tool.parent().unwrap().display(), std::env::var("PATH").unwrap());
+        // The examples of restore leave the environment to CATALOGUE_ENV. 2 is a finding, such as archived records.
+        let script = format!("set -u\ncatalogctl() {{ command catalogctl \"$@\" || [ $? = 2 ]; }}\nset -e\n{script}");
+        let ended = tokio::process::Command::new(program)
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .env("PATH", path)
+            .env("AWS_ENDPOINT_URL", &system.endpoint)
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("CATALOGUE_ENV", "dev")
+            .env_remove("AWS_PROFILE")
+            .env_remove("CATALOGUE_LOCAL")
+            .output()
+            .await
+            .unwrap();
+        assert!(ended.status.success(), "{script}\n{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    assert_eq!(commands, BTreeSet::from(["export", "history", "report", "restore", "verify"]));
+}
+
 /// Writes the objects of stream records, as audit-logger does.
 fn run_audit_logger(system: &System) {
     let bucket = system.bucket.clone();

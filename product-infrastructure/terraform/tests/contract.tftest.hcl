@@ -515,17 +515,27 @@ run "the_audit_table_needs_no_crawler" {
   command = plan
 
   assert {
-    condition     = aws_glue_catalog_table.audit_events.storage_descriptor[0].ser_de_info[0].parameters["case.insensitive"] == "FALSE" && aws_glue_catalog_table.audit_events.storage_descriptor[0].ser_de_info[0].parameters["mapping.prevhash"] == "prevHash"
+    condition     = aws_glue_catalog_table.audit["events"].storage_descriptor[0].ser_de_info[0].parameters["case.insensitive"] == "FALSE" && aws_glue_catalog_table.audit["events"].storage_descriptor[0].ser_de_info[0].parameters["mapping.prevhash"] == "prevHash"
     error_message = "Case-insensitive, a product with the attributes Color and color fails the query."
   }
 
   assert {
-    condition     = alltrue([for column in aws_glue_catalog_table.audit_events.storage_descriptor[0].columns : column.name == lower(column.name) && !startswith(column.type, "struct")])
+    condition     = alltrue([for column in aws_glue_catalog_table.audit["events"].storage_descriptor[0].columns : column.name == lower(column.name) && !startswith(column.type, "struct")])
     error_message = "The mapping of member names doesn't reach into structs."
   }
 
   assert {
-    condition     = aws_glue_catalog_table.audit_events.parameters["projection.enabled"] == "true" && aws_glue_catalog_table.audit_events.parameters["storage.location.template"] == "s3://bbws-product-audit-logs-dev/events/year=$${year}/month=$${month}/day=$${day}/"
+    condition     = aws_glue_catalog_table.audit["events"].parameters["projection.enabled"] == "true" && aws_glue_catalog_table.audit["events"].parameters["storage.location.template"] == "s3://bbws-product-audit-logs-dev/events/year=$${year}/month=$${month}/day=$${day}/"
     error_message = "Partitions are computed from the keys' dates."
+  }
+
+  assert {
+    condition     = aws_glue_catalog_table.audit["out_of_band"].parameters["storage.location.template"] == "s3://bbws-product-audit-logs-dev/out-of-band/year=$${year}/month=$${month}/day=$${day}/" && aws_glue_catalog_table.audit["out_of_band"].storage_descriptor[0].ser_de_info[0].parameters["mapping.observedat"] == "observedAt"
+    error_message = "Changes outside the API are a table of their own, beside that of events."
+  }
+
+  assert {
+    condition     = toset([for column in local.out_of_band_table_columns : column.member]) == toset(keys(jsondecode(file("../contracts/audit-record.schema.json"))["$defs"].outOfBand.properties))
+    error_message = "Each member of the contract's record is a column."
   }
 }
