@@ -183,7 +183,7 @@ async fn reads_pages_of_large_changes_to_the_end() {
     let client = products_table::start().await;
     for number in 1..=60 {
         let mut large = rejected(&event_id(number));
-        // Some 26 kB each: DynamoDB reads at most 1 MB at once.
+        // About 26 kB each: DynamoDB reads at most 1 MB at once.
         let attributes = (0..50).map(|number| (format!("attribute {number}"), json!("x".repeat(500))));
         large["requested"]["patch"]["attributes"] = Value::Object(attributes.collect());
         products_table::put(&client, large).await;

@@ -123,7 +123,7 @@ async fn fits_largest_product_before_and_after_largest_patch_into_message() {
     let (catalogue, id) = (Catalogue::empty().await, ProductId::random());
     apply(&catalogue, &event(id, 1, Change::Create(product('ü')))).await;
 
-    // Each field anew, and each attribute of the former content removed: the largest patch that makes a valid product.
+    // Each field with a new value, and each attribute of the former content removed: the largest patch that makes a valid product.
     let mut patch = largest('é');
     let attributes = patch["attributes"].as_object_mut().unwrap();
     for name in largest('ü')["attributes"].as_object().unwrap().keys() {

@@ -3,7 +3,7 @@
 #
 # Clone the other repositories beside this one, the newest commit of main of each, so that checks of all of them together can run.
 # SOURCE is where they are: a URL or folder with NAME in the place of the repository's name, for example
-# https://github.com/example/NAME.git. FOLDER is where they go; a repository that is there already stays as it is.
+# https://github.com/example/NAME.git. FOLDER is where they go; an existing repository stays as it is.
 set -euo pipefail
 
 if (($# != 2)) || [[ $1 != *NAME* ]]; then

@@ -57,11 +57,6 @@ locals {
   }
 }
 
-moved {
-  from = aws_glue_catalog_table.audit_events
-  to   = aws_glue_catalog_table.audit["events"]
-}
-
 resource "aws_glue_catalog_table" "audit" {
   for_each = local.audit_tables
 

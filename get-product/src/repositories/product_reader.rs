@@ -42,7 +42,7 @@ pub trait ProductReader: Send + Sync {
     /// The event that created the product, deleted or not; `None` for an ID that was never created. Strongly consistent.
     async fn creation(&self, id: ProductId) -> Result<Option<EventId>, ReadError>;
 
-    /// The journal entry of a change; `None` if there is none, or no longer. Strongly consistent: a client that was told of
+    /// The journal entry of a change; `None` if there is none, or no longer. Strongly consistent: a client that has read
     /// an outcome must not see it pending again.
     async fn change(&self, id: ProductId, event_id: EventId) -> Result<Option<RecordedChange>, ReadError>;
 

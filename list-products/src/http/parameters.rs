@@ -187,7 +187,7 @@ fn parse_ids(text: &str) -> Result<Vec<RequestedId>, Rejection> {
     Ok(requested.map(|id| RequestedId { text: id.to_owned(), id: id.parse().ok() }).collect())
 }
 
-/// A text that is equal for equal selections only; cursors are bound to it.
+/// A string that is equal for equal selections only; cursors are bound to it.
 pub fn canonical(selection: &Selection) -> String {
     match selection {
         Selection::ByPrice { category, prices: PriceRange { currency, min, max }, order } => {

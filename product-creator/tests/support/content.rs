@@ -99,7 +99,7 @@ fn other() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// Texts around a limit of characters, with awkward characters in them.
+/// Strings around a limit of characters, with awkward characters in them.
 pub fn text(max: usize) -> BoxedStrategy<String> {
     let notable = notable_characters();
     let short = vec(prop_oneof![2 => select(notable.clone()), 2 => "[a-z ]".prop_map(first), 1 => any::<char>()], 0..6);

@@ -14,7 +14,7 @@ pub type Digest = [u8; 32];
 #[error("the number {0} is not an integer below 2^53")]
 pub struct NotCanonical(Number);
 
-/// RFC 8785, for what the contract admits: texts, lists, maps, truth values, integers below 2^53.
+/// RFC 8785, for what the contract admits: strings, arrays, objects, booleans, integers below 2^53.
 pub fn canonical(value: &Value) -> Result<String, NotCanonical> {
     if let Some(number) = strange_number(value) {
         return Err(NotCanonical(number.clone()));
@@ -24,7 +24,7 @@ pub fn canonical(value: &Value) -> Result<String, NotCanonical> {
     Ok(text)
 }
 
-/// No white space, members by code point: byte for byte what audit-logger writes.
+/// No whitespace, members by code point: byte for byte what audit-logger writes.
 pub fn stored(value: &Value) -> String {
     let mut text = String::new();
     write(value, str::cmp, &mut text);
@@ -36,8 +36,8 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> Digest {
 }
 
 /// Lower-case hexadecimal.
-pub fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest that 64 lower-case hexadecimal digits stand for.
@@ -91,7 +91,7 @@ fn write(value: &Value, order: fn(&str, &str) -> Ordering, text: &mut String) {
                 if place > 0 {
                     text.push(',');
                 }
-                // A text in JSON as serde_json writes it has exactly RFC 8785's escapes.
+                // A string in JSON as serde_json writes it has exactly RFC 8785's escapes.
                 text.push_str(&Value::from(name.as_str()).to_string());
                 text.push(':');
                 write(member, order, text);

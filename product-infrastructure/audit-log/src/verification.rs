@@ -43,7 +43,7 @@ impl ObjectsDigest {
 
     /// The digest in hexadecimal.
     pub fn finish(self) -> String {
-        hex(&self.0.finalize().into())
+        hex(&self.0.finalize())
     }
 }
 

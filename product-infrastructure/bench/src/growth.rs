@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_end_where_they_are_told_to() {
+    fn sizes_end_at_the_given_limit() {
         assert_eq!(sizes(&CATALOGUES, 10_000).collect::<Vec<_>>(), [1_000, 10_000]);
         assert_eq!(sizes(&BACKLOGS, 1_000_000).count(), 3);
     }

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart_however_their_bytes_arrive() {
+    fn separates_requests_however_their_bytes_arrive() {
         let bytes = b"GET /next HTTP/1.1\r\nhost: x\r\n\r\n\
             POST / HTTP/1.1\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\nContent-Length: 2\r\n\r\n{}\
             PUT /b/k HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nx-sum: 1\r\n\r\n\

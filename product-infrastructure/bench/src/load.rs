@@ -5,8 +5,8 @@
 //! was accepted before; `rlt` puts all calls into one histogram; `goose` could do both, but rounds durations and brings a
 //! second HTTP client. What is needed of a generator is this file's [`client`]: a closed loop, and a list of durations.
 //!
-//! The functions' share is the kernel's count of their processes' time. The emulator's `REPORT` lines are no measure of
-//! it: they hold whole milliseconds of its own clock, its hand-over of the event and of the answer included.
+//! The functions' share is the kernel's count of their processes' time. The emulator's `REPORT` lines don't
+//! measure it: they hold whole milliseconds of its own clock, with its handling of the event and of the response.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;

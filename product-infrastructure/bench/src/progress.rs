@@ -115,7 +115,7 @@ impl Meter {
         }
     }
 
-    /// So many more are to be done than was known.
+    /// Adds to the number of things to be done.
     pub fn lengthen(&self, by: u64) {
         if self.0.length().is_none() {
             self.0.set_style(bar());

@@ -119,7 +119,8 @@ async fn invoke(
         .service_name(service.name())
         .operation_name(service.name())
         .behavior_version(aws_config::BehaviorVersion::latest())
-        .http_client(crate::aws::http_client())
+        // The configuration's, with the connections that it has.
+        .http_client(config.http_client().unwrap_or_else(crate::aws::http_client))
         .endpoint_url(&service.url(config))
         .standard_retry(&retries)
         .retry_classifier(HttpStatusCodeClassifier::default())

@@ -684,7 +684,7 @@ async fn commands_of_compliance_md_work() {
     let system = System::of(&catalogue).await;
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compliance.md")).unwrap();
     let blocks = document.split("```sh\n").skip(1).map(|part| part.split_once("\n```").unwrap().0);
-    // The AWS CLI, and a profile that this machine doesn't have, are no part of these tests.
+    // These tests leave out the AWS CLI, and a profile that this machine doesn't have.
     let scripts: Vec<&str> = blocks.filter(|block| block.contains("catalogctl ")).collect();
     let mut commands = BTreeSet::new();
     for script in scripts {

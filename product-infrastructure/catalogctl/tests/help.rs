@@ -2,7 +2,7 @@
 
 #[test]
 fn help_and_usage_errors_match_their_snapshots() {
-    // `TRYCMD=overwrite cargo test --test help` writes them anew.
+    // `TRYCMD=overwrite cargo test --test help` rewrites them.
     trycmd::TestCases::new().env("AWS_REGION", "eu-west-1").case("tests/help/*.trycmd");
 }
 

@@ -368,7 +368,7 @@ async fn late_redrive_keeps_newer_changes() {
     let dead = &stack.running.change_dlq_url;
     let created = EventId::parse(&events[0]).unwrap().millis();
 
-    // Set aside long ago: one that was overtaken, one that was applied after all, one that nobody can read, one to come.
+    // In the dead-letter queue for a long time: one that was overtaken, one that was applied after all, one that nobody can read, one to come.
     let (overtaken, overtaken_body) = update(&id, created + 1, "Overtaken");
     let (_, mut applied_body) = update(&id, created, "Redriven");
     applied_body["eventId"] = json!(events[1]);

@@ -6,7 +6,7 @@ resource "aws_iam_role" "auditor" {
   name                 = "bbws-product-auditor-${var.environment}"
   description          = "Reads and verifies the product catalogue's audit records"
   assume_role_policy   = data.aws_iam_policy_document.auditor_trust.json
-  max_session_duration = 14400 # A verification reads some 2,000 records a second, and fails when its session ends.
+  max_session_duration = 14400 # A verification reads about 2,000 records a second, and fails when its session ends.
 }
 
 data "aws_iam_policy_document" "auditor_trust" {

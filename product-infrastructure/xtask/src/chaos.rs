@@ -156,13 +156,9 @@ fn kill_functions(endpoint: &str) -> usize {
 
 /// Whether a process with these variables is a function of the stack at this endpoint.
 fn is_function(environment: &[u8], endpoint: &str) -> bool {
-    let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let (mut named, mut here) = (false, false);
-    variables.by_ref().for_each(|variable| {
-        named |= variable.starts_with("AWS_LAMBDA_FUNCTION_NAME=");
-        here |= variable.strip_prefix("AWS_ENDPOINT_URL=") == Some(endpoint);
-    });
-    named && here
+    let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
+    variables.iter().any(|variable| variable.starts_with(b"AWS_LAMBDA_FUNCTION_NAME="))
+        && variables.contains(&format!("AWS_ENDPOINT_URL={endpoint}").as_bytes())
 }
 
 #[cfg(test)]

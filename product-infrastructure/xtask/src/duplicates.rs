@@ -299,7 +299,7 @@ fn collect(top: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result
     Ok(())
 }
 
-/// A file's digest, which covers whether it can be executed; nothing when there is no such file.
+/// A file's digest, which covers whether it can be executed; `None` if the file doesn't exist.
 fn fingerprint(path: &Path) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);

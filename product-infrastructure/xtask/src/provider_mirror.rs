@@ -1,6 +1,6 @@
 //! Where Terraform finds the AWS provider: a local copy if the machine has one, a download otherwise.
 //!
-//! The provider is some 700 MB unpacked and nine roots use it. Left alone, `init` would download it nine times; behind a
+//! The provider is about 700 MB unpacked and nine roots use it. Left alone, `init` would download it nine times; behind a
 //! firewall, not once. In this order:
 //!
 //! 1. the user's own Terraform configuration, which is left as it is;

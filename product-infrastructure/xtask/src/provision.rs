@@ -22,7 +22,7 @@ use crate::terraform::root::Root;
 use crate::terraform::{Applied, Terraform, Variables, local_override};
 use crate::workspace::Workspace;
 
-/// How many function roots are applied at once. Each runs a provider of some 150 MB; more than this gains nothing on two
+/// How many function roots are applied at once. Each runs a provider of about 150 MB; more than this gains nothing on two
 /// cores.
 const AT_ONCE: usize = 3;
 

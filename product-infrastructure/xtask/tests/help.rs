@@ -2,7 +2,7 @@
 
 #[test]
 fn help_and_usage_errors_match_their_snapshots() {
-    // `TRYCMD=overwrite cargo test --workspace --test help` writes them anew.
+    // `TRYCMD=overwrite cargo test --workspace --test help` rewrites them.
     trycmd::TestCases::new().case("tests/help/*.trycmd");
 }
 

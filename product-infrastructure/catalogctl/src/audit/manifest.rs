@@ -125,7 +125,7 @@ impl<W: Write> Measured<W> {
 
     /// The writer, and what was written to it.
     pub fn finish(self) -> (W, Content) {
-        (self.writer, Content { sha256: hex(&self.hash.finalize().into()), bytes: self.bytes })
+        (self.writer, Content { sha256: hex(&self.hash.finalize()), bytes: self.bytes })
     }
 }
 

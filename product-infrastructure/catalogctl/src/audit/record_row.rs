@@ -96,7 +96,7 @@ impl Row {
 
     /// The row of an object that can't be read.
     pub fn of_object(key: &str, digest: Option<&Digest>) -> Self {
-        Self { object: key.to_owned(), sha256: digest.map(hex).unwrap_or_default(), ..Self::default() }
+        Self { object: key.to_owned(), sha256: digest.map(|digest| hex(digest)).unwrap_or_default(), ..Self::default() }
     }
 
     /// The same row, marked as that of an invalid record.

@@ -1,4 +1,4 @@
-//! `catalogctl audit restore`: makes archived records readable again for some days.
+//! `catalogctl audit restore`: makes archived records readable again for a number of days.
 //!
 //! After 365 days S3 moves records to Glacier, where they must be restored before `verify`, `export`, Athena or anybody else can
 //! read them. The restored copy is temporary; the archived object stays locked and unchanged.
@@ -24,7 +24,7 @@ use audit_log::window::Keys;
 /// Concurrent restore requests.
 const MAX_CONCURRENCY: usize = 20;
 
-/// Restore archived audit records, so that they can be read for some days (default: dry run)
+/// Restore archived audit records, so that they can be read for a number of days (default: dry run)
 ///
 /// Records are archived 365 days after they were written. A bulk retrieval takes 5 to 12 hours, a standard one 3 to 5 hours
 /// (S3 Glacier Flexible Retrieval). Run the command again to see the progress; a repeated request changes nothing.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use audit_log::json::hex;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
@@ -13,7 +14,6 @@ use sha2::{Digest, Sha256};
 
 use super::change::{Importer, Outcome};
 use super::contract::Violation;
-use super::digest::hex;
 use super::import::{Arguments, Check, reading};
 use super::journal::{Counts, Entry, Fate, Identity, Journal};
 use super::rejects::Rejects;

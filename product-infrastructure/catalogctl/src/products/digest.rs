@@ -1,5 +1,6 @@
 //! Digests as names: short, and the same for the same content.
 
+use audit_log::json::hex;
 use sha2::{Digest, Sha256};
 
 /// The first half of the digest of a value of a field.
@@ -14,11 +15,6 @@ pub fn uuid(digest: Sha256) -> String {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = hex(&bytes);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-/// Bytes in hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn first_half(digest: Sha256) -> [u8; 16] {

@@ -49,7 +49,7 @@ const COLUMNS: [&str; 15] = [
 /// the next --since is printed at the end; without --out, to standard error.
 ///
 /// The file can be edited and imported again. In CSV, tags and imageUrls are separated by `|` or, if an item contains that
-/// character, a JSON array; attributes is a JSON object, and an empty string can't be told from an absent field.
+/// character, a JSON array; attributes is a JSON object, and an empty cell is an empty string or an absent field.
 ///
 /// Exit codes: 0 the products were written; 1 the command failed.
 #[derive(Debug, Clone, Args)]

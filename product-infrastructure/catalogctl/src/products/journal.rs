@@ -190,7 +190,7 @@ impl Read {
     }
 }
 
-/// The rows that an interrupted import of the same has imported; `None` if there is no such import.
+/// The rows that an interrupted import of the same has imported; `None` without such an import.
 fn read(file: &File, identity: &Identity) -> std::io::Result<Option<Read>> {
     let mut lines = BufReader::new(file).lines();
     let header = lines.next().transpose()?.and_then(|line| serde_json::from_str::<Header>(&line).ok());

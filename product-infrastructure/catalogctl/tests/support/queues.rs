@@ -35,7 +35,7 @@ struct Message {
 }
 
 impl Queues {
-    /// Puts a message into a queue, as another queue set it aside.
+    /// Puts a message into a dead-letter queue, as SQS moves it there from `source`.
     pub fn add(&self, queue: &str, body: &str, source: Option<&str>) {
         let source = source.map(|source| format!("arn:aws:sqs:eu-west-1:123456789012:{source}"));
         let number = self.next();
@@ -67,7 +67,7 @@ impl Queues {
         *self.consumer.lock().unwrap() = Some(Box::new(consumer));
     }
 
-    /// So many of the next calls that send messages have their first one refused.
+    /// The next `calls` calls that send messages have their first message refused.
     pub fn refuse(&self, calls: u32) {
         *self.refusals.lock().unwrap() = calls;
     }

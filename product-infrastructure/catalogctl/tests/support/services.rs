@@ -1,4 +1,4 @@
-//! AWS services in this process that answer each call as they were told to: CloudWatch, CloudWatch Logs, Lambda, Pipes, API
+//! AWS services in this process with prepared answers: CloudWatch, CloudWatch Logs, Lambda, Pipes, API
 //! Gateway, the attributes of queues, and objects in S3.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 type Answer = (u16, Value);
 
 /// The answers by call: an operation's name or a path, and what the call is about, such as a queue's name or a page's token.
-/// A call without an answer is answered that there is no such thing.
+/// A call without a prepared answer gets the error that the resource wasn't found.
 #[derive(Clone)]
 pub struct Services {
     pub endpoint: String,

@@ -1,5 +1,5 @@
 //! A system for the commands to work on: a table, a bucket and queues behind one address, and `catalogctl` as a program
-//! that is told of it in the way in which it is told of AWS.
+//! that finds it as it finds AWS.
 
 use std::path::Path;
 use std::process::Stdio;

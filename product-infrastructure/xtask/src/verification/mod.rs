@@ -125,7 +125,7 @@ struct Context<'a> {
     stack: Stack,
     progress: &'a Progress,
     alone: Alone,
-    /// This program. Asked for at the start: the tests of this tool build it anew, and then the kernel calls the file that
+    /// This program. Asked for at the start: the tests of this tool rebuild it, and then the kernel calls the file that
     /// runs deleted.
     program: PathBuf,
     /// Whether the system test follows the tour, which then leaves it its stack.
@@ -202,7 +202,7 @@ async fn perform_visibly(context: &Context<'_>, check: Check) -> Outcome {
     Outcome { check, tally, took: started.elapsed(), failure }
 }
 
-/// The checks whose names contain one of the texts; all without any.
+/// The checks whose names contain one of `only`; all if it is empty.
 fn select(workspace: &Workspace, only: &[String]) -> Result<Vec<Check>> {
     let wanted = |check: &Check| only.is_empty() || only.iter().any(|text| check.to_string().contains(text.as_str()));
     let checks: Vec<Check> = Check::all(workspace).into_iter().filter(wanted).collect();

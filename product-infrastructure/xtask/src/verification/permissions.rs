@@ -50,7 +50,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, endpoint: &str) -> Resu
     bail!("granted, and used by no test:\n  {}", surplus.join("\n  "))
 }
 
-/// The actions of all inline policies in a Terraform state; `None` if there is no such policy, or one with no actions.
+/// The actions of all inline policies in a Terraform state; `None` without a policy, or if one has no actions.
 fn granted_actions(state: &Value) -> Option<BTreeSet<String>> {
     let mut actions = BTreeSet::new();
     for resource in state["resources"].as_array()?.iter().filter(|resource| resource["type"] == "aws_iam_role_policy") {

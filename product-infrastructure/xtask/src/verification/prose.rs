@@ -1,5 +1,5 @@
 //! The language of what people read: one spelling of each term in the documents (textlint), and no phrase that a reader
-//! stumbles over in documents and in the strings of the code (`scanners/prose/phrases.toml`).
+//! stumbles over in documents, help, and the comments and strings of the code (`scanners/prose/phrases.toml`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,8 +20,10 @@ use crate::workspace::{INFRASTRUCTURE, Workspace};
 const FOLDER: &str = "scanners/prose";
 const PHRASES: &str = "phrases.toml";
 
-/// Files that people read, or whose strings they do.
-const EXTENSIONS: [&str; 10] = ["hcl", "json", "md", "py", "rs", "sh", "tf", "toml", "yaml", "yml"];
+/// Files that people read: documents, help (`trycmd`), and code with its comments and strings.
+const EXTENSIONS: [&str; 11] = ["hcl", "json", "md", "py", "rs", "sh", "tf", "toml", "trycmd", "yaml", "yml"];
+/// Those of them that are read among tests, of which Rust's strings are data.
+const AMONG_TESTS: [&str; 2] = ["rs", "trycmd"];
 
 /// A phrase to avoid.
 #[derive(Debug, Deserialize)]
@@ -118,15 +120,15 @@ fn findings<'a>(phrases: &'a [Phrase], path: &Path, content: &str) -> Vec<Findin
     found
 }
 
-/// What users may read of a line: of a document all, of Rust the strings, of other files all but comments.
+/// What people read of a line: of Rust, comments and strings; of other files, all.
 fn visible<'a>(path: &Path, line: &'a str) -> Cow<'a, str> {
-    let trimmed = line.trim_start();
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("md") => line.into(),
-        Some("rs") if trimmed.starts_with("//") => "".into(),
-        Some("rs") => strings(line).join("\n").into(),
-        _ if trimmed.starts_with('#') || trimmed.starts_with("//") => "".into(),
-        _ => line.split(" # ").next().unwrap_or_default().into(),
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    if !is_rust || line.trim_start().starts_with("//") {
+        line.into()
+    } else if is_among_tests(path) {
+        "".into()
+    } else {
+        strings(line).join("\n").into()
     }
 }
 
@@ -150,13 +152,21 @@ fn strings(line: &str) -> Vec<String> {
     strings
 }
 
-/// Tests and examples hold wrong texts on purpose, and the list its own phrases.
+/// Examples break rules on purpose, and the list holds its own phrases.
 fn is_read(path: &Path) -> bool {
-    let known = path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
-    known
-        && !path.components().any(|part| ["tests", "examples"].iter().any(|folder| part.as_os_str() == *folder))
+    let known: &[&str] = if is_among_tests(path) { &AMONG_TESTS } else { &EXTENSIONS };
+    path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known))
+        && !has_folder(path, "examples")
         && !path.ends_with(PHRASES)
         && !path.ends_with("package-lock.json")
+}
+
+fn is_among_tests(path: &Path) -> bool {
+    has_folder(path, "tests")
+}
+
+fn has_folder(path: &Path, folder: &str) -> bool {
+    path.components().any(|part| part.as_os_str() == folder)
 }
 
 pub async fn check(context: &Context<'_>) -> Result<Tally> {
@@ -248,17 +258,18 @@ mod tests {
     }
 
     #[test]
-    fn reports_documents_and_strings_and_ignores_comments() {
+    fn reports_documents_comments_and_strings() {
         let phrases = list();
         let bad = &phrases[0].rule.example;
         let found = |path: &str, content: String| -> Vec<String> {
             findings(&phrases, Path::new(path), &content).into_iter().map(|finding| finding.place).collect()
         };
         let source = format!("/// {bad}\nlet x = 'x'; // {bad}\nlet message = \"a \\\"b\\\": {bad}\";\n");
-        assert_eq!(found("a/src/x.rs", source), ["a/src/x.rs:3"]);
+        assert_eq!(found("a/src/x.rs", source.clone()), ["a/src/x.rs:1", "a/src/x.rs:3"]);
+        assert_eq!(found("a/tests/x.rs", source), ["a/tests/x.rs:1"]);
+        assert_eq!(found("a/tests/help/x.trycmd", bad.clone()).len(), 1);
         assert_eq!(found("a/x.md", format!("# {bad}")).len(), 1);
-        assert_eq!(found("a/x.tf", format!("  # {bad}")).len(), 0);
-        assert_eq!(found("a/x.tf", format!("  description = \"{bad}\" # why")).len(), 1);
+        assert_eq!(found("a/x.tf", format!("  # {bad}")).len(), 1);
     }
 
     #[test]
@@ -267,9 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn ignores_tests_and_the_list_itself() {
+    fn ignores_data_of_tests_and_the_list_itself() {
         assert!(is_read(Path::new("get-product/src/handler.rs")) && is_read(Path::new("README.md")));
-        for path in ["get-product/tests/api.rs", "contracts/examples/a.json", "scanners/prose/phrases.toml", "a.svg"] {
+        assert!(is_read(Path::new("get-product/tests/api.rs")) && is_read(Path::new("a/tests/help/a.trycmd")));
+        for path in ["a/tests/b.json", "contracts/examples/a.json", "scanners/prose/phrases.toml", "a.svg"] {
             assert!(!is_read(Path::new(path)), "{path}");
         }
     }

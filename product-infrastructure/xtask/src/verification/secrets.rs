@@ -76,7 +76,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack) -> Result<()> {
     bail!("the API key of {ENVIRONMENT} is in\n  {}", found.join("\n  "))
 }
 
-/// The keys of the objects that hold a text, in their newest versions.
+/// The keys of the objects that contain `text`, in their newest versions.
 async fn objects_with(context: &Context<'_>, endpoint: &str, bucket: &str, text: &str) -> Result<Vec<String>> {
     let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
     local_aws::cli(context.workspace, endpoint, &context.log("secrets objects"))
@@ -90,7 +90,7 @@ async fn objects_with(context: &Context<'_>, endpoint: &str, bucket: &str, text:
     Ok(keys.collect())
 }
 
-/// The log groups of the stack that hold a text.
+/// The log groups of the stack that contain `text`.
 async fn logged(context: &Context<'_>, endpoint: &str, text: &str) -> Result<Vec<String>> {
     let log = context.log("secrets groups");
     let ask = |arguments: Vec<String>| {
@@ -116,7 +116,7 @@ async fn logged(context: &Context<'_>, endpoint: &str, text: &str) -> Result<Vec
     Ok(found)
 }
 
-/// The files below a folder that hold a text.
+/// The files below a folder that contain `text`.
 pub fn holding(folder: &Path, text: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {

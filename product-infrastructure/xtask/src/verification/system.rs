@@ -93,7 +93,7 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
     context.progress.say(format!("    {granted} permissions of the functions: exactly those that are used"));
     // The shortest form: `cargo xtask chaos` takes five minutes.
     tool.run("chaos", &["chaos", "--seconds", "40"]).await.context("no accepted change may be lost")?;
-    // After all that were told a key: it is replaced.
+    // After everything that uses the key: it is replaced.
     tests(context, tool, counter, &["keys"]).await?;
     tool.run("plan-after-keys", &["plan"]).await.context("a plan after a rotation must be empty")?;
     // Last, because they release other packages than this tree's.
@@ -134,7 +134,7 @@ async fn tests(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter, names:
     Ok(())
 }
 
-/// The deployment tests have applied this root, which is no part of a stack.
+/// The deployment tests have applied this root, which doesn't belong to a stack.
 async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
     let found = prerequisites::check(&tool.stack).await?;
     let port = tool.running()?.facts.port;

@@ -246,7 +246,7 @@ impl Checkout {
         line.unwrap_or_else(|| panic!("no output {name} in {outputs:?}")).to_owned()
     }
 
-    /// What the step before told whoever approves.
+    /// The summary of the step before, for the approver.
     pub fn summary(&self) -> String {
         fs::read_to_string(self.path("summary")).unwrap()
     }
