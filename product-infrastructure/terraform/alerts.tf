@@ -72,21 +72,21 @@ locals {
       symptom = "NOW: a product change moved to the dead-letter queue after five attempts."
       further = "NOW: a further product change moved to the dead-letter queue, which holds others."
       impact  = "The API accepted the change, and it isn't applied."
-      command = "catalogctl --env ${var.environment} dlq peek change"
+      command = "catalogctl dlq peek change --env ${var.environment}"
     }
     audit = {
       name    = aws_sqs_queue.audit_dlq.name
       symptom = "TODAY: an audit record moved to the dead-letter queue."
       further = "TODAY: a further audit record moved to the dead-letter queue, which holds others."
       impact  = "None for clients; the record is missing from the audit bucket."
-      command = "catalogctl --env ${var.environment} dlq peek audit"
+      command = "catalogctl dlq peek audit --env ${var.environment}"
     }
     events = {
       name    = aws_sqs_queue.events_dlq.name
       symptom = "NOW: the pipe gave up publishing a table change."
       further = "NOW: the pipe gave up publishing a further table change; the dead-letter queue holds others."
       impact  = "None for clients; the stream, the only other copy on its way to the audit bucket, keeps the change for 24 hours."
-      command = "catalogctl --env ${var.environment} audit verify"
+      command = "catalogctl audit verify --env ${var.environment}"
     }
   }
 
@@ -95,13 +95,13 @@ locals {
       name    = aws_sqs_queue.change.name
       symptom = "NOW: the oldest accepted change has been waiting for more than ${var.oldest_message_alarm_seconds} s."
       impact  = "Clients see products as they were before their changes."
-      command = "aws logs tail /aws/lambda/bbws-product-creator-${var.environment} --since 15m"
+      command = "catalogctl logs product-creator --env ${var.environment} --since 15m"
     }
     audit = {
       name    = aws_sqs_queue.audit.name
       symptom = "TODAY: the oldest audit record has been waiting for more than ${var.oldest_message_alarm_seconds} s."
       impact  = "None for clients; audit records are written late."
-      command = "aws logs tail /aws/lambda/bbws-audit-logger-${var.environment} --since 15m"
+      command = "catalogctl logs audit-logger --env ${var.environment} --since 15m"
     }
   }
 }
@@ -249,7 +249,7 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
 # A function that answers 503 has not failed in Lambda's eyes: this alarm sees what the client saw.
 resource "aws_cloudwatch_metric_alarm" "api_5xx" {
   alarm_name        = "bbws-product-api-5xx-${var.environment}"
-  alarm_description = "NOW: more than 1 % of API requests returned 5xx. Impact: clients see errors. First command: `aws logs tail /aws/apigateway/bbws-product-api-${var.environment} --since 15m --filter-pattern '{ $.status = 5* }'`. ${local.links}/api-5xx.md"
+  alarm_description = "NOW: more than 1 % of API requests returned 5xx. Impact: clients see errors. First command: `catalogctl logs api --env ${var.environment} --since 15m --filter '{ $.status = \"5*\" }'`. ${local.links}/api-5xx.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 1
@@ -295,7 +295,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx" {
 
 resource "aws_cloudwatch_metric_alarm" "pipe_failed" {
   alarm_name        = "bbws-product-events-pipe-failed-${var.environment}"
-  alarm_description = "NOW: the pipe fails to publish table changes. Impact: none for clients; audit records are late, and the stream keeps changes for 24 hours. First command: `aws logs tail /aws/vendedlogs/pipes/bbws-product-events-${var.environment} --since 15m`. ${local.links}/events-pipe-failed.md"
+  alarm_description = "NOW: the pipe fails to publish table changes. Impact: none for clients; audit records are late, and the stream keeps changes for 24 hours. First command: `catalogctl logs events-pipe --env ${var.environment} --since 15m`. ${local.links}/events-pipe-failed.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
@@ -337,7 +337,7 @@ resource "aws_cloudwatch_metric_alarm" "pipe_failed" {
 # The hop after the pipe: the topic could not hand a change to a subscriber.
 resource "aws_cloudwatch_metric_alarm" "events_delivery_failed" {
   alarm_name        = "bbws-product-events-delivery-failed-${var.environment}"
-  alarm_description = "TODAY: the events topic failed to deliver table changes to a subscriber. Impact: none for clients; that subscriber misses changes, or they are in the audit dead-letter queue. First command: `catalogctl --env ${var.environment} dlq peek audit`. ${local.links}/events-delivery-failed.md"
+  alarm_description = "TODAY: the events topic failed to deliver table changes to a subscriber. Impact: none for clients; that subscriber misses changes, or they are in the audit dead-letter queue. First command: `catalogctl dlq peek audit --env ${var.environment}`. ${local.links}/events-delivery-failed.md"
 
   namespace           = "AWS/SNS"
   metric_name         = "NumberOfNotificationsFailed"

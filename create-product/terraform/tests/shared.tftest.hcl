@@ -128,6 +128,11 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
   }
 
   assert {
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.duration_p95] : strcontains(alarm.alarm_description, "First command: `catalogctl logs ${local.repository} --env dev --since 15m --filter '")])
+    error_message = "The first command must read this function's log."
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.errors.threshold == 5 && aws_cloudwatch_metric_alarm.duration_p95.threshold == 300 && one([for query in aws_cloudwatch_metric_alarm.duration_p95.metric_query : query.metric[0].stat if query.id == "p95"]) == "p95"
     error_message = "5 % errors; 300 ms for the 95th percentile."
   }

@@ -9,8 +9,8 @@
 //!   somebody should look, [`logs`] shows log lines.
 //! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
 //!   the clients and explains their errors; [`aws_json`] calls the services that have no SDK crate here.
-//! - [`output`] prints results and [`progress`] what is going on; [`printable`], [`table_text`] and
-//!   [`timestamp`] format them.
+//! - [`output`] prints results and [`progress`] what is going on; [`printable`], [`spreadsheet`],
+//!   [`table_text`] and [`timestamp`] format them.
 //!   [`private_file`] writes secrets.
 
 pub mod audit;
@@ -33,6 +33,7 @@ pub mod products_table;
 pub mod progress;
 pub mod queue;
 pub mod rate;
+pub mod spreadsheet;
 pub mod status;
 pub mod table_text;
 pub mod target;

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 
+use crate::aws::CallError;
 use crate::aws_json::{Request, Service, call};
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::progress::Progress;
 use crate::target::{System, Target};
 
-/// Show the log lines of a function, or the API's access log
+/// Show the log lines of a function, of the API (its access log) or of the events pipe
 ///
 /// Lines are printed as they were logged, oldest first; those of the functions are JSON, so `jq` reads them. --filter takes a
 /// CloudWatch Logs filter pattern: '"ID"' for lines that contain an ID, '{ $.level = "ERROR" }' for errors.
@@ -24,7 +25,7 @@ use crate::target::{System, Target};
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// Function, or api for the access log of the API
+    /// Function, api for the access log of the API, or events-pipe for the pipe's errors
     pub function: Log,
     /// Age of the oldest line, such as 90s, 15m, 2h or 7d
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
@@ -46,6 +47,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Log {
     Api,
+    EventsPipe,
     ListProducts,
     GetProduct,
     CreateProduct,
@@ -56,12 +58,17 @@ pub enum Log {
 }
 
 impl Log {
+    /// As on the command line: the function's repository, or `api`.
+    pub fn name(self) -> String {
+        self.to_possible_value().expect("no log is hidden").get_name().to_owned()
+    }
+
     /// The log group in an environment.
     pub fn group(self, environment: &str) -> String {
-        let name = self.to_possible_value().expect("no log is hidden");
         match self {
             Self::Api => format!("/aws/apigateway/bbws-product-api-{environment}"),
-            _ => format!("/aws/lambda/bbws-{}-{environment}", name.get_name()),
+            Self::EventsPipe => format!("/aws/vendedlogs/pipes/bbws-product-events-{environment}"),
+            _ => format!("/aws/lambda/bbws-{}-{environment}", self.name()),
         }
     }
 }
@@ -81,7 +88,7 @@ pub struct Line {
 
 impl Line {
     /// What tells the line from others, also when it is read again.
-    fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         let Self { event_id, timestamp, log_stream_name, message } = self;
         event_id.clone().unwrap_or_else(|| format!("{timestamp} {log_stream_name} {message}"))
     }
@@ -140,8 +147,27 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     Ok(ExitStatus::Success)
 }
 
+/// All lines of a log group from `start` on, in milliseconds since 1970.
+pub async fn lines(target: &Target, group: &str, start: i64, filter: Option<&str>) -> Result<Vec<Line>, CallError> {
+    let (mut lines, mut token) = (Vec::new(), None);
+    loop {
+        let page = page(target, group, start, filter, token).await?;
+        lines.extend(page.events);
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(lines);
+        }
+    }
+}
+
 /// The lines of one page, from `start` in milliseconds since 1970.
-async fn page(target: &Target, group: &str, start: i64, filter: Option<&str>, token: Option<String>) -> Result<Page> {
+async fn page(
+    target: &Target,
+    group: &str,
+    start: i64,
+    filter: Option<&str>,
+    token: Option<String>,
+) -> Result<Page, CallError> {
     let mut input = json!({"logGroupName": group, "startTime": start});
     if let Some(filter) = filter {
         input["filterPattern"] = json!(filter);
@@ -150,7 +176,7 @@ async fn page(target: &Target, group: &str, start: i64, filter: Option<&str>, to
         input["nextToken"] = json!(token);
     }
     let request = Request::Operation("FilterLogEvents", input);
-    Ok(call(&target.config, Service::Logs, request, "logs:FilterLogEvents", format!("log group {group}")).await?)
+    call(&target.config, Service::Logs, request, "logs:FilterLogEvents", format!("log group {group}")).await
 }
 
 fn print(line: &Line, as_json: bool) -> Result<()> {
@@ -170,8 +196,10 @@ mod tests {
     #[test]
     fn log_groups_are_those_of_terraform() {
         assert_eq!(Log::GetProduct.group("prod"), "/aws/lambda/bbws-get-product-prod");
-        let api = include_str!("../../terraform/api.tf");
-        let group = Log::Api.group("${var.environment}");
-        assert!(api.contains(&format!("\"{group}\"")), "{group}");
+        let (api, events) = (include_str!("../../terraform/api.tf"), include_str!("../../terraform/events.tf"));
+        for (log, terraform) in [(Log::Api, api), (Log::EventsPipe, events)] {
+            let group = log.group("${var.environment}");
+            assert!(terraform.contains(&format!("\"{group}\"")), "{group}");
+        }
     }
 }

@@ -196,11 +196,16 @@ async fn exported_products_are_unchanged_when_they_are_imported() {
     let shop = Shop::with("a.csv", rows).await;
     shop.import(&["a.csv"]).await.expect(0);
     assert_eq!(shop.api.products()["A"]["tags"], json!(["a|b", "c"]));
+    // What a spreadsheet would take for formulas, and what begins with an apostrophe of its own.
+    let line =
+        json!({"sku": "-C", "name": "=1+1", "price": "1", "currency": "EUR", "tags": ["@a"], "category": "''+s"});
+    fs::write(shop.file("c.ndjson"), line.to_string()).unwrap();
+    shop.import(&["c.ndjson"]).await.expect(0);
     for name in ["b.csv", "b.ndjson"] {
         let exported = shop.run(&["export", "--out", name, "--json"]).await.expect(0).json();
-        assert_eq!(exported, json!({"products": 2, "deleted": 0, "nextCursor": "2", "file": name}));
+        assert_eq!(exported, json!({"products": 3, "deleted": 0, "nextCursor": "3", "file": name}));
         for key in ["sku", "productId"] {
-            assert_eq!(counts(&shop.import(&[name, "--key", key]).await.expect(0)), [0, 0, 2, 0, 0], "{name} {key}");
+            assert_eq!(counts(&shop.import(&[name, "--key", key]).await.expect(0)), [0, 0, 3, 0, 0], "{name} {key}");
         }
         let again = shop.run(&["export", "--out", name]).await.expect(1).stderr;
         assert!(again.contains("already exists"), "{again}");

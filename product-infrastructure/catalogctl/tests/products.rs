@@ -81,6 +81,21 @@ fn writes_rejected_rows_that_can_be_corrected_and_checked() {
 }
 
 #[test]
+fn rejected_rows_hold_no_formulas_and_mean_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, rejects) = (folder.path().join("a.csv"), folder.path().join("a.csv.rejects.csv"));
+    fs::write(&file, format!("{HEADER}=A,Lamp,1,EUR,,\n=A,=1+1,1,EUR,'@a,\n")).unwrap();
+    assert_eq!(counts(&check(&file))["rejected"], 1);
+    let (_, found) = read_csv(&rejects);
+    assert_eq!(&found[0][4], "'=A duplicates the SKU of an earlier row");
+    assert_eq!([&found[0][5], &found[0][6], &found[0][9]], ["'=A", "'=1+1", "'@a"]);
+    let lines = folder.path().join("a.ndjson");
+    fs::write(&lines, "=1+1\n").unwrap();
+    check(&lines);
+    assert_eq!(&read_csv(&folder.path().join("a.ndjson.rejects.csv")).1[0][5], "'=1+1");
+}
+
+#[test]
 fn rejected_lines_of_json_can_be_corrected_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     let (file, rejects) = (folder.path().join("a.ndjson"), folder.path().join("a.ndjson.rejects.csv"));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::contract::Violation;
 use super::rows::read_json;
+use crate::spreadsheet::unguarded;
 
 /// The columns that a file of rejected rows begins with.
 pub const REJECT_COLUMNS: [&str; 5] = ["row", "line", "field", "code", "message"];
@@ -143,10 +144,11 @@ impl Columns {
         std::str::from_utf8(cell).ok()?.trim().parse().ok()
     }
 
-    /// What a row asks for: an empty cell removes the field. A price stays the text that the file holds.
+    /// What a row asks for: an empty cell removes the field. A price stays the text that the file holds. An export's guard
+    /// against formulas is removed.
     pub fn read(&self, row: &StringRecord) -> Result<Asked, Vec<Violation>> {
         let (mut asked, mut attributes, mut found) = (Asked::default(), Map::new(), Vec::new());
-        for (column, cell) in self.0.iter().zip(row) {
+        for (column, cell) in self.0.iter().zip(row.iter().map(unguarded)) {
             let is_empty = cell.trim().is_empty();
             let or_null = |value: Value| if is_empty { Value::Null } else { value };
             match column {

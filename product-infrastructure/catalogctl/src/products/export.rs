@@ -18,6 +18,7 @@ use crate::output::{self, OutputError};
 use crate::printable::{printable, printable_json};
 use crate::private_file;
 use crate::progress::{Meter, Progress};
+use crate::spreadsheet::guarded;
 use crate::target::System;
 
 /// The most that the API returns.
@@ -49,7 +50,9 @@ const COLUMNS: [&str; 15] = [
 /// the next --since is printed at the end; without --out, to standard error.
 ///
 /// The file can be edited and imported again. In CSV, tags and imageUrls are separated by `|` or, if an item contains that
-/// character, a JSON array; attributes is a JSON object, and an empty cell is an empty string or an absent field.
+/// character, a JSON array; attributes is a JSON object, and an empty cell is an empty string or an absent field. A cell that
+/// begins with = + - @ ' or a control character gets a leading ', so that no spreadsheet takes it for a formula; an import
+/// removes it. Programs that read the file are better off with JSON.
 ///
 /// Exit codes: 0 the products were written; 1 the command failed.
 #[derive(Debug, Clone, Args)]
@@ -200,7 +203,9 @@ impl<W: Write> Lines<W> {
 
     fn record(&mut self, cells: &[String]) -> Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(cells).context("failed to write a row of CSV")?;
+        writer
+            .write_record(cells.iter().map(|cell| guarded(cell.as_bytes())))
+            .context("failed to write a row of CSV")?;
         let row = writer.into_inner().context("failed to write a row of CSV")?;
         if self.for_terminal {
             let row = String::from_utf8_lossy(&row);
@@ -239,9 +244,16 @@ mod tests {
     }
 
     #[test]
+    fn row_holds_no_formula() {
+        let mut lines = Lines::new(Format::Csv, Vec::new());
+        lines.write(&json!({"sku": "-1", "name": "=1+1", "tags": ["@a", "b"]})).unwrap();
+        assert_eq!(String::from_utf8(lines.writer).unwrap(), ",'-1,'=1+1,,,,,'@a|b,,,,,,,\n");
+    }
+
+    #[test]
     fn escapes_for_a_terminal_only() {
-        let product = json!({"name": "\u{9b}31m, \"a\""});
-        for (for_terminal, expected) in [(false, "\u{9b}31m"), (true, "\\u{9b}31m")] {
+        let product = json!({"name": "a\u{9b}31m, \"a\""});
+        for (for_terminal, expected) in [(false, "a\u{9b}31m"), (true, "a\\u{9b}31m")] {
             let mut lines = Lines { for_terminal, ..Lines::new(Format::Csv, Vec::new()) };
             lines.write(&product).unwrap();
             let row = String::from_utf8(lines.writer).unwrap();

@@ -13,6 +13,7 @@ use super::columns::{JSON_COLUMN, REJECT_COLUMNS, is_of_rejects};
 use super::contract::Violation;
 use super::rows::{Row, Source};
 use crate::private_file;
+use crate::spreadsheet::{guarded, unguarded};
 
 /// The file of rejected rows: written beside the source, and renamed once it is complete.
 pub struct Rejects {
@@ -59,10 +60,13 @@ impl Rejects {
             joined(|violation| &violation.code),
             joined(|violation| &violation.message),
         ];
-        let reason = reason.iter().map(String::as_bytes);
+        // A message can quote the row. The cells mean the same when they are imported again: what is guarded already isn't
+        // guarded twice.
+        let reason = reason.iter().map(|cell| guarded(cell.as_bytes()));
+        let again = |cell| guarded(std::str::from_utf8(cell).map_or(cell, |cell| unguarded(cell).as_bytes()));
         match &row.source {
-            Source::Cells(cells) => writer.write_record(reason.chain(cells.iter().skip(self.skipped))),
-            Source::Line(line) => writer.write_record(reason.chain([line.as_slice()])),
+            Source::Cells(cells) => writer.write_record(reason.chain(cells.iter().skip(self.skipped).map(again))),
+            Source::Line(line) => writer.write_record(reason.chain([guarded(line)])),
         }
         .context(failed)
     }

@@ -327,15 +327,13 @@ pub fn role(repository: &str, action: &str) -> String {
         let variables = format!("-var-file=environments/{ENVIRONMENT}.tfvars");
         let [owner, owner_id] = [format!("-var=github_owner={OWNER}"), format!("-var=github_owner_id={OWNER_ID}")];
         let ids = format!("-var=github_repository_ids={{{}}}", repositories.join(","));
+        // Without anybody who may assume it, the auditor's role isn't created.
+        let auditors = format!("-var=auditor_principals=[\"arn:aws:iam::{ACCOUNT_ID}:role/Auditor\"]");
+        let inputs = ["-input=false", &variables, &owner, &owner_id, &ids, &auditors];
         checkout
-            .terraform(
-                root,
-                &["apply", "-input=false", "-auto-approve", "-parallelism=30", &variables, &owner, &owner_id, &ids],
-            )
+            .terraform(root, &[&["apply", "-auto-approve", "-parallelism=30"], &inputs[..]].concat())
             .expect_success();
-        checkout
-            .terraform(root, &["plan", "-input=false", "-detailed-exitcode", &variables, &owner, &owner_id, &ids])
-            .expect_success();
+        checkout.terraform(root, &[&["plan", "-detailed-exitcode"], &inputs[..]].concat()).expect_success();
         let roles = checkout.terraform(root, &["output", "-json", "role_arns"]).expect_success().said;
         serde_json::from_str(&roles).expect("an output is JSON")
     });
