@@ -30,7 +30,8 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | limit_the_rate_of_deployments | AWS: CreateDeployment once in 5 s per account |
 | refuse_a_method_without_integration | AWS: CreateDeployment fails for everyone |
 | keep_method_settings_by_their_pointer | AWS: a nested path that isn't escaped as ~1 has no effect |
-| deliver_batches_as_aws_does | AWS: PublishBatch takes 256 KiB in total; what can't be published goes to the DLQ |
+| deliver_batches_as_aws_does | AWS: PublishBatch takes 256 KiB in total; what can't be published goes to the DLQ; the role counts |
+| observation.observe_… | AWS: metrics, access logs and alarm states; failed deliveries of a topic go to the DLQ |
 | refuse_a_pipe_on_a_new_stream | AWS: "Cannot access stream" (off unless EMULATOR_STREAM_SETTLE_SECONDS is set) |
 | record_used_permissions | tests: permissions that are granted and never used |
 """
@@ -50,9 +51,10 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from xml.sax.saxutils import escape
 
+import observation
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, persistence
-from ministack.services import apigateway_v1, cloudwatch, dynamodb, pipes, s3, sns, sqs, sts
+from ministack.services import apigateway_v1, cloudwatch, dynamodb, dynamodb_streams, iam, pipes, s3, sns, sqs, sts
 
 CORRECTED_VERSION = "1.5.33"
 
@@ -626,13 +628,15 @@ PUBLISH_BYTES = 256 * 1024
 
 
 def deliver_batches_as_aws_does():
-    """Each record of a pipe's batch is published alone, escaped to ASCII; one that is refused is dropped with a warning.
+    """Each record of a pipe's batch is published alone, escaped to ASCII; one that is refused is dropped with a warning, and
+    the pipe's role isn't asked.
 
     AWS publishes a batch with one PublishBatch, which takes 256 KiB in total, keeps UTF-8 as it is, halves a batch that
     fails (AUTOMATIC_BISECT), and moves to the dead-letter queue what fails alone. A record that was dropped here was a hole
-    in the audit trail that AWS doesn't have.
+    in the audit trail that AWS doesn't have. Without the role's permission or the topic nothing is published: the pipe
+    tries again until a record is older than MaximumRecordAgeInSeconds, then moves its position to the dead-letter queue.
     """
-    deliver = pipes._deliver_batch
+    deliver, given_up = pipes._deliver_batch, set()
 
     def message(record):
         return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
@@ -643,6 +647,7 @@ def deliver_batches_as_aws_does():
             "context": {"partnerResourceArn": pipe["Arn"], "condition": "RetryAttemptsExhausted"},
             "version": "1.0",
             "DDBStreamBatchInfo": {
+                "shardId": dynamodb_streams._DEFAULT_SHARD_ID,
                 "startSequenceNumber": record["dynamodb"]["SequenceNumber"],
                 "endSequenceNumber": record["dynamodb"]["SequenceNumber"],
                 "batchSize": 1,
@@ -668,16 +673,58 @@ def deliver_batches_as_aws_does():
         for text in messages:
             sns.publish_internal(pipe["Target"], text, f"Pipes {pipe['Name']}")
 
+    def refusal(pipe):
+        """Why the target takes nothing from this pipe; None if it does."""
+        if sns._topic_by_arn_any_scope(pipe["Target"]) is None:
+            return "NotFound: the topic doesn't exist"
+        if not _role_may(pipe["RoleArn"], "sns:Publish", pipe["Target"]):
+            return f"AuthorizationError: {pipe['RoleArn']} isn't authorized to perform sns:Publish on {pipe['Target']}"
+        return None
+
+    def fail(pipe, reason, records, stream):
+        observation.count("AWS/EventBridge/Pipes", "ExecutionFailed", {"PipeName": pipe["Name"]})
+        destination = ((pipe.get("LogConfiguration") or {}).get("CloudwatchLogsLogDestinationParameters") or {}).get("LogGroupArn")
+        if destination:
+            line = {"resourceArn": pipe["Arn"], "timestamp": int(time.time() * 1000), "logLevel": "ERROR",
+                    "messageType": "ExecutionFailed", "error": {"message": reason}}
+            observation.write_log(destination.split(":log-group:", 1)[-1].removesuffix(":*"), json.dumps(line))
+        oldest = float(stream.get("MaximumRecordAgeInSeconds") or -1)
+        for record in records:
+            age = observation.CLOCK.age(record["dynamodb"]["ApproximateCreationDateTime"])
+            if 0 <= oldest < age:
+                set_aside(pipe, record, stream)
+                given_up.add((pipe["Arn"], record["dynamodb"]["SequenceNumber"]))
+
     def as_aws_does(pipe, batch):
         if pipes._arn_service(pipe.get("Target", "")) != "sns":
             return deliver(pipe, batch)
         stream = (pipe.get("SourceParameters") or {}).get("DynamoDBStreamParameters") or {}
+        batch = [record for record in batch if (pipe["Arn"], record["dynamodb"]["SequenceNumber"]) not in given_up]
+        if not batch:
+            return True
+        observation.count("AWS/EventBridge/Pipes", "EventCount", {"PipeName": pipe["Name"]}, len(batch))
+        reason = refusal(pipe)
+        if reason is not None:
+            fail(pipe, reason, batch, stream)
+            return False
         size = int(stream.get("BatchSize") or 1)
         for start in range(0, len(batch), size):
             publish(pipe, batch[start:start + size], stream)
         return True
 
     pipes._deliver_batch = as_aws_does
+
+
+def _role_may(role_arn, action, resource):
+    """Whether a role's policies, and its boundary, allow an action that a service does under it."""
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/service", principal_type="AssumedRole",
+        principal_account=account, action=action, resource_arn=resource, region=resource.split(":")[3],
+    )
+    boundary = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    policies = iam_evaluator._gather_role_policies(name, account)
+    return iam_evaluator.evaluate(context, policies, *boundary).decision == "Allow"
 
 
 def refuse_a_pipe_on_a_new_stream():
@@ -769,6 +816,10 @@ def main():
     keep_method_settings_by_their_pointer()
     compress_and_decompress()
     deliver_batches_as_aws_does()
+    observation.observe_invocations()
+    observation.observe_requests()
+    observation.observe_deliveries()
+    observation.observe_queues_and_alarms()
     refuse_a_pipe_on_a_new_stream()
     record_used_permissions()
     save_on_request()

@@ -130,11 +130,13 @@ class Pipes(Corrected):
         """What is published, and what goes to the dead-letter queue, of two records that exceed 256 KiB together."""
         stream = {"BatchSize": batch_size, "OnPartialBatchItemFailure": on_failure,
                   "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:000000000000:dlq"}}
-        pipe = {"Name": "p", "Arn": "arn:p", "Source": "arn:s", "Target": "arn:aws:sns:eu-west-1:000000000000:t",
+        pipe = {"Name": "p", "Arn": "arn:p", "Source": "arn:s", "Target": "arn:aws:sns:eu-west-1:000000000000:t", "RoleArn": "arn:r",
                 "SourceParameters": {"DynamoDBStreamParameters": stream}}
         records = [{"dynamodb": {"SequenceNumber": str(number), "text": "é" * 70_000}} for number in (1, 2)]
         published, dead = [], []
         with mock.patch.object(sns, "publish_internal", lambda _topic, text, _subject: published.append(json.loads(text))), \
+                mock.patch.object(sns, "_topic_by_arn_any_scope", lambda _: {}), \
+                mock.patch.object(emulator, "_role_may", lambda *_: True), \
                 mock.patch.object(sqs, "_queues", {"http://localhost/dlq": {}}), \
                 mock.patch.object(sqs, "_act_send_message", lambda data, _url: dead.append(json.loads(data["MessageBody"]))):
             pipes._deliver_batch(pipe, records)

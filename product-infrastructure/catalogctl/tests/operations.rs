@@ -453,6 +453,27 @@ async fn shows_the_log_lines_of_a_change() {
     }
 }
 
+/// The stack observes what AWS observes: a fault there can be seen as on AWS.
+#[tokio::test]
+async fn evaluates_alarms_and_logs_requests() {
+    let stack = Stack::new().await;
+    let url = format!("{}/products", stack.running.facts.api_url);
+    let refused = stack.http.get(url).header("x-api-key", "not a key").send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let id = refused.headers()["x-request-id"].to_str().unwrap();
+    let lines = stack.run(&["logs", "api", "--since", "5m", "--filter", &format!("\"{id}\"")]).await.expect(0).stdout;
+    let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    for (name, expected) in [("status", "403"), ("errorType", "INVALID_API_KEY"), ("resourcePath", "/v1.0/products")] {
+        assert_eq!(line[name], expected, "{line}");
+    }
+    // An alarm that nothing evaluates has no state.
+    eventually("every alarm has been evaluated", || async {
+        let alarms = &stack.run(&["status", "--json"]).await.json()["alarms"];
+        (alarms["total"].as_u64().unwrap() >= 30 && alarms["insufficientData"] == 0).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn imports_a_file_twice_and_leaves_the_products_unchanged() {
     let stack = Stack::new().await;

@@ -53,6 +53,11 @@ impl Stack {
         self.folder.join("emulator")
     }
 
+    /// How much faster time passes for the stack's alarms; see `local/observation.py`. Not there while it passes as on AWS.
+    pub fn alarm_speed(&self) -> PathBuf {
+        self.emulator().join("alarm-speed")
+    }
+
     /// Which process is the emulator.
     pub fn pid_file(&self) -> PathBuf {
         self.folder.join("emulator.pid")

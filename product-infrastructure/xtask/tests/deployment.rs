@@ -858,7 +858,7 @@ fn runs_every_script_in_a_test() {
 fn emulator_refuses_what_aws_refuses() {
     let checkout = Checkout::of("product-infrastructure");
     let mut tests = Command::new(emulators_python());
-    tests.args(["-m", "unittest", "test_emulator"]).current_dir(checkout.path("local"));
+    tests.args(["-m", "unittest", "test_emulator", "test_observation"]).current_dir(checkout.path("local"));
     let output = tests.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("Python runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("Ran "), "{said}");

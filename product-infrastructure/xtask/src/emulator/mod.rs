@@ -85,6 +85,7 @@ impl Emulator {
             // Policies, boundaries and signatures count, as they do on AWS.
             .env("AUTH", "true")
             .env("USED_PERMISSIONS", folder.join("used-permissions"))
+            .env("EMULATOR_ALARM_SPEED", stack.alarm_speed())
             .env("LAMBDA_EXECUTOR", "local")
             // Both: without the second, Terraform's state is lost on a restart while what it describes is kept.
             .env("PERSIST_STATE", "1")
