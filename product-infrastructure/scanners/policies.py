@@ -5,11 +5,14 @@
 Reads the roles, their inline policies, and the account's own managed policies as Terraform has rendered them. An action that
 doesn't exist, a resource that an action doesn't take, a condition key that it doesn't know: on AWS, such a statement grants
 nothing, and the emulator doesn't tell. What is right all the same is listed in REASONS; an entry that matches nothing fails too.
+
+The characters of the policies are counted as well: AWS rejects a policy above its quotas, and the emulator accepts it.
 """
 
 import json
 import re
 import sys
+from collections import Counter
 
 import boto3
 from parliament import analyze_policy_string
@@ -26,11 +29,21 @@ REASONS = [
      "iam:PermissionsBoundary is compared as a string, as in AWS's own examples: an exact ARN, no pattern"),
     (r"bbws-deploy-product-infrastructure-write-\w+", "RESOURCE_POLICY_PRIVILEGE_ESCALATION", r"audit-logs",
      "the pipeline owns the bucket's settings; Object Lock keeps records from whoever may delete objects"),
+    (r"bbws-deploy-product-infrastructure-write-\w+", "RESOURCE_POLICY_PRIVILEGE_ESCALATION", r"audit-queries",
+     "the pipeline owns the bucket's settings; results of queries are copies, deleted after seven days"),
+    (r"bbws-deploy-product-infrastructure-.*", "RESOURCE_MISMATCH", r"athena:(ListTagsForResource|TagResource)",
+     "a workgroup is one of three kinds of resources that have tags, and the only one here"),
     (r"bbws-product-service-boundary-\w+", "UNKNOWN_CONDITION_FOR_ACTION", r"kms:ResourceAliases",
      "documented for every action on a key; parliament's copy of the reference lists it for none"),
     (r"bbws-product-events-pipe-\w+/stream-to-topic", "RESOURCE_MISMATCH", r"table/\*/stream/\*",
      "the stream's name is a time with colons in it, which parliament takes for more parts of the ARN"),
 ]
+
+# Characters that aren't whitespace: of a managed policy, and of a role's inline policies together.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MANAGED_QUOTA, INLINE_QUOTA = 6144, 10240
+# Names are longer in prod, and with a bucket_suffix.
+ROOM = 0.95
 
 
 def policies(iam):
@@ -48,9 +61,11 @@ def policies(iam):
 
 def main(endpoint):
     iam = boto3.client("iam", endpoint_url=endpoint, region_name="eu-west-1")
-    checked, found, used = 0, [], set()
+    checked, found, used, sizes = 0, [], set(), Counter()
     for name, document in policies(iam):
         checked += 1
+        # `ROLE/POLICY` is inline.
+        sizes[name.partition("/")[:2]] += len(json.dumps(document, separators=(",", ":")))
         for finding in analyze_policy_string(json.dumps(document)).findings:
             for reason in REASONS:
                 if (re.fullmatch(reason[0], name) and finding.issue == reason[1]
@@ -59,6 +74,10 @@ def main(endpoint):
                     break
             else:
                 found.append(f"{name}: {finding.issue}: {finding.detail}")
+    for (name, inline), size in sizes.items():
+        quota = int((INLINE_QUOTA if inline else MANAGED_QUOTA) * ROOM)
+        if size > quota:
+            found.append(f"{name}: {size} characters, of which a policy may have {quota}: split it")
     found += [f"REASONS has an entry that matches nothing: {reason[:3]}" for reason in REASONS if reason not in used]
     print("\n".join(found))
     if found or checked == 0:

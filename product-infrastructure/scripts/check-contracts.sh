@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Validate every golden example against its schema and recompute every digest, with the tools in requirements.txt.
+# Validate every golden example against its schema, recompute every digest, and run the queries of the audit log on the examples,
+# with the tools in requirements.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,3 +11,4 @@ if ! cmp --silent scripts/requirements.txt "$environment/requirements.txt"; then
   cp scripts/requirements.txt "$environment/requirements.txt"
 fi
 "$environment/bin/python" scripts/check_contracts.py
+"$environment/bin/python" scripts/check_queries.py

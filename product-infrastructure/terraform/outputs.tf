@@ -177,8 +177,13 @@ output "s3_audit_bucket_arn" {
 }
 
 output "audit_database_name" {
-  description = "Glue database in which Athena finds the audit records, table events."
+  description = "Glue database in which Athena finds the audit records, in the tables events and out_of_band."
   value       = aws_glue_catalog_database.audit.name
+}
+
+output "audit_workgroup_name" {
+  description = "Athena workgroup in which auditors query the audit records."
+  value       = aws_athena_workgroup.audit.name
 }
 
 output "sns_topic_arn" {

@@ -167,6 +167,18 @@ variable "audit_archive_min_bytes" {
   }
 }
 
+variable "audit_query_limit_bytes" {
+  description = "Bytes that one Athena query may read. Athena cancels a query that reads more; AWS bills by the bytes read."
+  type        = number
+  default     = 10737418240 # 10 GiB, some four million records
+  nullable    = false
+
+  validation {
+    condition     = var.audit_query_limit_bytes >= 10485760 && floor(var.audit_query_limit_bytes) == var.audit_query_limit_bytes
+    error_message = "audit_query_limit_bytes must be a whole number, at least 10485760 (10 MiB), Athena's own minimum."
+  }
+}
+
 variable "audit_retention_days" {
   description = "Days for which Object Lock keeps an audit record from being deleted. In prod the lock is in compliance mode: nobody, the account's root included, can shorten it afterwards."
   type        = number

@@ -1,5 +1,5 @@
-# For an auditor: reads the audit records and what they are compared with, and writes nothing. In this root, because whoever could
-# change the role could also change what an auditor sees, and no pipeline can apply this root.
+# For an auditor: reads the audit records and what they are compared with, and writes nothing but the results of queries. In this
+# root, because whoever could change the role could also change what an auditor sees, and no pipeline can apply this root.
 resource "aws_iam_role" "auditor" {
   count = length(var.auditor_principals) > 0 ? 1 : 0
 
@@ -21,15 +21,24 @@ data "aws_iam_policy_document" "auditor_trust" {
   }
 }
 
-resource "aws_iam_role_policy" "auditor" {
+resource "aws_iam_role_policy" "auditor_reads" {
   count = length(aws_iam_role.auditor)
 
   name   = "read"
   role   = aws_iam_role.auditor[0].id
-  policy = data.aws_iam_policy_document.auditor.json
+  policy = data.aws_iam_policy_document.audit_read.json
 }
 
-data "aws_iam_policy_document" "auditor" {
+resource "aws_iam_role_policy" "auditor_queries" {
+  count = length(aws_iam_role.auditor)
+
+  name   = "query"
+  role   = aws_iam_role.auditor[0].id
+  policy = data.aws_iam_policy_document.audit_query.json
+}
+
+# What `catalogctl audit verify`, `report`, `export` and `history` need.
+data "aws_iam_policy_document" "audit_read" {
   # The settings too, so that an auditor sees lock, retention and policy without asking an administrator.
   statement {
     sid = "ListRecords"
@@ -56,5 +65,67 @@ data "aws_iam_policy_document" "auditor" {
     sid       = "CompareWithTable"
     actions   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
     resources = concat(local.table, [for table in local.table : "${table}/index/ProductsByNameIndex"])
+  }
+}
+
+# What it takes to run the queries of ../audit_queries.tf, and queries of one's own, in Athena. The records' objects and their bucket
+# are in the document above.
+data "aws_iam_policy_document" "audit_query" {
+  #checkov:skip=CKV_AWS_356:two lists, which have no resource to name
+  statement {
+    sid = "Query"
+    actions = [
+      "athena:BatchGetNamedQuery",
+      "athena:BatchGetQueryExecution",
+      "athena:GetNamedQuery",
+      "athena:GetQueryExecution",
+      "athena:GetQueryResults",
+      "athena:GetWorkGroup",
+      "athena:ListNamedQueries",
+      "athena:ListQueryExecutions",
+      "athena:StartQueryExecution",
+      "athena:StopQueryExecution",
+    ]
+    resources = [local.audit_workgroup]
+  }
+
+  # The console's query editor asks for these before it shows a workgroup.
+  statement {
+    sid       = "FindWorkgroup"
+    actions   = ["athena:ListDataCatalogs", "athena:ListWorkGroups"]
+    resources = ["*"] # Lists, which have no resource to name.
+  }
+
+  statement {
+    sid       = "SeeTables"
+    actions   = ["athena:GetDataCatalog", "athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases", "athena:ListTableMetadata"]
+    resources = ["arn:${local.partition}:athena:${local.place}:datacatalog/AwsDataCatalog"]
+  }
+
+  # Athena wants GetDatabase of `default` too, whichever database is queried.
+  # https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+  statement {
+    sid       = "ReadTables"
+    actions   = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+    resources = concat(local.audit_tables, ["arn:${local.partition}:glue:${local.place}:database/default"])
+  }
+
+  statement {
+    sid       = "FindBuckets"
+    actions   = ["s3:GetBucketLocation"]
+    resources = [local.audit_bucket, local.queries_bucket]
+  }
+
+  statement {
+    sid       = "FindResults"
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    resources = [local.queries_bucket]
+  }
+
+  # Athena writes the results in the name of whoever runs the query.
+  statement {
+    sid       = "KeepResults"
+    actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+    resources = ["${local.queries_bucket}/results/*"] # Athena names the results.
   }
 }

@@ -8,17 +8,28 @@ resource "aws_iam_role_policy" "infrastructure_read" {
   policy = data.aws_iam_policy_document.infrastructure_read.json
 }
 
-# Attached, not inline: two policies of this size exceed the 10,240 characters that a role's inline policies may have
-# together. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# Attached, not inline, and two of them: a role's inline policies may have 10,240 characters together, a managed policy 6,144.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 resource "aws_iam_policy" "infrastructure_write" {
   name        = "bbws-deploy-product-infrastructure-write-${var.environment}"
-  description = "What the product catalogue's shared infrastructure takes to be applied"
+  description = "Create and change the product catalogue's API, data and messaging"
   policy      = data.aws_iam_policy_document.infrastructure_write.json
 }
 
 resource "aws_iam_role_policy_attachment" "infrastructure_write" {
   role       = aws_iam_role.deploy["product-infrastructure/apply"].name
   policy_arn = aws_iam_policy.infrastructure_write.arn
+}
+
+resource "aws_iam_policy" "infrastructure_write_access" {
+  name        = "bbws-deploy-product-infrastructure-write-access-${var.environment}"
+  description = "Create and change the product catalogue's roles, policies, key, alarms and log groups"
+  policy      = data.aws_iam_policy_document.infrastructure_write_access.json
+}
+
+resource "aws_iam_role_policy_attachment" "infrastructure_write_access" {
+  role       = aws_iam_role.deploy["product-infrastructure/apply"].name
+  policy_arn = aws_iam_policy.infrastructure_write_access.arn
 }
 
 locals {
@@ -32,15 +43,17 @@ locals {
     for path in ["/account", "/apikeys", "/apikeys/*", "/restapis", "/restapis/*", "/tags/*", "/usageplans", "/usageplans/*"] :
     "arn:${local.partition}:apigateway:${var.aws_region}::${path}" # Ids are API Gateway's to choose.
   ]
-  audit_bucket = "arn:${local.partition}:s3:::bbws-product-audit-logs-${var.environment}${var.bucket_suffix}"
-  api_key      = "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
-  catalogue = [
+  audit_bucket    = "arn:${local.partition}:s3:::bbws-product-audit-logs-${var.environment}${var.bucket_suffix}"
+  queries_bucket  = "arn:${local.partition}:s3:::bbws-product-audit-queries-${var.environment}${var.bucket_suffix}"
+  audit_workgroup = "arn:${local.partition}:athena:${local.place}:workgroup/bbws-product-audit-${var.environment}"
+  api_key         = "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  audit_tables = [
     "arn:${local.partition}:glue:${local.place}:catalog",
     "arn:${local.partition}:glue:${local.place}:database/bbws_product_audit_${var.environment}",
     "arn:${local.partition}:glue:${local.place}:table/bbws_product_audit_${var.environment}/*", # Every table of this one database.
-    # AWS asks for this one too before it deletes a database.
-    "arn:${local.partition}:glue:${local.place}:userDefinedFunction/bbws_product_audit_${var.environment}/*",
   ]
+  # AWS asks for the last one too before it deletes a database.
+  catalogue = concat(local.audit_tables, ["arn:${local.partition}:glue:${local.place}:userDefinedFunction/bbws_product_audit_${var.environment}/*"])
   # Names of several resources of one kind begin alike; what follows says which it is.
   alarms     = ["arn:${local.partition}:cloudwatch:${local.place}:alarm:bbws-product-*-${var.environment}"]
   dashboard  = ["arn:${local.partition}:cloudwatch::${local.account_id}:dashboard/bbws-product-catalogue-${var.environment}"]
@@ -105,7 +118,7 @@ data "aws_iam_policy_document" "infrastructure_read" {
 
   # Settings only; s3:GetObject is not among them.
   statement {
-    sid = "ReadAuditBucket"
+    sid = "ReadAuditBuckets"
     actions = [
       "s3:GetAccelerateConfiguration",
       "s3:GetBucketAcl",
@@ -124,13 +137,19 @@ data "aws_iam_policy_document" "infrastructure_read" {
       "s3:GetReplicationConfiguration",
       "s3:ListBucket",
     ]
-    resources = [local.audit_bucket]
+    resources = [local.audit_bucket, local.queries_bucket]
   }
 
   statement {
     sid       = "ReadAuditCatalogue"
     actions   = ["glue:GetDatabase", "glue:GetPartitionIndexes", "glue:GetTable", "glue:GetTags"]
     resources = local.catalogue
+  }
+
+  statement {
+    sid       = "ReadAuditQueries"
+    actions   = ["athena:GetNamedQuery", "athena:GetWorkGroup", "athena:ListTagsForResource"]
+    resources = [local.audit_workgroup]
   }
 
   # The value too: the provider reads a secret's version to learn whether it is still there.
@@ -218,7 +237,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
 
   # Without s3:DeleteBucket and anything on objects: records are written by audit-logger and outlive their pipeline.
   statement {
-    sid = "KeepAuditBucket"
+    sid = "KeepAuditBuckets"
     actions = [
       "s3:CreateBucket",
       "s3:PutBucketObjectLockConfiguration",
@@ -230,7 +249,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
       "s3:PutEncryptionConfiguration",
       "s3:PutLifecycleConfiguration",
     ]
-    resources = [local.audit_bucket]
+    resources = [local.audit_bucket, local.queries_bucket]
   }
 
   statement {
@@ -239,12 +258,21 @@ data "aws_iam_policy_document" "infrastructure_write" {
     resources = local.catalogue
   }
 
+  # Without athena:StartQueryExecution: a query reads records.
+  statement {
+    sid       = "KeepAuditQueries"
+    actions   = ["athena:CreateNamedQuery", "athena:CreateWorkGroup", "athena:DeleteNamedQuery", "athena:DeleteWorkGroup", "athena:TagResource", "athena:UntagResource", "athena:UpdateWorkGroup"]
+    resources = [local.audit_workgroup]
+  }
+
   statement {
     sid       = "KeepSecret"
     actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret", "secretsmanager:UpdateSecretVersionStage"]
     resources = [local.api_key]
   }
+}
 
+data "aws_iam_policy_document" "infrastructure_write_access" {
   statement {
     sid       = "KeepPolicies"
     actions   = ["iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]

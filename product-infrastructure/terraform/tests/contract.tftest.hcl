@@ -539,3 +539,32 @@ run "the_audit_table_needs_no_crawler" {
     error_message = "Each member of the contract's record is a column."
   }
 }
+
+run "an_auditors_queries_are_encrypted_limited_and_expire" {
+  command = plan
+
+  assert {
+    condition     = aws_athena_workgroup.audit.name == "bbws-product-audit-dev" && aws_athena_workgroup.audit.configuration[0].enforce_workgroup_configuration && aws_athena_workgroup.audit.configuration[0].bytes_scanned_cutoff_per_query == 10737418240
+    error_message = "No user's setting may lift the limit of a query."
+  }
+
+  assert {
+    condition     = aws_athena_workgroup.audit.configuration[0].result_configuration[0].output_location == "s3://bbws-product-audit-queries-dev/results/" && aws_athena_workgroup.audit.configuration[0].result_configuration[0].expected_bucket_owner == "111122223333" && aws_athena_workgroup.audit.configuration[0].result_configuration[0].encryption_configuration[0].encryption_option == "SSE_S3"
+    error_message = "Results are written to the environment's own bucket, encrypted."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.audit_queries.rule[0].expiration[0].days == 7 && aws_s3_bucket_lifecycle_configuration.audit_queries.rule[0].status == "Enabled"
+    error_message = "Results are copies of records, and are deleted after 7 days."
+  }
+
+  assert {
+    condition     = alltrue([aws_s3_bucket_public_access_block.audit_queries.block_public_acls, aws_s3_bucket_public_access_block.audit_queries.block_public_policy, aws_s3_bucket_public_access_block.audit_queries.ignore_public_acls, aws_s3_bucket_public_access_block.audit_queries.restrict_public_buckets])
+    error_message = "Nothing public, in any of the four ways."
+  }
+
+  assert {
+    condition     = toset(keys(aws_athena_named_query.audit)) == toset([for file in fileset("queries", "*.sql") : trimsuffix(file, ".sql")]) && alltrue([for query in aws_athena_named_query.audit : query.database == "bbws_product_audit_dev"])
+    error_message = "Each file in queries/ is saved in Athena."
+  }
+}

@@ -54,6 +54,16 @@ run "rejects_negative_archive_size" {
   expect_failures = [var.audit_archive_min_bytes]
 }
 
+run "rejects_query_limit_below_athenas_minimum" {
+  command = plan
+
+  variables {
+    audit_query_limit_bytes = 1048576
+  }
+
+  expect_failures = [var.audit_query_limit_bytes]
+}
+
 run "refuses_an_unknown_environment" {
   command = plan
 

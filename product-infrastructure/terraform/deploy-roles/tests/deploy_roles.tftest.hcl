@@ -86,7 +86,7 @@ run "log_group_permissions_are_granted_on_the_form_that_is_checked" {
   # CloudWatch Logs checks CreateLogGroup, DeleteLogGroup and PutRetentionPolicy on `NAME:log-stream:`, the tag actions on `NAME`.
   assert {
     condition = alltrue(flatten([
-      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
         for statement in document.statement : [
           for resource in statement.resources : contains(statement.resources, "${resource}:*") if !endswith(resource, ":*")
         ] if contains(statement.actions, "logs:CreateLogGroup")
@@ -99,7 +99,7 @@ run "log_group_permissions_are_granted_on_the_form_that_is_checked" {
 run "no_pipeline_makes_itself_administrator" {
   assert {
     condition = !anytrue(flatten([
-      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
         for statement in document.statement : [
           for action in ["iam:UpdateAssumeRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:CreateUser", "iam:CreateAccessKey", "sts:AssumeRole"] : contains(statement.actions, action)
         ]
@@ -110,7 +110,7 @@ run "no_pipeline_makes_itself_administrator" {
 
   assert {
     condition = alltrue(flatten([
-      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write]) : [
+      for document in concat(values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
         for statement in document.statement : anytrue([for condition in statement.condition : condition.variable == "iam:PermissionsBoundary" && condition.test == "StringEquals"])
         if length(setintersection(statement.actions, ["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"])) > 0
       ]
@@ -119,7 +119,7 @@ run "no_pipeline_makes_itself_administrator" {
   }
 
   assert {
-    condition     = !anytrue([for statement in data.aws_iam_policy_document.infrastructure_write.statement : anytrue([for resource in statement.resources : strcontains(resource, "service-boundary") || strcontains(resource, "policy/*")])])
+    condition     = !anytrue([for statement in concat(data.aws_iam_policy_document.infrastructure_write.statement, data.aws_iam_policy_document.infrastructure_write_access.statement) : anytrue([for resource in statement.resources : strcontains(resource, "service-boundary") || strcontains(resource, "policy/*")])])
     error_message = "The infrastructure's pipeline must not be able to change its own boundary."
   }
 }
@@ -178,7 +178,7 @@ run "rejects_a_missing_repository" {
 run "no_action_is_a_wildcard" {
   assert {
     condition = !anytrue(flatten([
-      for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write]) : [
+      for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
         for statement in document.statement : [for action in statement.actions : strcontains(action, "*")]
       ]
     ]))
@@ -187,7 +187,7 @@ run "no_action_is_a_wildcard" {
 
   assert {
     condition = alltrue(flatten([
-      for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write]) : [
+      for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
         for statement in document.statement : !contains(statement.resources, "*") || contains(["FindLogGroupAndAlarms", "KeepEventSource", "Find", "MakeTopicsKey", "DeliverAccessLog", "KeepSubscriptions"], statement.sid)
       ]
     ]))
@@ -198,7 +198,7 @@ run "no_action_is_a_wildcard" {
 run "actions_without_a_resource_are_granted_on_all" {
   assert {
     condition = alltrue(flatten([
-      for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.service_boundary] : [
+      for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access, data.aws_iam_policy_document.service_boundary] : [
         for statement in document.statement : [
           for action in statement.actions : toset(statement.resources) == toset(["*"]) if contains(["dynamodb:ListStreams", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"], action)
         ]
@@ -249,7 +249,7 @@ run "a_function_keeps_its_own_methods_only" {
 
 run "no_auditor_role_unless_somebody_may_assume_it" {
   assert {
-    condition     = length(aws_iam_role.auditor) == 0 && length(aws_iam_role_policy.auditor) == 0 && output.auditor_role_arn == null
+    condition     = length(aws_iam_role.auditor) == 0 && length(aws_iam_role_policy.auditor_reads) == 0 && length(aws_iam_role_policy.auditor_queries) == 0 && output.auditor_role_arn == null
     error_message = "A role without a principal has no use."
   }
 }
@@ -270,12 +270,12 @@ run "an_auditor_reads_and_writes_nothing" {
   }
 
   assert {
-    condition     = alltrue(flatten([for statement in data.aws_iam_policy_document.auditor.statement : [for action in statement.actions : can(regex("^(s3:(Get|List)[A-Za-z]+|dynamodb:(GetItem|Query|Scan))$", action))]]))
+    condition     = alltrue(flatten([for statement in data.aws_iam_policy_document.audit_read.statement : [for action in statement.actions : can(regex("^(s3:(Get|List)[A-Za-z]+|dynamodb:(GetItem|Query|Scan))$", action))]]))
     error_message = "An auditor reads."
   }
 
   assert {
-    condition     = toset(flatten([for statement in data.aws_iam_policy_document.auditor.statement : tolist(statement.resources)])) == toset(["arn:aws:s3:::bbws-product-audit-logs-dev", "arn:aws:s3:::bbws-product-audit-logs-dev/*", "arn:aws:dynamodb:eu-west-1:111122223333:table/products", "arn:aws:dynamodb:eu-west-1:111122223333:table/products/index/ProductsByNameIndex"])
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_read.statement : tolist(statement.resources)])) == toset(["arn:aws:s3:::bbws-product-audit-logs-dev", "arn:aws:s3:::bbws-product-audit-logs-dev/*", "arn:aws:dynamodb:eu-west-1:111122223333:table/products", "arn:aws:dynamodb:eu-west-1:111122223333:table/products/index/ProductsByNameIndex"])
     error_message = "An auditor reads the audit bucket and the products table, and nothing else: no state, no secret, no queue."
   }
 
@@ -283,9 +283,48 @@ run "an_auditor_reads_and_writes_nothing" {
   assert {
     condition = length(setsubtract(
       ["s3:ListBucketVersions", "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:Query"],
-      flatten([for statement in data.aws_iam_policy_document.auditor.statement : tolist(statement.actions)])
+      flatten([for statement in data.aws_iam_policy_document.audit_read.statement : tolist(statement.actions)])
     )) == 0
     error_message = "The role must suffice for the commands of docs/compliance.md."
+  }
+}
+
+run "an_auditor_queries_in_the_auditors_workgroup_and_writes_results_only" {
+  assert {
+    condition = alltrue(flatten([
+      for statement in data.aws_iam_policy_document.audit_query.statement : [
+        for action in statement.actions : can(regex("^(athena|glue|s3):(BatchGet|Get|List)", action)) || contains(["athena:StartQueryExecution", "athena:StopQueryExecution", "s3:AbortMultipartUpload", "s3:PutObject"], action)
+      ]
+    ]))
+    error_message = "A query is started and stopped; everything else reads, but for the results."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_query.statement : tolist(statement.resources) if contains(statement.actions, "s3:PutObject") || contains(statement.actions, "s3:AbortMultipartUpload")])) == toset(["arn:aws:s3:::bbws-product-audit-queries-dev/results/*"])
+    error_message = "Results are all that a query writes."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_query.statement : tolist(statement.resources) if contains(statement.actions, "athena:StartQueryExecution")])) == toset(["arn:aws:athena:eu-west-1:111122223333:workgroup/bbws-product-audit-dev"])
+    error_message = "Only the workgroup that enforces encryption and the limit may be used."
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_query.statement : statement.sid if contains(statement.resources, "*")])) == toset(["FindWorkgroup"])
+    error_message = "Only lists have no resource to name."
+  }
+}
+
+run "no_pipeline_queries_audit_records" {
+  assert {
+    condition = !anytrue(flatten([
+      for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access] : [
+        for statement in document.statement : [
+          for action in statement.actions : can(regex("^athena:(Start|GetQuery)", action)) || (can(regex("^s3:(Get|Put|Delete)Object", action)) && anytrue([for resource in statement.resources : strcontains(resource, "product-audit-")]))
+        ]
+      ]
+    ]))
+    error_message = "A pipeline keeps the workgroup and the buckets, and reads no record."
   }
 }
 

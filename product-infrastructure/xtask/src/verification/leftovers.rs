@@ -8,11 +8,12 @@ use crate::local_aws;
 use crate::terraform::local_override::state_bucket;
 
 /// What is asked of the AWS CLI: each kind of resource that the roots make, and where the answer holds its names. AWS's own
-/// aliases and a mapping that is on its way out are left out.
-const QUESTIONS: [(&str, &str); 19] = [
+/// aliases and workgroup and a mapping that is on its way out are left out.
+const QUESTIONS: [(&str, &str); 20] = [
     ("apigateway get-rest-apis", "items[].name"),
     ("apigateway get-api-keys", "items[].name"),
     ("apigateway get-usage-plans", "items[].name"),
+    ("athena list-work-groups", "WorkGroups[?Name!='primary'].Name"),
     ("cloudwatch describe-alarms", "MetricAlarms[].AlarmName"),
     ("cloudwatch list-dashboards", "DashboardEntries[].DashboardName"),
     ("dynamodb list-tables", "TableNames[]"),
