@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 import re
+import shlex
 import sys
 from decimal import Decimal
 
@@ -126,6 +127,29 @@ def check_examples(where, media, strict):
     return examples
 
 
+def check_sample(where, method, path, operation):
+    """The curl sample of the API reference calls this operation, with an API key if it needs one."""
+    samples = [sample["source"] for sample in operation.get("x-codeSamples", [])]
+    if not samples:
+        findings.append(f"openapi.yaml, {where}: no x-codeSamples")
+    for sample in samples:
+        words = shlex.split(sample.replace("\\\n", " "))
+        url = next((word for word in words if word.startswith("$API_URL")), "")
+        called = "head" if "--head" in words else words[words.index("--request") + 1].lower() if "--request" in words else "post" if "--data" in words else "get"
+        pattern = "[^/?]+".join(map(re.escape, re.split(r"\{\w+\}", path)))
+        if called != method or not re.fullmatch(rf"\$API_URL{pattern}(\?.*)?", url):
+            findings.append(f"openapi.yaml, {where}: the sample calls {called} {url}")
+        if ("x-api-key: $API_KEY" in words) != (operation.get("security") != []):
+            findings.append(f"openapi.yaml, {where}: the sample must send x-api-key if the operation needs it")
+        for media, content in operation.get("requestBody", {}).get("content", {}).items():
+            if f"content-type: {media}" not in words or "--data" not in words:
+                findings.append(f"openapi.yaml, {where}: the sample must send --data as {media}")
+                continue
+            body = json.loads(words[words.index("--data") + 1])
+            for error in validators[REQUEST_SCHEMAS[content["schema"]["$ref"].rsplit("/", 1)[1]]].iter_errors(body):
+                findings.append(f"openapi.yaml, {where}, sample: {error.json_path} {error.message}")
+
+
 REQUEST_SCHEMAS = {"ProductContent": "product-content", "ProductPatch": "product-patch"}
 operations = 0
 for path, item in openapi["paths"].items():
@@ -134,6 +158,7 @@ for path, item in openapi["paths"].items():
             continue
         operations += 1
         operation = item[method]
+        check_sample(f"{method} {path}", method, path, operation)
         for media in operation.get("requestBody", {}).get("content", {}).values():
             component = media["schema"]["$ref"].rsplit("/", 1)[1]
             check_examples(f"{method} {path}, request", media, REQUEST_SCHEMAS[component])

@@ -39,6 +39,8 @@ pub enum Command {
     Sync(Sync),
     /// Create a function's repository from an existing one, without its business.
     NewFunction(NewFunction),
+    /// Write the API reference as one page that works offline, and print its path
+    Docs,
     /// Run every check that CI runs
     Test(Test),
     /// Benchmark the release builds of the functions

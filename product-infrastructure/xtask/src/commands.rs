@@ -16,6 +16,7 @@ use crate::packages::Profile;
 use crate::process;
 use crate::progress::Progress;
 use crate::provision::{self, Ready};
+use crate::reference;
 use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
 use crate::verification;
@@ -35,6 +36,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Drift => drift(&workspace, &stack).await,
         Command::Sync(arguments) => sync(&workspace, &arguments),
         Command::NewFunction(arguments) => new_function(&workspace, &stack, &arguments).await,
+        Command::Docs => docs(&workspace, &stack).await,
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
         Command::Chaos(Chaos { seconds }) => chaos::run(&workspace, &stack, seconds, &Progress::new()).await,
@@ -47,7 +49,7 @@ async fn up(workspace: &Workspace, stack: &Stack, arguments: &Up) -> Result<Exit
     let ready = provision::up(workspace, stack, Profile::new(arguments.release), arguments.port, &progress).await?;
     drop(lock);
     let stays = arguments.detach || ready.was_running;
-    println!("{}", welcome(stack, &ready, stays));
+    println!("{}", welcome(workspace, stack, &ready, stays));
     if stays {
         return Ok(ExitCode::SUCCESS);
     }
@@ -91,13 +93,18 @@ async fn lock_patiently(stack: &Stack) -> Option<StackLock> {
 }
 
 /// What the user can do now.
-fn welcome(stack: &Stack, ready: &Ready, stays: bool) -> String {
+fn welcome(workspace: &Workspace, stack: &Stack, ready: &Ready, stays: bool) -> String {
     let key = stack.api_key();
     let url = &ready.facts.api_url;
+    // The stack is up whether or not the page can be written.
+    let reference = match reference::refresh(workspace) {
+        Ok(Some(page)) => page.display().to_string(),
+        _ => "`cargo xtask docs` writes it".to_owned(),
+    };
     let stop = if stays { format!("cargo xtask down{}", stack.option()) } else { "Ctrl-C".to_owned() };
     format!(
-        "\nThe product catalogue is up.\n\n  API      {url}\n  API key  in {key}\n  Try      curl -s -H \"x-api-key: $(cat '{key}')\" \
-         '{url}/products'\n  Logs     {logs}\n  Stop     {stop} (the data stays)",
+        "\nThe product catalogue is up.\n\n  API        {url}\n  API key    in {key}\n  Try        curl -s -H \"x-api-key: $(cat '{key}')\" \
+         '{url}/products'\n  Reference  {reference}\n  Logs       {logs}\n  Stop       {stop} (the data stays)",
         key = key.display(),
         logs = stack.logs().display(),
     )
@@ -197,6 +204,11 @@ async fn new_function(workspace: &Workspace, stack: &Stack, arguments: &NewFunct
     let created = new_function::create(workspace, &arguments.name, &arguments.like, into, &log).await?;
     println!("Created {}. What remains to be done by hand:\n", created.folder.display());
     created.remaining.iter().for_each(|task| println!("- {task}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn docs(workspace: &Workspace, stack: &Stack) -> Result<ExitCode> {
+    println!("{}", reference::build(workspace, stack, &Progress::new()).await?.display());
     Ok(ExitCode::SUCCESS)
 }
 

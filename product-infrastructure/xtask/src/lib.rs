@@ -11,6 +11,7 @@
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`new_function`] makes a repository after an existing one.
 //! - [`chaos`] makes a running stack's parts fail under load.
+//! - [`reference`] writes the API reference.
 //! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.
 //! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
 
@@ -34,6 +35,7 @@ pub mod process;
 pub mod progress;
 pub mod provider_mirror;
 pub mod provision;
+pub mod reference;
 pub mod stack;
 pub mod status;
 pub mod terraform;

@@ -94,6 +94,26 @@ impl Node {
         stamp.record(&digest)
     }
 
+    /// Downloads the archive of one package, without its dependencies, into `target` and returns its path. Its digest is the
+    /// caller's to compare. No script of the package runs.
+    pub async fn pack(&self, package: &str, version: &str, target: &Path, log: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(target).with_context(|| format!("failed to create {}", target.display()))?;
+        let cache = target.join("npm-cache");
+        let packed = self
+            .script(&self.npm, log)
+            .directory(target)
+            .args(["pack", &format!("{package}@{version}"), "--ignore-scripts", "--silent", "--cache"])
+            .arg(&cache)
+            // As in `install`.
+            .env("NODE_USE_SYSTEM_CA", "1")
+            .run(&format!("downloading the npm package {package}"))
+            .await
+            .context("failed to reach the npm registry. Set npm_config_registry for a mirror")?;
+        fs::remove_dir_all(&cache).with_context(|| format!("failed to delete {}", cache.display()))?;
+        let name = packed.stdout.lines().last().context("npm named no archive")?;
+        Ok(target.join(name))
+    }
+
     /// A JavaScript program.
     pub fn script(&self, script: &Path, log: impl Into<PathBuf>) -> External {
         External::new(&self.program, log).arg(script)

@@ -10,12 +10,14 @@ mod expectations;
 mod layout;
 mod leftovers;
 mod libtest;
+mod links;
 mod lock_files;
 mod new_function;
 mod permissions;
 mod policies;
 mod prose;
 mod readme;
+mod reference;
 mod scripts;
 mod secrets;
 mod system;
@@ -55,6 +57,10 @@ enum Check {
     Workflows,
     /// Documents and messages use the field's terms, and no phrase that a reader stumbles over.
     Prose,
+    /// Links between documents lead to a file and a heading.
+    Links,
+    /// The API reference holds the whole contract and contacts no other host.
+    Reference,
     /// A repository's own check script.
     Scripts,
     /// A crate's dependencies have licences, versions and sources that are accepted.
@@ -77,8 +83,16 @@ enum Check {
 
 impl Check {
     fn all(workspace: &Workspace) -> Vec<Self> {
-        let mut checks =
-            vec![Self::Duplicates, Self::Layout, Self::LockFiles, Self::Workflows, Self::Prose, Self::Scripts];
+        let mut checks = vec![
+            Self::Duplicates,
+            Self::Layout,
+            Self::LockFiles,
+            Self::Workflows,
+            Self::Prose,
+            Self::Links,
+            Self::Reference,
+            Self::Scripts,
+        ];
         checks.extend(workspace.repositories().map(Self::Dependencies));
         checks.extend(Root::all(workspace).map(Self::Checkov));
         checks.extend(workspace.repositories().map(Self::Terraform));
@@ -102,6 +116,8 @@ impl fmt::Display for Check {
             Self::LockFiles => formatter.write_str("lock files"),
             Self::Workflows => formatter.write_str("workflows"),
             Self::Prose => formatter.write_str("prose"),
+            Self::Links => formatter.write_str("links"),
+            Self::Reference => formatter.write_str("reference"),
             Self::Scripts => formatter.write_str("scripts"),
             Self::Dependencies(repository) => write!(formatter, "dependencies {repository}"),
             Self::Checkov(root) => write!(formatter, "checkov {}", root.name()),
@@ -220,6 +236,8 @@ async fn perform(context: &Context<'_>, check: Check) -> Result<Tally, tally::Fa
         Check::LockFiles => Ok(lock_files::check(context.workspace)?),
         Check::Workflows => Ok(workflows::check(context).await?),
         Check::Prose => Ok(prose::check(context).await?),
+        Check::Links => Ok(links::check(context).await?),
+        Check::Reference => Ok(reference::check(context).await?),
         Check::Scripts => Ok(scripts::check(context).await?),
         Check::Dependencies(repository) => Ok(dependencies::check(context, repository).await?),
         Check::Checkov(root) => Ok(checkov::check(context, root).await?),
