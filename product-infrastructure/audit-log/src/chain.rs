@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::finding::{Fault, Finding};
 use crate::ids::{EventId, ProductId};
 use crate::json::Digest;
@@ -18,7 +20,7 @@ use crate::record::{Change, Link};
 const RECENT: usize = 4;
 
 /// The chains of all products, as far as they were read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Chains {
     products: HashMap<ProductId, Chain>,
     /// Whether a chain may have begun before the first record that is read.
@@ -27,7 +29,7 @@ pub struct Chains {
 }
 
 /// The end of one chain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Chain {
     pub head: Head,
     /// The event ID and fingerprint of the CREATE, unless the chain began before the window.
@@ -40,7 +42,7 @@ pub struct Chain {
 }
 
 /// A chain's newest record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub event: EventId,
     pub hash: Digest,
@@ -52,7 +54,7 @@ pub struct Head {
 }
 
 /// A break between the head and the record before it. The next record shows which of the two is wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open {
     kind: Break,
     /// The former head and the chain's state with it.
@@ -61,7 +63,7 @@ struct Open {
     sku: Option<(String, Option<EventId>)>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum Break {
     /// The head continues an older record and skips those from `first` to the former head.
     Fork { first: EventId },

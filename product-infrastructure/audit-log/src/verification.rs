@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 use crate::chain::{Chain, Chains};
@@ -47,6 +49,21 @@ impl ObjectsDigest {
     }
 }
 
+impl Serialize for ObjectsDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.serialize())
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectsDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let malformed = || D::Error::custom("malformed state of a SHA-256");
+        let state: Vec<u8> = Deserialize::deserialize(deserializer)?;
+        let state = state.as_slice().try_into().map_err(|_| malformed())?;
+        Ok(Self(Sha256::deserialize(state).map_err(|_| malformed())?))
+    }
+}
+
 /// Whether a lock keeps an object from being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
@@ -70,7 +87,7 @@ pub enum Content {
 }
 
 /// The table's data to compare with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TableFacts {
     pub products: HashMap<ProductId, ProductFacts>,
     pub journal: HashMap<EventId, EntryFacts>,
@@ -81,7 +98,7 @@ pub struct TableFacts {
 }
 
 /// A product item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductFacts {
     pub version: u64,
     pub last_event: EventId,
@@ -94,14 +111,14 @@ pub struct ProductFacts {
 }
 
 /// A SKU claim: the active product with the SKU, and the change that took it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub product: ProductId,
     pub event: EventId,
 }
 
 /// A journal entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryFacts {
     pub product: ProductId,
     /// SHA-256 of the bytes that its object must have.
@@ -169,16 +186,20 @@ pub enum Form {
     Invalid,
 }
 
+/// One for each object and verdict, in the report's order (see [`order`]).
+type Findings = BTreeMap<(bool, String, bool), Finding>;
+
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
-/// A running verification.
-#[derive(Debug)]
+/// A running verification. It can be saved between two objects and continued later: a continued one comes to the same report
+/// as one that never stopped.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Verification {
     window: Window,
     chains: Chains,
     table: Option<TableFacts>,
-    /// One for each object and verdict, in the report's order.
-    findings: BTreeMap<(bool, String, bool), Finding>,
+    #[serde(serialize_with = "findings_only", deserialize_with = "findings_in_order")]
+    findings: Findings,
     digests: ObjectsDigest,
     objects: u64,
     changes: u64,
@@ -213,6 +234,11 @@ impl Verification {
             locks_unknown: 0,
             claimed: HashMap::new(),
         }
+    }
+
+    /// Number of objects that were taken.
+    pub fn objects(&self) -> u64 {
+        self.objects
     }
 
     pub fn chains(&self) -> &Chains {
@@ -551,6 +577,15 @@ fn claimed_by_another_change(table: &TableFacts, product: ProductId, chain: &Cha
     let differs = is_current && taken.is_some_and(|event| event != claim.event);
     let why = "the SKU claim names another change than the one that gave the product its SKU";
     differs.then(|| Finding::new(format!("SKU#{sku} CLAIM"), Fault::Table, why).of(product))
+}
+
+fn findings_only<S: Serializer>(findings: &Findings, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.values())
+}
+
+fn findings_in_order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Findings, D::Error> {
+    let findings: Vec<Finding> = Deserialize::deserialize(deserializer)?;
+    Ok(findings.into_iter().map(|finding| (order(&finding.object, finding.verdict), finding)).collect())
 }
 
 /// The event that an object key is for.

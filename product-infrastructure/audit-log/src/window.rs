@@ -1,15 +1,34 @@
 //! A range of days.
 
+use serde::{Deserialize, Serialize};
 use time::Date;
 use time::macros::format_description;
 
 use crate::ids::day_folder;
 
 /// Days in UTC, both inclusive; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
+    #[serde(with = "date_text")]
     pub from: Option<Date>,
+    #[serde(with = "date_text")]
     pub to: Option<Date>,
+}
+
+/// A day as `2026-01-31`; `null` without one.
+pub mod date_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use time::Date;
+
+    pub fn serialize<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+        date.map(|date| date.to_string()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+        let text: Option<String> = Deserialize::deserialize(deserializer)?;
+        text.map(|text| super::day(&text)).transpose().map_err(D::Error::custom)
+    }
 }
 
 /// A range of keys, both ends exclusive.
@@ -17,6 +36,14 @@ pub struct Window {
 pub struct Keys {
     pub after: String,
     pub before: Option<String>,
+}
+
+impl Keys {
+    /// What is left of the range after a key, unless the key is behind it.
+    pub fn left_after(self, key: &str) -> Option<Self> {
+        let after = self.after.max(key.to_owned());
+        self.before.as_ref().is_none_or(|before| after < *before).then_some(Self { after, ..self })
+    }
 }
 
 impl Window {
@@ -79,6 +106,16 @@ mod tests {
         assert_eq!(window.all_keys(), [Keys { after: String::new(), before: None }]);
         let keys = Window { to: day("2026-02-01").ok(), ..window }.keys("events");
         assert!(keys.after.as_str() < "events/year=2020/month=01/day=01/a.json");
+    }
+
+    #[test]
+    fn range_after_a_key_has_only_the_keys_behind_it() {
+        let keys =
+            |after: &str, before: Option<&str>| Keys { after: after.to_owned(), before: before.map(str::to_owned) };
+        assert_eq!(keys("b", Some("f")).left_after("a"), Some(keys("b", Some("f"))));
+        assert_eq!(keys("b", Some("f")).left_after("d"), Some(keys("d", Some("f"))));
+        assert_eq!(keys("b", Some("f")).left_after("f"), None);
+        assert_eq!(keys("", None).left_after("z"), Some(keys("z", None)));
     }
 
     #[test]

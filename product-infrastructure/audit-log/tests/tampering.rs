@@ -5,6 +5,7 @@ mod support;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use audit_log::finding::{Fault, Finding, Verdict};
 use audit_log::json::sha256;
@@ -75,20 +76,41 @@ fn facts(catalogue: &Catalogue) -> TableFacts {
 }
 
 fn verify_in(window: Window, bucket: &Bucket, table: Option<TableFacts>) -> Report {
+    static VERIFICATIONS: AtomicUsize = AtomicUsize::new(0);
+    // Each verification is interrupted once, each after another object.
+    let interruption = VERIFICATIONS.fetch_add(1, Ordering::Relaxed) % bucket.len().max(1);
+    verify_with_interruptions(window, bucket, table, |place| place == interruption)
+}
+
+/// `interrupted`: whether the verification is saved and continued after the object at this place.
+fn verify_with_interruptions(
+    window: Window,
+    bucket: &Bucket,
+    table: Option<TableFacts>,
+    interrupted: impl Fn(usize) -> bool,
+) -> Report {
     let mut verification = Verification::new(window, table);
     let stretches = window.all_keys();
     let inside = |key: &str| {
         stretches.iter().any(|keys| key > keys.after.as_str() && keys.before.as_deref().is_none_or(|end| key < end))
     };
-    for (key, stored) in bucket.iter().filter(|(key, _)| inside(key)) {
+    for (place, (key, stored)) in bucket.iter().filter(|(key, _)| inside(key)).enumerate() {
         let Stored { bytes, versions, markers } = stored;
         let content = if *versions == 0 { Content::Gone } else { content(checked(key, bytes), bytes) };
         let digest = (*versions > 0).then(|| sha256(bytes));
         let (versions, delete_markers, lock) = (*versions, *markers, Lock::Locked);
         let object = Object { key: key.clone(), versions, delete_markers, first: None, digest, lock, content };
         verification.take(&object);
+        if interrupted(place) {
+            verification = continued(&verification);
+        }
     }
     verification.finish(u64::MAX)
+}
+
+/// The verification after it was saved and read again.
+fn continued(verification: &Verification) -> Verification {
+    serde_json::from_str(&serde_json::to_string(verification).unwrap()).unwrap()
 }
 
 fn content(checked: Result<Record, Finding>, bytes: &[u8]) -> Content {
@@ -152,6 +174,23 @@ fn untouched_log_is_intact() {
         let expected = (world.bucket.len() as u64, world.catalogue.entries.len() as u64, 4, 2);
         assert_eq!((report.objects, report.changes, report.products, report.made_by_hand), expected);
         assert!(report.applied > 24 && report.applied < report.changes, "{report:?}");
+    }
+}
+
+#[test]
+fn interrupted_verification_reports_the_same() {
+    let world = World::new();
+    let keys = world.changes();
+    let mut bucket = world.bucket.clone();
+    bucket.remove(&keys[7]);
+    bucket.get_mut(&keys[20]).unwrap().bytes[100] ^= 1;
+    bucket.get_mut(&keys[30]).unwrap().versions = 2;
+    let windows = [Window::default(), Window { from: day("2020-01-01").ok(), to: day("2100-01-01").ok() }];
+    for (window, table) in windows.into_iter().flat_map(|window| [(window, None), (window, Some(&world.table))]) {
+        let run = |interrupted| verify_with_interruptions(window, &bucket, table.cloned(), |_| interrupted);
+        let report = run(false);
+        assert_eq!(report.integrity, Integrity::Broken);
+        assert_eq!(json!(run(true)), json!(report), "saved and continued after each object");
     }
 }
 

@@ -4,11 +4,13 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::lives::{self, Catalogue, object, product_id, seal};
 use support::products_table::{self, items};
-use support::system::{System, TABLE};
+use support::system::{Ended, System, TABLE};
 
 /// The number of shards of the tests' catalogues.
 const SHARDS: &str = "4";
@@ -148,6 +150,59 @@ async fn verify_reports_what_it_read() {
     for part in ["System:    dev (http", "bbws-product-audit-logs-dev, all days", "Verified:  20", "Digest:    "] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[tokio::test]
+async fn interrupted_verification_continues_from_its_checkpoint_with_the_same_result() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    // A finding in the part that is read before the interruption.
+    let mut altered = catalogue.entries[2].clone();
+    altered["after"]["name"] = json!("Altered");
+    let (key, bytes) = object(&altered);
+    system.bucket.alter(&key, &bytes);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("verify.json");
+    let keys = system.bucket.keys();
+    let middle = &keys[keys.len() / 2];
+    let path = checkpoint.to_str().unwrap();
+    let verify = ["audit", "verify", "--json", "--checkpoint", path, "--checkpoint-every", "0"];
+    let result = |ended: Ended| {
+        let mut report = ended.expect(2).json();
+        report.as_object_mut().unwrap().remove("verifiedAt");
+        report
+    };
+    let uninterrupted = result(system.run(&["audit", "verify", "--json"]).await);
+
+    // Killed while it waits for an object.
+    system.bucket.stall(middle);
+    let arguments = [&verify[..], &["--env", "dev"]].concat();
+    let mut killed = support::system::program(folder.path(), &arguments);
+    let mut killed = killed.env("AWS_ENDPOINT_URL", &system.endpoint).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !checkpoint.exists() {
+        assert!(Instant::now() < deadline && killed.try_wait().unwrap().is_none(), "no checkpoint was saved");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    killed.kill().await.unwrap();
+    system.bucket.recover();
+
+    // Continued, until S3 refuses an object.
+    system.bucket.refuse(middle);
+    let refused = system.run(&verify).await.expect(1);
+    assert!(refused.stderr.contains("run the same command again to continue"), "{}", refused.stderr);
+    system.bucket.recover();
+    let before = system.bucket.reads(&keys[0]);
+    for other in [&["--without-table"][..], &["--to", "2030-01-01"]] {
+        let other = system.run(&[&verify[..], other].concat()).await.expect(1);
+        assert!(other.stderr.contains("is the checkpoint of a verification with other options"), "{}", other.stderr);
+    }
+
+    let continued = result(system.run(&verify).await);
+    assert_eq!(continued, uninterrupted);
+    assert_eq!(before, 2, "read by the uninterrupted verification and by the killed one, and never again");
+    assert_eq!(system.bucket.reads(&keys[0]), before);
+    assert!(!checkpoint.exists(), "the checkpoint of a finished verification is removed");
 }
 
 #[tokio::test]

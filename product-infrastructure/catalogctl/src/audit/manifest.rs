@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 use time::Date;
 
 use super::filter::Filter;
-use super::verify::{self, date};
+use super::verify;
 use crate::private_file;
 use crate::target::Target;
 use audit_log::json::hex;
-use audit_log::window::Window;
+use audit_log::window::{Window, date_text};
 
 /// What a file is and what it was made from.
 #[derive(Debug, Serialize)]
@@ -30,9 +30,9 @@ pub struct Manifest {
     pub environment: String,
     pub bucket: String,
     /// First and last day; `null` is unlimited.
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "date_text::serialize")]
     pub from: Option<Date>,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "date_text::serialize")]
     pub to: Option<Date>,
     pub filter: Filter,
     /// Number of records in the file.

@@ -2,8 +2,10 @@
 //!
 //! What a record and a log must be is in the library `audit-log`. [`verify`], [`history`], [`export`], [`report`], [`rebuild`],
 //! [`repair`] and [`restore`] are the commands; [`product_search`] finds a product that is known by its SKU or name, [`filter`]
-//! selects records, [`record_row`] makes them rows of a table, [`report_page`] a page, and [`manifest`] ties a file to the bucket.
+//! selects records, [`record_row`] makes them rows of a table, [`report_page`] a page, [`manifest`] ties a file to the bucket, and
+//! from a [`checkpoint`] an interrupted verification continues.
 
+pub mod checkpoint;
 pub mod export;
 pub mod filter;
 pub mod history;

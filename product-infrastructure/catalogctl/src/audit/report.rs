@@ -54,7 +54,8 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     let path = &arguments.out;
     manifest::require_new(path)?;
     let mut selected = Selected::new(&arguments.filter, arguments.records as usize);
-    let verified = verify::verified(target, &arguments.verification, progress, |object| selected.take(object)).await?;
+    let verified =
+        verify::verified(target, &arguments.verification, progress, None, |object| selected.take(object)).await?;
 
     let cannot = || format!("failed to create {}", path.display());
     let mut writer = Measured::new(private_file::beside(path).with_context(cannot)?);

@@ -1,22 +1,24 @@
 //! `catalogctl audit verify`: is the audit log what was written, and does each record match its schema?
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime};
 
+use super::checkpoint::{Checkpoint, Identity};
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::products_table::Table;
 use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::finding::{Finding, Verdict};
-use audit_log::verification::{Form, Integrity, Object, Report, Verification};
-use audit_log::window::{Window, day};
+use audit_log::verification::{Form, Integrity, Object, Report, TableFacts, Verification};
+use audit_log::window::{Window, date_text, day};
 
 /// Findings that the text shows for each verdict; `--json` has all.
 const MAX_FINDINGS: usize = 100;
@@ -35,6 +37,9 @@ const MAX_READS: usize = 3;
 /// The digest is the SHA-256 of what `sha256sum` prints for all objects that were read, in the order of their keys: two
 /// verifications with the same digest have read the same bytes.
 ///
+/// With --checkpoint, a verification that was interrupted continues where it stopped and comes to the same result. FILE holds
+/// product IDs, SKUs and hashes. Whoever can write to it can decide the result, so keep it where only you can.
+///
 /// Exit codes: 0 intact, and every record matches its schema; 1 the command failed; 2 anything else: broken, incomplete
 /// (archived objects, or none at all), or records that don't match their schema.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,6 +47,12 @@ const MAX_READS: usize = 3;
 pub struct Arguments {
     #[command(flatten)]
     pub options: Options,
+    /// Save the progress in FILE, and continue from it if it exists. It is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Seconds between two saves of the progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "checkpoint")]
+    pub checkpoint_every: u64,
     /// Print the output as JSON
     #[arg(long)]
     pub json: bool,
@@ -104,9 +115,9 @@ pub struct Verified {
     /// The table that the log was compared with, if any.
     pub table: Option<String>,
     /// First and last day; `null` is unlimited.
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "date_text::serialize")]
     pub from: Option<Date>,
-    #[serde(serialize_with = "date")]
+    #[serde(serialize_with = "date_text::serialize")]
     pub to: Option<Date>,
     /// Program and version.
     pub tool: &'static str,
@@ -114,14 +125,6 @@ pub struct Verified {
     pub verified_at: String,
     #[serde(flatten)]
     pub report: Report,
-}
-
-/// A day as JSON; `null` without one.
-pub fn date<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
-    match date {
-        Some(date) => serializer.collect_str(date),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl Verified {
@@ -138,7 +141,17 @@ impl Verified {
 
 /// Verifies and prints the result.
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
-    let verified = verified(target, &arguments.options, progress, |_| {}).await?;
+    let options = &arguments.options;
+    let mut checkpoint = None;
+    if let Some(path) = &arguments.checkpoint {
+        let (table, window) = ((!options.without_table).then(|| target.table.clone()), options.days.window()?);
+        let identity = Identity::new(&target.name, &target.bucket, table, window);
+        checkpoint = Some(Checkpoint::open(path, identity, Duration::from_secs(arguments.checkpoint_every))?);
+    }
+    let verified = verified(target, options, progress, checkpoint.as_mut(), |_| {}).await?;
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.remove()?;
+    }
     if arguments.json {
         output::print_json(&verified)?;
     } else {
@@ -155,14 +168,19 @@ pub fn now() -> Result<String> {
     Ok(OffsetDateTime::now_utc().replace_millisecond(0)?.format(&Rfc3339)?)
 }
 
-/// Verifies, and says what was verified. Passes each object to `see`, in the order of the keys.
+/// Verifies, and says what was verified. Passes each object that it reads to `see`, in the order of the keys; a verification
+/// that continues from a checkpoint doesn't read those before it.
 pub async fn verified(
     target: &Target,
     options: &Options,
     progress: &Progress,
+    checkpoint: Option<&mut Checkpoint>,
     see: impl FnMut(&Object),
 ) -> Result<Verified> {
-    let verified_at = now()?;
+    let verified_at = match &checkpoint {
+        Some(checkpoint) => checkpoint.begun_at.clone(),
+        None => now()?,
+    };
     let window = options.days.window()?;
     Ok(Verified {
         system: target.name.clone(),
@@ -173,7 +191,7 @@ pub async fn verified(
         to: window.to,
         tool: TOOL,
         verified_at,
-        report: verify(target, options, progress, see).await?,
+        report: verify(target, options, progress, checkpoint, see).await?,
     })
 }
 
@@ -182,31 +200,57 @@ async fn verify(
     target: &Target,
     options: &Options,
     progress: &Progress,
+    mut checkpoint: Option<&mut Checkpoint>,
     mut see: impl FnMut(&Object),
 ) -> Result<Report> {
     let window = options.days.window()?;
     let (bucket, table) = (target.audit_bucket().with_locks(), target.products());
-    let facts = if options.without_table {
-        None
-    } else {
-        let step = progress.step(format!("read table {}", target.table));
-        let facts = table.facts(&step.meter()).await?;
-        step.done(format!("{} products, {} journal entries", facts.products.len(), facts.journal.len()));
-        Some(facts)
+    let (mut verification, after) = match checkpoint.as_mut().and_then(|checkpoint| checkpoint.take_saved()) {
+        Some((verification, after)) => {
+            progress
+                .say(format!("  ✓ continued from a checkpoint · {} objects were read before", verification.objects()));
+            (verification, after)
+        }
+        None => (Verification::new(window, facts(&table, target, options, progress).await?), String::new()),
     };
 
     let step = progress.step(format!("read bucket {}", bucket.name()));
-    let mut verification = Verification::new(window, facts);
-    let mut objects = std::pin::pin!(bucket.objects(window.all_keys(), &step.meter()));
-    let mut read = 0_u64;
-    while let Some(object) = objects.try_next().await? {
-        verification.take(&object);
-        see(&object);
-        read += 1;
+    let keys = window.all_keys().into_iter().filter_map(|keys| keys.left_after(&after)).collect();
+    let mut objects = std::pin::pin!(bucket.objects(keys, &step.meter()));
+    let mut last = after;
+    loop {
+        match objects.try_next().await {
+            Ok(None) => break,
+            Ok(Some(object)) => {
+                verification.take(&object);
+                see(&object);
+                last = object.key;
+                if let Some(checkpoint) = checkpoint.as_mut().filter(|checkpoint| checkpoint.is_due()) {
+                    checkpoint.save(&last, &verification)?;
+                }
+            }
+            Err(error) => {
+                if let Some(checkpoint) = checkpoint {
+                    checkpoint.save(&last, &verification)?;
+                    progress.say("  the progress is saved: run the same command again to continue");
+                }
+                return Err(error);
+            }
+        }
     }
-    step.done(format!("{read} objects"));
+    step.done(format!("{} objects", verification.objects()));
     read_again(&mut verification, &table, progress).await?;
     Ok(verification.finish(millis_ago(Duration::from_secs(options.settle))))
+}
+
+async fn facts(table: &Table, target: &Target, options: &Options, progress: &Progress) -> Result<Option<TableFacts>> {
+    if options.without_table {
+        return Ok(None);
+    }
+    let step = progress.step(format!("read table {}", target.table));
+    let facts = table.facts(&step.meter()).await?;
+    step.done(format!("{} products, {} journal entries", facts.products.len(), facts.journal.len()));
+    Ok(Some(facts))
 }
 
 /// Reads products and claims again that changed while the log was read.

@@ -31,6 +31,11 @@ pub struct Bucket {
     /// Archived objects that are being restored, and those that were.
     restoring: Arc<Mutex<BTreeSet<String>>>,
     restored: Arc<Mutex<BTreeSet<String>>>,
+    /// Objects that are never answered, or that S3 fails to answer.
+    stalled: Arc<Mutex<BTreeSet<String>>>,
+    failing: Arc<Mutex<BTreeSet<String>>>,
+    /// How often each object was read.
+    reads: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 /// How long a bucket takes to answer.
@@ -50,6 +55,9 @@ impl Default for Bucket {
             unlocked: Arc::default(),
             restoring: Arc::default(),
             restored: Arc::default(),
+            stalled: Arc::default(),
+            failing: Arc::default(),
+            reads: Arc::default(),
         }
     }
 }
@@ -93,6 +101,27 @@ impl Bucket {
     /// Takes away the retention.
     pub fn unlock(&self, key: &str) {
         self.unlocked.lock().unwrap().insert(key.to_owned());
+    }
+
+    /// From now on, a read of the object gets no answer.
+    pub fn stall(&self, key: &str) {
+        self.stalled.lock().unwrap().insert(key.to_owned());
+    }
+
+    /// From now on, a read of the object gets the answer 403.
+    pub fn refuse(&self, key: &str) {
+        self.failing.lock().unwrap().insert(key.to_owned());
+    }
+
+    /// Answers all reads again.
+    pub fn recover(&self) {
+        self.stalled.lock().unwrap().clear();
+        self.failing.lock().unwrap().clear();
+    }
+
+    /// How often the object was read.
+    pub fn reads(&self, key: &str) -> usize {
+        self.reads.lock().unwrap().get(key).copied().unwrap_or_default()
     }
 
     pub fn keys(&self) -> Vec<String> {
@@ -188,6 +217,13 @@ async fn restore_object(
 
 async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query(parameters): Parameters) -> Response {
     wait(bucket.latency.get).await;
+    *bucket.reads.lock().unwrap().entry(key.clone()).or_default() += 1;
+    if bucket.stalled.lock().unwrap().contains(&key) {
+        std::future::pending::<()>().await;
+    }
+    if bucket.failing.lock().unwrap().contains(&key) {
+        return error(StatusCode::FORBIDDEN, "ExpiredToken");
+    }
     if parameters.contains_key("retention") {
         if bucket.unlocked.lock().unwrap().contains(&key) {
             return error(StatusCode::NOT_FOUND, "NoSuchObjectLockConfiguration");
