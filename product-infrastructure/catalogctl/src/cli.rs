@@ -11,6 +11,7 @@ use crate::logs;
 use crate::products;
 use crate::status;
 use crate::target::{Resources, System};
+use crate::trace;
 
 /// Operate the product catalogue: its state, logs, audit log, dead-letter queues, API keys and files of products.
 ///
@@ -34,6 +35,7 @@ pub struct Cli {
 pub enum Command {
     Status(status::Arguments),
     Logs(logs::Arguments),
+    Trace(trace::Arguments),
     /// Read, verify, export and repair the audit log
     Audit(Audit),
     /// Inspect the dead-letter queues, and save, redrive or remove their messages

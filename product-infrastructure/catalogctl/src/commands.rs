@@ -15,12 +15,14 @@ use crate::products;
 use crate::progress::Progress;
 use crate::status;
 use crate::target::Target;
+use crate::trace;
 
 /// Runs a command to its end.
 pub async fn run(command: Command, progress: &Progress) -> Result<ExitStatus> {
     match command {
         Command::Status(arguments) => state(&arguments, progress).await,
         Command::Logs(arguments) => log_lines(&arguments, progress).await,
+        Command::Trace(arguments) => trace_id(&arguments, progress).await,
         Command::Audit(arguments) => audit(&arguments, progress).await,
         Command::Dlq(arguments) => dead_letters(&arguments, progress).await,
         Command::Keys(arguments) => api_keys(&arguments).await,
@@ -43,6 +45,12 @@ async fn log_lines(arguments: &logs::Arguments, progress: &Progress) -> Result<E
     let target = Target::find(&arguments.system).await?;
     progress.say(format!("System: {}", target.name));
     logs::run(&target, arguments, progress).await
+}
+
+async fn trace_id(arguments: &trace::Arguments, progress: &Progress) -> Result<ExitStatus> {
+    let target = Target::with_resources(&arguments.resources).await?;
+    progress.say(format!("System: {}", target.name));
+    trace::run(&target, arguments, progress).await
 }
 
 async fn audit(arguments: &Audit, progress: &Progress) -> Result<ExitStatus> {

@@ -6,7 +6,7 @@
 //! - A command works on a [`target`]: an environment on AWS, or a developer's [`local_stack`].
 //! - [`audit`] reads, verifies and repairs the audit log, [`dlq`] the dead-letter queues, [`keys`] the API key;
 //!   [`products`] imports and exports files of products, [`bootstrap`] prepares an account; [`status`] says whether
-//!   somebody should look, [`logs`] shows log lines.
+//!   somebody should look, [`logs`] shows log lines, [`trace`] follows a change.
 //! - They read and write through [`audit_bucket`], [`products_table`] and [`queue`], at a limited [`rate`]. [`aws`] makes
 //!   the clients and explains their errors; [`aws_json`] calls the services that have no SDK crate here.
 //! - [`output`] prints results and [`progress`] what is going on; [`printable`], [`spreadsheet`],
@@ -38,3 +38,4 @@ pub mod status;
 pub mod table_text;
 pub mod target;
 pub mod timestamp;
+pub mod trace;

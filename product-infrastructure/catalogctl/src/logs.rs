@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::aws::CallError;
@@ -44,7 +44,7 @@ pub struct Arguments {
 }
 
 /// A log of the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Log {
     Api,
     EventsPipe,
@@ -97,10 +97,10 @@ impl Line {
 /// A page of FilterLogEvents, as far as it is read here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+pub struct Page {
     #[serde(default)]
-    events: Vec<Line>,
-    next_token: Option<String>,
+    pub events: Vec<Line>,
+    pub next_token: Option<String>,
 }
 
 /// Time between two looks for new lines. CloudWatch Logs allows 5 or more FilterLogEvents calls a second and account.
@@ -120,7 +120,8 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     loop {
         let mut token = None;
         loop {
-            let page = page(target, &group, start, arguments.filter.as_deref(), token).await?;
+            let search = Search { group: &group, start, end: None, filter: arguments.filter.as_deref() };
+            let page = page(target, &search, token).await?;
             for line in page.events {
                 if printed.insert(line.identity(), line.timestamp).is_none() {
                     print(&line, arguments.json)?;
@@ -147,33 +148,31 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     Ok(ExitStatus::Success)
 }
 
-/// All lines of a log group from `start` on, in milliseconds since 1970.
-pub async fn lines(target: &Target, group: &str, start: i64, filter: Option<&str>) -> Result<Vec<Line>, CallError> {
-    let (mut lines, mut token) = (Vec::new(), None);
-    loop {
-        let page = page(target, group, start, filter, token).await?;
-        lines.extend(page.events);
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(lines);
-        }
-    }
+/// What to read of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    pub group: &'a str,
+    /// Milliseconds since 1970.
+    pub start: i64,
+    /// Milliseconds since 1970, not included; `None` is now.
+    pub end: Option<i64>,
+    /// CloudWatch Logs filter pattern.
+    pub filter: Option<&'a str>,
 }
 
-/// The lines of one page, from `start` in milliseconds since 1970.
-async fn page(
-    target: &Target,
-    group: &str,
-    start: i64,
-    filter: Option<&str>,
-    token: Option<String>,
-) -> Result<Page, CallError> {
+/// The lines of one page. A page can be empty and have another one after it.
+pub async fn page(target: &Target, search: &Search<'_>, token: Option<String>) -> Result<Page, CallError> {
+    let Search { group, start, end, filter } = search;
     let mut input = json!({"logGroupName": group, "startTime": start});
-    if let Some(filter) = filter {
-        input["filterPattern"] = json!(filter);
-    }
-    if let Some(token) = token {
-        input["nextToken"] = json!(token);
+    let further = [
+        ("endTime", end.map(Value::from)),
+        ("filterPattern", filter.map(Value::from)),
+        ("nextToken", token.map(Value::from)),
+    ];
+    for (name, value) in further {
+        if let Some(value) = value {
+            input[name] = value;
+        }
     }
     let request = Request::Operation("FilterLogEvents", input);
     call(&target.config, Service::Logs, request, "logs:FilterLogEvents", format!("log group {group}")).await

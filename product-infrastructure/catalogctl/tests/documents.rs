@@ -10,7 +10,7 @@ use clap::Parser;
 const VARIABLES: [(&str, &str); 5] = [
     ("${var.environment}", "dev"),
     ("$function", "get-product"),
-    ("$log", "api"),
+    ("$id", "0b1c2d3e-4f50-4617-8829-3a4b5c6d7e8f"),
     ("$product", "3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03"),
     ("$shards", "1"),
 ];

@@ -474,6 +474,60 @@ async fn evaluates_alarms_and_logs_requests() {
     .await;
 }
 
+/// Of a created and changed product with a SKU, a rejected change, and one in the dead-letter queue.
+#[tokio::test]
+async fn traces_a_change_by_each_of_its_ids() {
+    let stack = Stack::new().await;
+    let sku = format!("TRACED-{}", now());
+    let mut product = content("Traced", "1.00");
+    product["sku"] = json!(sku);
+    let (status, created, _) = stack.call(reqwest::Method::POST, "/products", Some(&product)).await;
+    assert_eq!(status, 202, "{created}");
+    let (id, event) = (created["productId"].as_str().unwrap(), created["eventId"].as_str().unwrap());
+    stack.version(id, 1).await;
+    stack.quiet().await;
+    let (_, change, _) = stack.call(reqwest::Method::GET, &format!("/products/{id}/changes/{event}"), None).await;
+    let request = change["requestId"].as_str().unwrap().to_owned();
+    for (traced, kind) in [(event, "CHANGE"), (&request, "REQUEST"), (id, "PRODUCT"), (&sku, "SKU")] {
+        // The emulator hands over the lines of a log a moment later.
+        let trace = eventually(&format!("the trace of {kind} is complete"), || async {
+            let trace = stack.run(&["trace", traced, "--since", "15m", "--json"]).await.expect(0).json();
+            let has = |source: &str| trace["steps"].as_array().unwrap().iter().any(|step| step["source"] == source);
+            let sources = ["api", "create-product", "product-creator", "journal", "audit-logger", "audit bucket"];
+            sources.into_iter().all(has).then_some(trace)
+        })
+        .await;
+        assert_eq!((&trace["kind"], &trace["missing"]), (&json!(kind), &json!([])), "{trace:#}");
+        let traced = &trace["changes"][0];
+        assert_eq!(
+            (&traced["eventId"], &traced["requestId"], &traced["outcome"]),
+            (&json!(event), &json!(request), &json!("APPLIED"))
+        );
+    }
+
+    let dead = &stack.running.change_dlq_url;
+    // One in the dead-letter queue, which is then rejected.
+    let (rejected, mut body) = update(id, now(), "Too late");
+    body["expectedVersion"] = json!(9);
+    stack.send(dead, &body.to_string()).await;
+    let trace = stack.run(&["trace", &rejected, "--json"]).await.expect(2).json();
+    let missing = &trace["missing"][0];
+    assert_eq!(missing["what"], "JOURNAL_ENTRY_AND_AUDIT_OBJECT", "{trace:#}");
+    let next = missing["next"].as_str().unwrap();
+    assert!(next.starts_with("catalogctl dlq redrive change --message "), "{next}");
+    assert!(trace["steps"].as_array().unwrap().iter().any(|step| step["source"] == "bbws-product-change-dlq-dev"));
+
+    // What it says to type, as it stands there.
+    let words: Vec<&str> = next.split(' ').skip(1).take_while(|word| *word != "--env").chain(["--apply"]).collect();
+    stack.run(&words).await.expect(0);
+    eventually("the change is journalled", || stack.journal(id, &rejected)).await;
+    stack.quiet().await;
+    let text = stack.run(&["trace", &rejected]).await.expect(0).stdout;
+    assert!(text.contains(&format!("UPDATE of product {id}: REJECTED PRECONDITION_FAILED")), "{text}");
+    let none = stack.run(&["trace", "0b1c2d3e-4f50-4617-8829-3a4b5c6d7e8f"]).await.expect(1);
+    assert!(none.stderr.contains("nothing found"), "{}", none.stderr);
+}
+
 #[tokio::test]
 async fn imports_a_file_twice_and_leaves_the_products_unchanged() {
     let stack = Stack::new().await;

@@ -47,7 +47,8 @@ pub enum DeadLetters {
 }
 
 impl DeadLetters {
-    fn name(self) -> &'static str {
+    /// As in the queue's full name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Change => "change-dlq",
             Self::Audit => "audit-dlq",

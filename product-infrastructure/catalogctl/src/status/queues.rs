@@ -37,7 +37,8 @@ pub async fn read(target: &Target) -> Result<Vec<Queue>> {
     try_join_all(QUEUES.map(|queue| depth(target, queue))).await
 }
 
-async fn depth(target: &Target, queue: &str) -> Result<Queue> {
+/// Reads the depth of a queue: `change`, `audit`, `change-dlq`, `audit-dlq` or `events-dlq`.
+pub async fn depth(target: &Target, queue: &str) -> Result<Queue> {
     let name = target.queue_name(queue);
     let url = target.queue_url(queue).await?;
     let response = target

@@ -5,6 +5,7 @@ pub mod account;
 pub mod audit_bucket;
 #[path = "../../../audit-log/tests/support/lives.rs"]
 pub mod lives;
+pub mod log_groups;
 pub mod product_api;
 pub mod products_table;
 pub mod queues;

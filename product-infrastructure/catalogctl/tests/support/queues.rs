@@ -92,6 +92,10 @@ impl Queues {
                 let name = request["QueueName"].as_str().unwrap();
                 json!({"QueueUrl": format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}")})
             }
+            "GetQueueAttributes" => {
+                let count = self.bodies(&queue).len().to_string();
+                json!({"Attributes": {"ApproximateNumberOfMessages": count, "ApproximateNumberOfMessagesNotVisible": "0"}})
+            }
             "ReceiveMessage" => self.receive(&queue, request),
             "SendMessageBatch" => self.send(&queue, &entries),
             "DeleteMessageBatch" => {

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::audit_bucket::Bucket;
 use super::lives::Catalogue;
+use super::log_groups::LogGroups;
 use super::products_table;
 use super::queues::Queues;
 
@@ -27,6 +28,7 @@ pub struct System {
     pub endpoint: String,
     pub bucket: Bucket,
     pub queues: Queues,
+    pub logs: LogGroups,
     pub dynamodb: aws_sdk_dynamodb::Client,
 }
 
@@ -54,16 +56,18 @@ struct Front {
     dynamodb: String,
     http: reqwest::Client,
     queues: Queues,
+    logs: LogGroups,
 }
 
 impl System {
     /// A system with an empty table, an empty bucket and empty queues.
     pub async fn empty() -> Self {
-        let (bucket, queues) = (Bucket::default(), Queues::default());
+        let (bucket, queues, logs) = (Bucket::default(), Queues::default(), LogGroups::default());
         let front = Front {
             dynamodb: products_table::start().await,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             queues: queues.clone(),
+            logs: logs.clone(),
         };
         let router = Router::new().route("/", post(call)).with_state(front).merge(bucket.router());
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -71,7 +75,7 @@ impl System {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let dynamodb = aws_sdk_dynamodb::Client::new(&configuration(&endpoint));
         products_table::create(&dynamodb, TABLE).await;
-        Self { endpoint, bucket, queues, dynamodb }
+        Self { endpoint, bucket, queues, logs, dynamodb }
     }
 
     /// A system that holds a catalogue.
@@ -155,11 +159,14 @@ pub fn configuration(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A call to SQS or, handed on as it is, to DynamoDB.
+/// A call to SQS, to CloudWatch Logs or, handed on as it is, to DynamoDB.
 async fn call(State(front): State<Front>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap();
     if let Some(action) = target.strip_prefix("AmazonSQS.") {
         return front.queues.answer(action, &serde_json::from_slice(&body).unwrap()).into_response();
+    }
+    if target == "Logs_20140328.FilterLogEvents" {
+        return front.logs.filter(&serde_json::from_slice(&body).unwrap());
     }
     let mut request = front.http.post(&front.dynamodb).body(body.to_vec());
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
