@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -400,6 +401,67 @@ async fn reports_all_invalid_fields_at_once() {
     let response = api.get("/products?limt=2").await.expect(400);
     assert!(response.body.to_string().contains("limt"), "{}", response.body);
     api.get("/products?cursor=AAAA").await.expect_error(400, "INVALID_CURSOR");
+}
+
+/// The shell samples in `openapi.yaml`, by operation ID.
+fn samples() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).expect("openapi.yaml");
+    let mut samples = BTreeMap::new();
+    for operation in text.split("\n      operationId: ").skip(1) {
+        let id = operation.lines().next().unwrap_or_default();
+        let (_, sample) = operation.split_once("\n          source: |-\n").expect(id);
+        let lines = sample.lines().map_while(|line| line.strip_prefix("            "));
+        samples.insert(id.to_owned(), lines.collect::<Vec<_>>().join("\n"));
+    }
+    samples
+}
+
+#[tokio::test]
+async fn samples_of_the_api_reference_work() {
+    let (stack, mut samples) = (stack(), samples());
+    let api = Api::of(&stack);
+    // A product takes the place of the samples'. Each of their writes changes it.
+    let mut content = product("Sample", "5.00", "EUR");
+    content["sku"] = json!(new_id());
+    let created = api.create(&content).await.expect(202);
+    let change = api.follow(&created.change("/products")).await;
+    let (product_id, event_id) = (id(&created), change["eventId"].as_str().expect("eventId"));
+
+    let settings = tempfile::tempdir().unwrap();
+    // curl alone succeeds with any response.
+    std::fs::write(settings.path().join(".curlrc"), "silent\nshow-error\nfail\nnoproxy = \"*\"\n").unwrap();
+    let operations = [
+        ("listProducts", 1),
+        ("createProduct", 1),
+        ("getProduct", 1),
+        ("listProductChanges", 1),
+        ("getProductChange", 1),
+        ("listChangedProducts", 1),
+        ("getHealth", 1),
+        ("headHealth", 1),
+        ("updateProduct", 1),
+        ("replaceProduct", 2),
+        ("deleteProduct", 3),
+    ];
+    for (operation, version) in operations {
+        api.version(&product_id, version).await;
+        let sample = samples.remove(operation).expect(operation);
+        let script = sample
+            .replace("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03", &product_id)
+            .replace("019c13ec-9e00-728a-83f3-929b1085347a", event_id)
+            .replace("if-match: \"3\"", &format!("if-match: \"{version}\""));
+        let output = tokio::process::Command::new("sh")
+            .args(["-c", &script])
+            .env("CURL_HOME", settings.path())
+            .env("API_URL", &api.url)
+            .env("API_KEY", &stack.api_key)
+            .output()
+            .await
+            .expect("sh starts");
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{operation}: {script}\n{}", String::from_utf8_lossy(&printed));
+    }
+    assert_eq!(samples, BTreeMap::new(), "samples that weren't run");
 }
 
 #[tokio::test]

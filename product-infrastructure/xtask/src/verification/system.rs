@@ -171,6 +171,7 @@ async fn other_commands(context: &Context<'_>, tool: &Tool<'_>) -> Result<()> {
     let entry = manifest.file.first().context("`duplicates.toml` is empty")?;
     tool.run("sync", &["sync", &entry.path.to_string_lossy(), "--from", &entry.repositories[0]]).await?;
     tool.run("list", &["test", "--list"]).await?;
+    tool.run("docs", &["docs"]).await?;
     tool.run("checks", &["test", "--only", "duplicates", "--only", "layout", "--only", "lock files"]).await
 }
 
