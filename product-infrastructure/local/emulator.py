@@ -26,6 +26,7 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | answer_a_repeated_request_alike | retries of one SDK call |
 | take_loopback_for_tls | policies that demand TLS |
 | ask_for_the_permission_that_aws_asks_for | AWS: Lambda and Glue resources; log groups as `NAME:log-stream:` |
+| know_the_namespace_of_a_metric | AWS: cloudwatch:namespace as a condition of PutMetricData |
 | read_all_claims_of_a_token | AWS: repository_id and ref of an OIDC token in a trust policy |
 | limit_the_rate_of_deployments | AWS: CreateDeployment once in 5 s per account |
 | refuse_a_method_without_integration | AWS: CreateDeployment fails for everyone |
@@ -477,6 +478,27 @@ def ask_for_the_permission_that_aws_asks_for():
     iam_evaluator._resource_matches = matches
 
 
+def know_the_namespace_of_a_metric():
+    """A policy that grants PutMetricData by its namespace grants nothing, because the emulator doesn't know the condition key."""
+    request_tag_context = iam_actions.request_tag_context
+
+    def namespace(body, params):
+        if given := cloudwatch._p(params, "Namespace"):
+            return given
+        try:
+            return json.loads(body).get("Namespace", "")
+        except (AttributeError, ValueError):
+            return ""
+
+    def context(service, iam_action, body, params):
+        known = request_tag_context(service, iam_action, body, params)
+        if iam_action == "cloudwatch:PutMetricData":
+            known["cloudwatch:namespace"] = namespace(body, params)
+        return known
+
+    iam_actions.request_tag_context = context
+
+
 def read_all_claims_of_a_token():
     """A trust policy can ask for `aud`, `sub` and `amr` of an OIDC token only; GitHub's other claims are unknown.
 
@@ -810,6 +832,7 @@ def main():
     answer_a_repeated_request_alike()
     take_loopback_for_tls()
     ask_for_the_permission_that_aws_asks_for()
+    know_the_namespace_of_a_metric()
     read_all_claims_of_a_token()
     limit_the_rate_of_deployments()
     refuse_a_method_without_integration()

@@ -164,6 +164,18 @@ class Permissions(Corrected):
             "CreateLogGroup": arn + ":log-stream:", "PutRetentionPolicy": arn + ":log-stream:", "TagResource": arn,
         })
 
+    def test_know_the_namespace_of_a_metric(self):
+        self.replaced_by(emulator.know_the_namespace_of_a_metric, iam_actions, "request_tag_context")
+        requests = {
+            "query": (b"Action=PutMetricData", {"Namespace": ["A/B"]}),
+            "json": (b'{"Namespace": "A/B"}', {}),
+        }
+        for protocol, (body, params) in requests.items():
+            known = iam_actions.request_tag_context("cloudwatch", "cloudwatch:PutMetricData", body, params)
+            self.assertEqual(known, {"cloudwatch:namespace": "A/B"}, protocol)
+        other = iam_actions.request_tag_context("cloudwatch", "cloudwatch:PutMetricAlarm", b"{}", {})
+        self.assertNotIn("cloudwatch:namespace", other)
+
     def test_know_githubs_claims(self):
         host, claims = "token.actions.githubusercontent.com", {"repository_id": "2001", "ref": "refs/heads/main"}
         self.addCleanup(setattr, sts, "_web_identity_principal", sts._web_identity_principal)

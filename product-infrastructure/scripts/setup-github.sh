@@ -2,8 +2,9 @@
 # setup-github.sh ids OWNER
 #     Print the values for terraform/deploy-roles/environments/*.tfvars: GitHub's IDs of owner and repositories.
 # setup-github.sh environments OWNER ENVIRONMENT [--reviewers TEAM] [--apply]
-#     Create the GitHub environments ENVIRONMENT-plan and ENVIRONMENT in the eight repositories, for the branch main alone, with
-#     the variables from the output of deploy-roles. --reviewers: the team that approves what is applied to ENVIRONMENT.
+#     Create the GitHub environments ENVIRONMENT-plan and ENVIRONMENT in the eight repositories, and ENVIRONMENT-audit in
+#     product-infrastructure, for the branch main alone, with the variables from the output of deploy-roles. --reviewers: the
+#     team that approves what is applied to ENVIRONMENT.
 # setup-github.sh owners OWNER TEAM [--apply]
 #     Write .github/CODEOWNERS to main of the eight repositories: TEAM reviews every change. Before `rules`, which protects main.
 # setup-github.sh rules OWNER [--apply]
@@ -64,9 +65,11 @@ environments() {
     exit 1
   fi
   for repository in "${repositories[@]}"; do
-    for action in plan apply; do
-      name=$environment
-      if [[ $action == plan ]]; then name=$environment-plan; fi
+    for action in plan apply audit; do
+      # Only product-infrastructure verifies the audit log.
+      if ! jq --exit-status --arg key "$repository/$action" 'has($key)' <<< "$variables" > /dev/null; then continue; fi
+      name=$environment-$action
+      if [[ $action == apply ]]; then name=$environment; fi
       body=$(jq --null-input --compact-output --arg action "$action" --argjson reviewers "$reviewers" '
         { deployment_branch_policy: { protected_branches: false, custom_branch_policies: true } }
         + if $action == "apply" and $reviewers != null then { $reviewers, prevent_self_review: true } else {} end')

@@ -438,3 +438,43 @@ resource "aws_cloudwatch_metric_alarm" "pipe_silent" {
   alarm_actions = [aws_sns_topic.alerts.arn]
   ok_actions    = [aws_sns_topic.alerts.arn]
 }
+
+# The two alarms on the verification of the audit log, which the workflow *Verify the audit log* publishes each day.
+resource "aws_cloudwatch_metric_alarm" "audit_broken" {
+  alarm_name        = "bbws-product-audit-broken-${var.environment}"
+  alarm_description = "NOW: the audit log has findings: records are altered, missing or unlocked, or don't match the database or their schema. Impact: none for clients; treat it as a security incident until the cause is known. First command: `catalogctl audit verify --env ${var.environment}`. ${local.links}/audit-broken.md"
+
+  namespace           = "ProductCatalogue/Audit"
+  metric_name         = "Findings"
+  statistic           = "Maximum"
+  period              = 3600
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "ignore" # Between two results, the newest one stands.
+
+  alarm_actions = [aws_sns_topic.alerts.arn]
+  ok_actions    = [aws_sns_topic.alerts.arn]
+}
+
+# A day and a half: GitHub starts scheduled workflows late, and now and then not at all. An alarm may look back for seven days if
+# its period is an hour or longer. https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+resource "aws_cloudwatch_metric_alarm" "audit_unverified" {
+  count = var.audit_verified_daily ? 1 : 0
+
+  alarm_name        = "bbws-product-audit-unverified-${var.environment}"
+  alarm_description = "TODAY: the audit log hasn't been verified for 36 hours. Impact: none for clients; a missing or altered record would go unnoticed. First command: `catalogctl audit verify --env ${var.environment}`. ${local.links}/audit-unverified.md"
+
+  namespace           = "ProductCatalogue/Audit"
+  metric_name         = "VerifiedRecords"
+  statistic           = "SampleCount"
+  period              = 3600
+  evaluation_periods  = 36
+  datapoints_to_alarm = 36
+  threshold           = 1
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+
+  alarm_actions = [aws_sns_topic.alerts.arn]
+  ok_actions    = [aws_sns_topic.alerts.arn]
+}

@@ -42,6 +42,12 @@ locals {
     },
     { title = "Messages returned for redelivery", metrics = [[{ expression = "SEARCH('{ProductCatalogue,FunctionName} MetricName=\"BatchItemFailures\"', 'Sum')", id = "failures" }]] },
     {
+      title = "Audit log: verified records, findings", metrics = [
+        ["ProductCatalogue/Audit", "VerifiedRecords", { stat = "Maximum" }],
+        ["ProductCatalogue/Audit", "Findings", { stat = "Maximum", yAxis = "right" }],
+      ]
+    },
+    {
       title = "Pipe", metrics = [
         ["AWS/EventBridge/Pipes", "EventCount", "PipeName", aws_pipes_pipe.events.name, { stat = "Sum" }],
         ["AWS/EventBridge/Pipes", "ExecutionFailed", "PipeName", aws_pipes_pipe.events.name, { stat = "Sum" }],

@@ -227,8 +227,10 @@ output "alarm_names" {
     [for alarm in aws_cloudwatch_metric_alarm.dlq_depth : alarm.alarm_name],
     [for alarm in aws_cloudwatch_metric_alarm.dlq_growing : alarm.alarm_name],
     [for alarm in aws_cloudwatch_metric_alarm.oldest_message : alarm.alarm_name],
+    [for alarm in aws_cloudwatch_metric_alarm.audit_unverified : alarm.alarm_name],
     [
       aws_cloudwatch_metric_alarm.api_5xx.alarm_name,
+      aws_cloudwatch_metric_alarm.audit_broken.alarm_name,
       aws_cloudwatch_metric_alarm.pipe_failed.alarm_name,
       aws_cloudwatch_metric_alarm.events_delivery_failed.alarm_name,
       aws_cloudwatch_metric_alarm.index_throttled.alarm_name,

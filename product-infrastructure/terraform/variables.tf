@@ -155,6 +155,18 @@ variable "stream_settle_seconds" {
   }
 }
 
+variable "audit_verified_daily" {
+  description = "Whether the workflow *Verify the audit log* runs here each day, so that an alarm reports 36 hours without a result. False only where no workflow runs, such as on a local stack."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.environment != "prod" || var.audit_verified_daily
+    error_message = "audit_verified_daily must be true in prod: an audit log that nobody verifies proves little."
+  }
+}
+
 variable "audit_archive_min_bytes" {
   description = "Size above which audit records move to Glacier after a year. 0 moves all. Below about 37 KB a record costs more in Glacier than in Standard, and reading it takes a restore: see docs/scale-and-cost.md."
   type        = number

@@ -1,4 +1,4 @@
-# Whom a pipeline is on AWS: two roles for each repository and environment, trusted through GitHub's OIDC tokens, so that
+# Whom a pipeline is on AWS: two roles for each repository and environment, and one that verifies the audit log, trusted through GitHub's OIDC tokens, so that
 # no key of AWS is kept at GitHub. A root of its own, applied by an administrator: a pipeline that could write this root
 # could give itself any right.
 locals {
@@ -27,13 +27,16 @@ locals {
   }
 
   # The names of the GitHub environments are the suffixes of the roles: a plan may read, an apply may write, and only the
-  # environment of an apply has reviewers.
-  roles = merge([
-    for repository in local.repositories : {
-      "${repository}/plan"  = { repository = repository, name = "bbws-deploy-${repository}-${var.environment}-plan", github_environment = "${var.environment}-plan" }
-      "${repository}/apply" = { repository = repository, name = "bbws-deploy-${repository}-${var.environment}", github_environment = var.environment }
-    }
+  # environment of an apply has reviewers. The audit's verification has an environment of its own: no pipeline reads records.
+  roles = merge(
+    { (local.audit_role) = { repository = "product-infrastructure", name = "bbws-product-audit-verifier-${var.environment}", github_environment = "${var.environment}-audit" } },
+    [
+      for repository in local.repositories : {
+        "${repository}/plan"  = { repository = repository, name = "bbws-deploy-${repository}-${var.environment}-plan", github_environment = "${var.environment}-plan" }
+        "${repository}/apply" = { repository = repository, name = "bbws-deploy-${repository}-${var.environment}", github_environment = var.environment }
+      }
   ]...)
+  audit_role = "product-infrastructure/audit"
 }
 
 data "aws_partition" "current" {}
@@ -77,8 +80,8 @@ resource "aws_iam_role" "deploy" {
 # https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens
 # https://docs.github.com/en/actions/reference/security/oidc#filtering-for-a-specific-environment
 #
-# Beside the subject, the role that writes is for workflows of `main` alone: an environment's branch rule is a setting that
-# a repository's administrator can change, and this is not.
+# Beside the subject, the roles that write and the one that reads audit records are for workflows of `main` alone: an
+# environment's branch rule is a setting that a repository's administrator can change, and this is not.
 data "aws_iam_policy_document" "trust" {
   for_each = local.roles
 
@@ -110,7 +113,7 @@ data "aws_iam_policy_document" "trust" {
     }
 
     dynamic "condition" {
-      for_each = endswith(each.key, "/apply") ? ["refs/heads/main"] : []
+      for_each = endswith(each.key, "/plan") ? [] : ["refs/heads/main"]
 
       content {
         test     = "StringEquals"

@@ -59,9 +59,11 @@ run "everything_has_the_name_that_is_the_contract" {
   assert {
     condition = output.alarm_names == tolist([
       "bbws-product-api-5xx-dev",
+      "bbws-product-audit-broken-dev",
       "bbws-product-audit-dlq-depth-dev",
       "bbws-product-audit-dlq-growing-dev",
       "bbws-product-audit-oldest-message-dev",
+      "bbws-product-audit-unverified-dev",
       "bbws-product-change-dlq-depth-dev",
       "bbws-product-change-dlq-growing-dev",
       "bbws-product-change-oldest-message-dev",
@@ -268,7 +270,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), aws_cloudwatch_metric_alarm.audit_unverified, [aws_cloudwatch_metric_alarm.audit_broken, aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn])
     ])
     error_message = "Each alarm must go to the alerts topic."
@@ -276,7 +278,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), aws_cloudwatch_metric_alarm.audit_unverified, [aws_cloudwatch_metric_alarm.audit_broken, aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       endswith(alarm.alarm_description, "docs/runbooks/${replace(trimsuffix(trimprefix(alarm.alarm_name, "bbws-product-"), "-dev"), "dlq-growing", "dlq-depth")}.md")
     ])
     error_message = "The alarm bbws-product-{what}-{env} has its page in docs/runbooks/{what}.md; dlq-growing shares the page of dlq-depth."
@@ -284,7 +286,7 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
 
   assert {
     condition = alltrue([
-      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), [aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.dlq_depth), values(aws_cloudwatch_metric_alarm.dlq_growing), values(aws_cloudwatch_metric_alarm.oldest_message), aws_cloudwatch_metric_alarm.audit_unverified, [aws_cloudwatch_metric_alarm.audit_broken, aws_cloudwatch_metric_alarm.api_5xx, aws_cloudwatch_metric_alarm.pipe_failed, aws_cloudwatch_metric_alarm.events_delivery_failed, aws_cloudwatch_metric_alarm.index_throttled, aws_cloudwatch_metric_alarm.pipe_silent]) :
       can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Dashboard: https://.+ Runbook: ", alarm.alarm_description)) && length(alarm.alarm_description) <= 1024
     ])
     error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, links."
@@ -566,5 +568,37 @@ run "an_auditors_queries_are_encrypted_limited_and_expire" {
   assert {
     condition     = toset(keys(aws_athena_named_query.audit)) == toset([for file in fileset("queries", "*.sql") : trimsuffix(file, ".sql")]) && alltrue([for query in aws_athena_named_query.audit : query.database == "bbws_product_audit_dev"])
     error_message = "Each file in queries/ is saved in Athena."
+  }
+}
+
+run "the_audit_watches_itself" {
+  command = plan
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.audit_broken.metric_name == "Findings" && aws_cloudwatch_metric_alarm.audit_broken.threshold == 0 && aws_cloudwatch_metric_alarm.audit_broken.treat_missing_data == "ignore"
+    error_message = "A finding rings until a later verification has none: between two results there is no data."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.audit_unverified : alarm.period * alarm.evaluation_periods == 129600 && alarm.datapoints_to_alarm == alarm.evaluation_periods && alarm.treat_missing_data == "breaching" && alarm.statistic == "SampleCount"])
+    error_message = "36 hours without a result, and nothing less, is an alarm."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in concat(aws_cloudwatch_metric_alarm.audit_unverified, [aws_cloudwatch_metric_alarm.audit_broken]) : strcontains(file("../scripts/verify-audit.sh"), "MetricName=${alarm.metric_name},") && strcontains(file("../scripts/verify-audit.sh"), "--namespace ${alarm.namespace} ")])
+    error_message = "The alarms must watch what scripts/verify-audit.sh publishes."
+  }
+}
+
+run "no_alarm_on_a_missing_verification_where_no_workflow_runs" {
+  command = plan
+
+  variables {
+    audit_verified_daily = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.audit_unverified) == 0 && !contains(output.alarm_names, "bbws-product-audit-unverified-dev")
+    error_message = "It would ring forever."
   }
 }

@@ -54,6 +54,19 @@ run "rejects_negative_archive_size" {
   expect_failures = [var.audit_archive_min_bytes]
 }
 
+run "rejects_prod_without_daily_verification" {
+  command = plan
+
+  variables {
+    environment          = "prod"
+    audit_retention_days = 2557
+    alert_emails         = ["on-call@example.com"]
+    audit_verified_daily = false
+  }
+
+  expect_failures = [var.audit_verified_daily]
+}
+
 run "rejects_query_limit_below_athenas_minimum" {
   command = plan
 

@@ -700,6 +700,89 @@ fn runs_canary_through_every_function() {
 }
 
 #[test]
+fn verifies_the_audit_log_and_publishes_the_result() {
+    let job = Checkout::of("product-infrastructure").in_github_environment("dev-audit");
+    let programs = std::env::current_exe().unwrap();
+    let catalogctl = programs.ancestors().nth(2).unwrap().join("catalogctl");
+    job.program("catalogctl", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", catalogctl.display()));
+    job.run("verify-audit.sh", &[]).expect_success(); // Without a role there is nothing to verify.
+    let ended = job.run_with("verify-audit.sh", &[], &[("AWS_ROLE", "set")]);
+    assert!(ended.said.contains("dev: integrity ") && ended.said.contains(", digest "), "{}", ended.said);
+    assert!(job.summary().starts_with("**dev**: integrity "), "{}", job.summary());
+    let namespace = ["--namespace", "ProductCatalogue/Audit", "--query", "Metrics[].MetricName"];
+    let metrics = administrator(&[&["cloudwatch", "list-metrics"][..], &namespace].concat()).unwrap();
+    let names: std::collections::BTreeSet<_> =
+        metrics.as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!(names, ["Findings", "VerifiedRecords"].into());
+
+    // A namespace that other alarms look at, a key, a record.
+    for refused in [
+        &[
+            "cloudwatch",
+            "put-metric-data",
+            "--namespace",
+            "ProductCatalogue",
+            "--metric-name",
+            "Applied",
+            "--value",
+            "1",
+        ][..],
+        &["secretsmanager", "get-secret-value", "--secret-id", "bbws/product-api/key-dev"],
+        &["s3api", "delete-object", "--bucket", "bbws-product-audit-logs-dev", "--key", "x"],
+    ] {
+        let said = job.aws(refused).unwrap_err();
+        assert!(said.contains("AccessDenied"), "{refused:?}: {said}");
+    }
+    // No other job reads records.
+    for environment in ["dev-plan", "dev"] {
+        let said = assume(&role("product-infrastructure", "audit"), &claims("product-infrastructure", environment));
+        assert!(said.unwrap_err().contains("AccessDenied"), "{environment}");
+    }
+}
+
+#[test]
+fn auditor_queries_records_and_changes_nothing() {
+    let auditor = Checkout::of("product-infrastructure").as_auditor();
+    let document = fs::read_to_string(auditor.path("docs/compliance.md")).unwrap();
+    let (_, section) = document.split_once("## Query with Athena").expect("the section");
+    let (_, commands) = section.split_once("```sh\n").expect("its commands");
+    let (commands, _) = commands.split_once("```").unwrap();
+    let ended = auditor.shell(&commands.replace("env=prod", "env=dev")).expect_success();
+    assert!(ended.said.starts_with("SUCCEEDED") && ended.said.contains("ResultSet"), "{}", ended.said);
+
+    auditor.aws(&["s3api", "get-object-lock-configuration", "--bucket", "bbws-product-audit-logs-dev"]).unwrap();
+    for refused in [
+        &["athena", "start-query-execution", "--work-group", "primary", "--query-string", "SELECT 1"][..],
+        &["athena", "delete-work-group", "--work-group", "bbws-product-audit-dev"],
+        &[
+            "cloudwatch",
+            "put-metric-data",
+            "--namespace",
+            "ProductCatalogue/Audit",
+            "--metric-name",
+            "Findings",
+            "--value",
+            "0",
+        ],
+        &["dynamodb", "delete-item", "--table-name", "products", "--key", r#"{"PK":{"S":"x"},"SK":{"S":"x"}}"#],
+        &["s3api", "delete-object", "--bucket", "bbws-product-audit-logs-dev", "--key", "x"],
+        &["s3api", "put-object", "--bucket", "bbws-product-audit-queries-dev", "--key", "x"],
+        &[
+            "s3api",
+            "get-object",
+            "--bucket",
+            "bbws-terraform-state-dev",
+            "--key",
+            "product-infrastructure/terraform.tfstate",
+            "x",
+        ],
+    ] {
+        let said = auditor.aws(refused).unwrap_err();
+        assert!(said.contains("AccessDenied"), "{refused:?}: {said}");
+    }
+}
+
+#[test]
 fn checks_account_before_anything_is_created() {
     let check = |account: &str, with: &[(&str, &str)]| {
         Checkout::of("product-infrastructure").run_with("check-account.sh", &["dev", account], with)

@@ -119,15 +119,13 @@ printf '%s %s\n' "$*" "$body" >> "$CALLS"
 
 /// Terraform with deploy-roles applied.
 fn terraform() -> String {
-    let variables: serde_json::Map<String, Value> = REPOSITORIES
-        .iter()
-        .flat_map(|repository| {
-            ["plan", "apply"].map(|action| {
-                let role = format!("arn:aws:iam::111122223333:role/bbws-deploy-{repository}-{action}");
-                let values =
-                    json!({ "AWS_ACCOUNT_ID": "111122223333", "AWS_REGION": "eu-west-1", "AWS_ROLE_ARN": role });
-                (format!("{repository}/{action}"), values)
-            })
+    let roles = REPOSITORIES.iter().flat_map(|repository| ["plan", "apply"].map(|action| (*repository, action)));
+    let variables: serde_json::Map<String, Value> = roles
+        .chain([("product-infrastructure", "audit")])
+        .map(|(repository, action)| {
+            let role = format!("arn:aws:iam::111122223333:role/bbws-deploy-{repository}-{action}");
+            let values = json!({ "AWS_ACCOUNT_ID": "111122223333", "AWS_REGION": "eu-west-1", "AWS_ROLE_ARN": role });
+            (format!("{repository}/{action}"), values)
         })
         .collect();
     format!(
@@ -166,26 +164,80 @@ fn a_dry_run_of_the_setup_changes_nothing() {
 }
 
 #[test]
-fn sets_up_two_environments_in_each_repository() {
+fn sets_up_two_environments_in_each_repository_and_one_for_the_audit() {
     let sandbox = github();
     sandbox.run("setup-github.sh", &["environments", "example-shop", "dev", "--apply"]).expect(0, "");
     let calls = sandbox.calls();
-    for repository in REPOSITORIES {
-        for (name, action) in [("dev", "apply"), ("dev-plan", "plan")] {
-            let environment = format!("repos/example-shop/{repository}/environments/{name}");
-            let made =
-                calls.iter().any(|call| call.contains(&format!("PUT {environment} ")) && !call.contains("reviewers"));
-            let main = calls.iter().any(|call| {
-                call.contains(&format!("POST {environment}/deployment-branch-policies"))
-                    && call.ends_with(r#"{"name":"main"}"#)
-            });
-            let role = format!(
-                "variable set AWS_ROLE_ARN --repo example-shop/{repository} --env {name} --body arn:aws:iam::111122223333:role/bbws-deploy-{repository}-{action} "
-            );
-            assert!(made && main && calls.contains(&role), "{environment}: {calls:#?}");
-        }
+    let of_each = |repository| [(repository, "dev", "apply"), (repository, "dev-plan", "plan")];
+    for (repository, name, action) in
+        REPOSITORIES.into_iter().flat_map(of_each).chain([("product-infrastructure", "dev-audit", "audit")])
+    {
+        let environment = format!("repos/example-shop/{repository}/environments/{name}");
+        let made =
+            calls.iter().any(|call| call.contains(&format!("PUT {environment} ")) && !call.contains("reviewers"));
+        let main = calls.iter().any(|call| {
+            call.contains(&format!("POST {environment}/deployment-branch-policies"))
+                && call.ends_with(r#"{"name":"main"}"#)
+        });
+        let role = format!(
+            "variable set AWS_ROLE_ARN --repo example-shop/{repository} --env {name} --body arn:aws:iam::111122223333:role/bbws-deploy-{repository}-{action} "
+        );
+        assert!(made && main && calls.contains(&role), "{environment}: {calls:#?}");
     }
-    assert_eq!(calls.len(), 8 * 2 * 5, "an environment, its branch and three variables each");
+    assert_eq!(calls.len(), (8 * 2 + 1) * 5, "an environment, its branch and three variables each");
+}
+
+/// The alarms watch what is published, so the cases matter: a finding, none, and no verification.
+#[test]
+fn publishes_findings_and_nothing_when_verification_fails() {
+    let verify = |report: Value, code: i32| {
+        let sandbox = Sandbox::new();
+        sandbox.write(
+            "product-infrastructure/terraform/environments/sit.s3.tfbackend",
+            "bucket       = \"bbws-terraform-state-sit-shop\"\nkey          = \"x\"\n",
+        );
+        let script = format!("echo \"catalogctl $*\" >> \"$CALLS\"\ncat <<'JSON'\n{report}\nJSON\nexit {code}\n");
+        sandbox.program("catalogctl", &script);
+        sandbox.program("aws", "echo \"aws $*\" >> \"$CALLS\"\n");
+        let ended = sandbox.run_with("verify-audit.sh", &[], &[("ENVIRONMENT", "sit"), ("AWS_ROLE", "set")]);
+        (ended, sandbox.calls())
+    };
+    let report = |findings: usize, objects: usize, unread: usize| {
+        let integrity = if findings > 0 { "BROKEN" } else { "INTACT" };
+        let findings: Vec<_> =
+            (0..findings).map(|number| json!({ "object": format!("events/{number}.json") })).collect();
+        json!({ "integrity": integrity, "form": "OK", "objects": objects, "digest": "abc", "findings": findings,
+            "archived": 0, "locksUnknown": unread, "from": "2026-11-22", "verifiedAt": "2026-11-29T05:00:00Z" })
+    };
+    let published = |findings: usize, objects: usize| {
+        format!(
+            "aws cloudwatch put-metric-data --namespace ProductCatalogue/Audit --metric-data \
+             MetricName=Findings,Unit=Count,Value={findings} MetricName=VerifiedRecords,Unit=Count,Value={objects}"
+        )
+    };
+
+    let (ended, calls) = verify(report(0, 12, 0), 0);
+    ended.expect(0, "sit: integrity INTACT, form OK, 0 findings, 12 records");
+    assert!(
+        calls[0].starts_with("catalogctl audit verify --env sit --bucket bbws-product-audit-logs-sit-shop --from 2")
+    );
+    assert_eq!(calls[1..], [published(0, 12)]);
+    // No change in 7 days: catalogctl reports an incomplete verification.
+    let (ended, calls) = verify(report(0, 0, 0), 2);
+    ended.expect(0, "0 records");
+    assert_eq!(calls[1..], [published(0, 0)]);
+
+    let (ended, calls) = verify(report(2, 12, 0), 2);
+    let said = ended.expect(2, "::error::The audit log of sit has 2 findings").said;
+    assert!(!said.contains("events/"), "a run's log has more readers than the bucket: {said}");
+    assert_eq!(calls[1..], [published(2, 12)]);
+
+    let (ended, calls) = verify(json!({}), 1);
+    ended.expect(1, "::error::The audit log of sit wasn't verified: catalogctl ended with 1.");
+    assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
+    let (ended, calls) = verify(report(0, 12, 3), 0);
+    ended.expect(1, "3 records or locks couldn't be read");
+    assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
 }
 
 #[test]

@@ -19,10 +19,10 @@ variables {
   }
 }
 
-run "two_roles_for_each_repository" {
+run "two_roles_for_each_repository_and_one_for_the_audit" {
   assert {
-    condition     = length(aws_iam_role.deploy) == 16 && aws_iam_role.deploy["get-product/apply"].name == "bbws-deploy-get-product-dev" && aws_iam_role.deploy["get-product/plan"].name == "bbws-deploy-get-product-dev-plan"
-    error_message = "Eight repositories have a role each to plan and to apply."
+    condition     = length(aws_iam_role.deploy) == 17 && aws_iam_role.deploy["product-infrastructure/audit"].name == "bbws-product-audit-verifier-dev" && aws_iam_role.deploy["get-product/apply"].name == "bbws-deploy-get-product-dev" && aws_iam_role.deploy["get-product/plan"].name == "bbws-deploy-get-product-dev-plan"
+    error_message = "Eight repositories have a role each to plan and to apply; one of them verifies the audit log."
   }
 
   assert {
@@ -47,7 +47,7 @@ run "a_role_is_trusted_to_one_environment_of_one_repository" {
       for key, document in data.aws_iam_policy_document.trust : alltrue([
         length(document.statement) == 1,
         document.statement[0].actions == toset(["sts:AssumeRoleWithWebIdentity"]),
-        contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":sub")]), format("repo:example-shop@1001/%s@%s:environment:%s", split("/", key)[0], var.github_repository_ids[split("/", key)[0]], endswith(key, "/plan") ? "dev-plan" : "dev")),
+        contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":sub")]), format("repo:example-shop@1001/%s@%s:environment:%s", split("/", key)[0], var.github_repository_ids[split("/", key)[0]], { plan = "dev-plan", apply = "dev", audit = "dev-audit" }[split("/", key)[1]])),
         contains(flatten([for condition in document.statement[0].condition : condition.values if condition.test == "StringEquals" && endswith(condition.variable, ":aud")]), "sts.amazonaws.com"),
       ])
     ])
@@ -65,9 +65,9 @@ run "a_role_is_trusted_to_one_environment_of_one_repository" {
   assert {
     condition = alltrue([
       for key, document in data.aws_iam_policy_document.trust :
-      join(" ", flatten([for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":ref")])) == (endswith(key, "/apply") ? "refs/heads/main" : "")
+      join(" ", flatten([for condition in document.statement[0].condition : condition.values if endswith(condition.variable, ":ref")])) == (endswith(key, "/plan") ? "" : "refs/heads/main")
     ])
-    error_message = "Only workflows of main may write."
+    error_message = "Only workflows of main may write, or read audit records."
   }
 }
 
@@ -312,6 +312,23 @@ run "an_auditor_queries_in_the_auditors_workgroup_and_writes_results_only" {
   assert {
     condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_query.statement : statement.sid if contains(statement.resources, "*")])) == toset(["FindWorkgroup"])
     error_message = "Only lists have no resource to name."
+  }
+}
+
+run "the_audits_verifier_reads_and_publishes_its_result_only" {
+  assert {
+    condition     = toset(flatten([for statement in data.aws_iam_policy_document.audit_publish.statement : tolist(statement.actions)])) == toset(["cloudwatch:PutMetricData"])
+    error_message = "It publishes a metric."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.audit_publish.statement : anytrue([for condition in statement.condition : condition.test == "StringEquals" && condition.variable == "cloudwatch:namespace" && condition.values == tolist(["ProductCatalogue/Audit"])])])
+    error_message = "It must not be able to write the metrics that other alarms look at."
+  }
+
+  assert {
+    condition     = aws_iam_role_policy.audit_verifier_reads.role == aws_iam_role.deploy["product-infrastructure/audit"].id && aws_iam_role_policy.audit_verifier_publishes.role == aws_iam_role.deploy["product-infrastructure/audit"].id
+    error_message = "Both policies belong to the verifier."
   }
 }
 

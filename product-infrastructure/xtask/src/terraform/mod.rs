@@ -80,6 +80,8 @@ impl Terraform {
             ("TF_VAR_account_id", ACCOUNT_ID),
             // The emulator's streams can be read immediately, unless it is configured otherwise.
             ("TF_VAR_stream_settle_seconds", "0"),
+            // No workflow runs here.
+            ("TF_VAR_audit_verified_daily", "false"),
         ];
         environment.extend(settings.map(|(name, value)| (name.into(), value.into())));
         let mut without = foreign_settings(std::env::vars_os().map(|(name, _)| name));

@@ -28,6 +28,9 @@ use zip::{DateTime, ZipArchive, ZipWriter};
 pub const OWNER: &str = "example-shop";
 pub const OWNER_ID: u64 = 1001;
 
+/// The IAM user who may assume the auditor's role in these tests.
+const AUDITOR: &str = "auditor";
+
 /// GitHub's ID of a repository in these tests.
 pub fn repository_id(repository: &str) -> u64 {
     2001 + workspace().repositories().position(|name| name == repository).expect("a repository") as u64
@@ -152,9 +155,29 @@ impl Checkout {
 
     /// The same checkout in a job of that GitHub environment: with the role that AWS gives such a job.
     pub fn in_github_environment(mut self, environment: &str) -> Self {
-        let action = if environment.ends_with("-plan") { "plan" } else { "apply" };
+        // `dev`, `dev-plan` or `dev-audit`.
+        let action = environment.split_once('-').map_or("apply", |(_, action)| action);
         self.variables = assume(&role(self.repository, action), &claims(self.repository, environment))
             .unwrap_or_else(|said| panic!("{said}"));
+        self
+    }
+
+    /// The same checkout as an auditor, whom `auditor_principals` names.
+    pub fn as_auditor(mut self) -> Self {
+        role(INFRASTRUCTURE, "plan"); // Applies the root that creates the auditor's role.
+        let response = administrator(&["iam", "create-access-key", "--user-name", AUDITOR]).unwrap();
+        let text = |response: &Value, name: &str| response[name].as_str().expect("a key").to_owned();
+        let own = ["AccessKeyId", "SecretAccessKey"].map(|name| text(&response["AccessKey"], name));
+        let role = format!("arn:aws:iam::{ACCOUNT_ID}:role/bbws-product-auditor-{ENVIRONMENT}");
+        let response = aws(
+            &credentials(&own[0], &own[1], None),
+            &["sts", "assume-role", "--role-arn", &role, "--role-session-name", AUDITOR],
+        )
+        .unwrap();
+        administrator(&["iam", "delete-access-key", "--user-name", AUDITOR, "--access-key-id", &own[0]]).unwrap();
+        let [id, secret, token] =
+            ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| text(&response["Credentials"], name));
+        self.variables = credentials(&id, &secret, Some(&token));
         self
     }
 
@@ -230,6 +253,15 @@ impl Checkout {
             .env("GITHUB_STEP_SUMMARY", self.path("summary"))
             .envs(variables.iter().copied());
         command
+    }
+
+    /// Runs commands of a document.
+    pub fn shell(&self, commands: &str) -> Ended {
+        let output = command("bash", &self.variables)
+            .args(["-euo", "pipefail", "-c", commands])
+            .current_dir(self.folder.path())
+            .output();
+        Ended::of(&output.expect("bash runs"))
     }
 
     /// Runs Terraform in a root of the checkout.
@@ -328,7 +360,8 @@ pub fn role(repository: &str, action: &str) -> String {
         let [owner, owner_id] = [format!("-var=github_owner={OWNER}"), format!("-var=github_owner_id={OWNER_ID}")];
         let ids = format!("-var=github_repository_ids={{{}}}", repositories.join(","));
         // Without anybody who may assume it, the auditor's role isn't created.
-        let auditors = format!("-var=auditor_principals=[\"arn:aws:iam::{ACCOUNT_ID}:role/Auditor\"]");
+        create_auditor();
+        let auditors = format!("-var=auditor_principals=[\"arn:aws:iam::{ACCOUNT_ID}:user/{AUDITOR}\"]");
         let inputs = ["-input=false", &variables, &owner, &owner_id, &ids, &auditors];
         checkout
             .terraform(root, &[&["apply", "-auto-approve", "-parallelism=30"], &inputs[..]].concat())
@@ -338,6 +371,20 @@ pub fn role(repository: &str, action: &str) -> String {
         serde_json::from_str(&roles).expect("an output is JSON")
     });
     roles[format!("{repository}/{action}")].as_str().expect("each repository has two roles").to_owned()
+}
+
+/// The user exists before the role that names it, as AWS demands. Both sides allow it, because the emulator doesn't know that the
+/// role's side is enough.
+fn create_auditor() {
+    let statement = json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    match administrator(&["iam", "create-user", "--user-name", AUDITOR]) {
+        Err(said) if !said.contains("EntityAlreadyExists") => panic!("{said}"),
+        _ => {}
+    }
+    let put =
+        ["iam", "put-user-policy", "--user-name", AUDITOR, "--policy-name", "assume", "--policy-document", &policy];
+    administrator(&put).unwrap();
 }
 
 fn credentials(id: &str, secret: &str, token: Option<&str>) -> Vec<(String, String)> {
@@ -371,6 +418,7 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
         .env("TF_CLI_ARGS", "-no-color")
         .env("TF_VAR_account_id", ACCOUNT_ID)
         .env("TF_VAR_stream_settle_seconds", "0")
+        .env("TF_VAR_audit_verified_daily", "false")
         .env("CHECKPOINT_DISABLE", "1")
         .env("NO_PROXY", "*")
         .envs(variables.iter().map(|(name, value)| (name, value)));
