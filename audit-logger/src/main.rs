@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
         let time = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         let result = handler::handle(event.payload, log, time.saturating_sub(RESERVE)).await?;
         let name = &event.context.env_config.function_name;
-        metrics::write(name, Timestamp::now().unix_millis(), &result.metrics);
+        metrics::write(&mut std::io::stdout(), name, Timestamp::now().unix_millis(), &result.metrics)?;
         Ok::<SqsBatchResponse, Error>(result.response)
     }))
     .await

@@ -2,6 +2,8 @@
 //!
 //! Lambda's own `Errors` doesn't count failed items of a batch; `BatchItemFailures` does.
 
+use std::io;
+
 use serde_json::{Map, Value, json};
 
 /// Namespace of the catalogue's own metrics. The alarms refer to it.
@@ -29,11 +31,9 @@ impl Metric {
     }
 }
 
-/// Writes the metrics of one invocation to standard output, as metrics of `function_name`.
-pub fn write(function_name: &str, unix_millis: u64, metrics: &[Metric]) {
-    for line in lines(function_name, unix_millis, metrics) {
-        println!("{line}");
-    }
+/// Writes the metrics of one invocation to the log, as metrics of `function_name`.
+pub fn write(log: &mut impl io::Write, function_name: &str, unix_millis: u64, metrics: &[Metric]) -> io::Result<()> {
+    lines(function_name, unix_millis, metrics).iter().try_for_each(|line| writeln!(log, "{line}"))
 }
 
 fn lines(function_name: &str, unix_millis: u64, metrics: &[Metric]) -> Vec<String> {
@@ -89,7 +89,12 @@ mod tests {
     #[test]
     fn writes_one_line_for_each_100_values_and_none_for_no_value() {
         let lag = Metric { name: "ChangeLagMs", unit: Unit::Milliseconds, values: vec![1; 101] };
-        assert_eq!(lines("creator", 0, &[lag, Metric::count("Applied", 1)]).len(), 2);
-        assert_eq!(lines("creator", 0, &[]), [""; 0]);
+        let metrics = [lag, Metric::count("Applied", 1)];
+        let lines = lines("creator", 0, &metrics);
+        assert_eq!(lines.len(), 2);
+        let mut log = Vec::new();
+        write(&mut log, "creator", 0, &metrics).unwrap();
+        assert_eq!(String::from_utf8(log).unwrap(), format!("{}\n{}\n", lines[0], lines[1]));
+        assert_eq!(super::lines("creator", 0, &[]), [""; 0]);
     }
 }

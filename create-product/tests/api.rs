@@ -157,6 +157,7 @@ async fn names_same_product_for_same_idempotency_key() {
     let quoted = post(&oak_table()).header("Idempotency-Key", "\"order-1\"");
     let second = body(&respond(quoted, &table, &queue).await);
     assert_eq!(first["productId"], second["productId"], "both are under way, for the same product");
+    assert_eq!(first["productId"], "9368515d-98e9-8787-a48c-55861dbb96d2", "of this key at the stage dev");
     assert_eq!(sent.all().len(), 2);
 
     apply(&table, &sent.all()[0]).await;

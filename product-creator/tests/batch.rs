@@ -180,6 +180,25 @@ async fn returns_every_message_when_table_is_unreachable() {
 }
 
 #[tokio::test]
+async fn counts_outcomes_and_the_lag_of_each_recorded_change() {
+    let catalogue = Catalogue::empty().await;
+    let [one, two, three] = std::array::from_fn(|_| create(ProductId::random(), 1));
+    catalogue.deliver_all(&[&three]).await;
+    let unknown = [1, 2].map(|second| delete(ProductId::random(), second));
+    let bodies = [&one, &two, &three, &unknown[0], &unknown[1]].map(body);
+
+    let result = handle(batch(&bodies), &*catalogue.store, TIME).await.unwrap();
+
+    let values = |name: &str| result.metrics.iter().find(|metric| metric.name == name).map(|metric| &metric.values[..]);
+    assert_eq!(values("Applied"), Some(&[2][..]));
+    assert_eq!(values("Rejected"), Some(&[2][..]));
+    assert_eq!(values("Redelivered"), Some(&[1][..]));
+    assert_eq!(values("BatchItemFailures"), Some(&[0][..]));
+    assert_eq!(values("Superseded"), None, "an outcome that didn't happen has no value");
+    assert_eq!(values("ChangeLagMs").map(<[u64]>::len), Some(4), "a redelivered change was recorded before");
+}
+
+#[tokio::test]
 async fn returns_messages_not_done_within_deadline() {
     let catalogue = Catalogue::empty().await;
     let body = body(&create(ProductId::random(), 1));

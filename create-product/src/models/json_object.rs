@@ -96,6 +96,8 @@ mod tests {
         let JsonObject(members) = serde_json::from_str(r#"{"b":1.10,"a":"x","b":null}"#).unwrap();
         let members: Vec<_> = members.iter().map(|(name, value)| (name.as_str().unwrap(), value.get())).collect();
         assert_eq!(members, [("b", "1.10"), ("a", "\"x\""), ("b", "null")]);
+        let error = serde_json::from_str::<JsonObject>("[]").map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("expected an object"), "{error}");
     }
 
     #[test]
@@ -119,7 +121,8 @@ mod tests {
         let string: JsonString = serde_json::from_str(r#""\ud83d\ude00""#).unwrap();
         assert_eq!(string.as_str(), Ok("😀"));
         for json in ["1", "null", "[97]", "{}"] {
-            assert!(serde_json::from_str::<JsonString>(json).is_err(), "{json}");
+            let error = serde_json::from_str::<JsonString>(json).unwrap_err().to_string();
+            assert!(error.contains("expected a string"), "{error}");
         }
     }
 }

@@ -129,6 +129,7 @@ mod tests {
     fn converts_from_and_to_unix_time() {
         let moment = Timestamp::from_unix_millis(1_767_225_600_123);
         assert_eq!(moment.to_string(), "2026-01-01T00:00:00.123Z");
+        assert_eq!(format!("{moment:?}"), "2026-01-01T00:00:00.123Z", "in logs and in failed assertions");
         assert_eq!(moment.unix_millis(), 1_767_225_600_123);
         assert_eq!(moment.unix_seconds(), 1_767_225_600);
         assert_eq!(moment.date(), (2026, 1, 1));

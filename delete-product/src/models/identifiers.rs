@@ -181,6 +181,13 @@ mod tests {
     }
 
     #[test]
+    fn makes_event_id_at_the_clocks_time_when_clock_is_ahead() {
+        let earlier = EventId::after(None, Timestamp::from_unix_millis(1_700_000_000_000));
+        let now = Timestamp::from_unix_millis(1_800_000_000_000);
+        assert_eq!(EventId::after(Some(earlier), now).unix_millis(), now.unix_millis());
+    }
+
+    #[test]
     fn returns_time_of_event_id() {
         let now = Timestamp::from_unix_millis(1_767_225_600_123);
         assert_eq!(EventId::after(None, now).timestamp(), now);

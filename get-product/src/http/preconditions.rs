@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn failure_names_the_header_and_the_current_version() {
+        for (evaluation, header) in
+            [(Evaluation::IfMatchFailed, "If-Match"), (Evaluation::IfNoneMatchFailed, "If-None-Match")]
+        {
+            let failure = failed(evaluation, 7);
+            assert!(failure.message.contains(&format!(" {header}. ")), "{}", failure.message);
+            assert_eq!((failure.code, failure.current_version), (ErrorCode::PreconditionFailed, Some(7)));
+        }
+    }
+
+    #[test]
     fn ignores_empty_list_elements() {
         assert_eq!(if_match(&["\"1\","]), Some(Versions::OneOf(vec![1])));
         assert_eq!(if_match(&[",, \"1\""]), Some(Versions::OneOf(vec![1])));

@@ -72,12 +72,15 @@ pub fn bombard<Logging, Logger, Function, Answer>(
     assert!(statuses.values().sum::<u32>() >= events);
 }
 
-/// One line of JSON for one request, and nothing private in it.
+/// One line of JSON for one request, with the IDs of an accepted change, and nothing private in it.
 fn check_log(lines: &[String], status: u16) -> Result<(), TestCaseError> {
     prop_assert_eq!(lines.len(), 1, "one line for one request: {:?}", lines);
     let line: Value = serde_json::from_str(&lines[0]).map_err(|error| TestCaseError::fail(error.to_string()))?;
     prop_assert_eq!(&line["status"], status);
     prop_assert!(!lines[0].contains(PRIVATE), "{}", lines[0]);
+    if matches!(status, 202 | 204) {
+        prop_assert!(line["productId"].is_string() && line["eventId"].is_string(), "an accepted change: {}", line);
+    }
     Ok(())
 }
 

@@ -118,6 +118,16 @@ mod tests {
         };
         // 480 characters of 2 bytes each in 45 attributes are less than 64 KiB, of 4 bytes each they are more.
         assert!(merged(attributes('ü')).is_ok());
-        assert_eq!(merged(attributes('🔥')), Err(vec![("body".to_owned(), "TOO_LONG")]));
+        let too_long = Err(vec![("body".to_owned(), "TOO_LONG")]);
+        assert_eq!(merged(attributes('🔥')), too_long);
+        // Exactly 64 KiB, and one byte more.
+        let described = |length: usize| {
+            let mut patch = attributes('あ');
+            patch["description"] = "x".repeat(length).into();
+            merged(patch)
+        };
+        let room = MAX_CONTENT_BYTES - described(1).unwrap().to_string().len();
+        assert!(described(1 + room).is_ok());
+        assert_eq!(described(2 + room), too_long);
     }
 }

@@ -138,8 +138,12 @@ fn claim_writes(before: Option<&Product>, after: &Product, claims: &KnownClaims)
 
 /// Full jitter, so that two changes that met once do not meet again.
 async fn pause(attempt: u32) {
-    let max = MIN_PAUSE.saturating_mul(1 << attempt.min(5));
-    tokio::time::sleep(max.mul_f64(fastrand::f64())).await;
+    tokio::time::sleep(max_pause(attempt).mul_f64(fastrand::f64())).await;
+}
+
+/// Twice as long after each attempt, and 320 ms at most.
+fn max_pause(attempt: u32) -> Duration {
+    MIN_PAUSE * 2_u32.pow(attempt.min(5))
 }
 
 #[cfg(test)]
@@ -182,10 +186,17 @@ mod tests {
         assert_eq!(apply_change(&store_with_results(vec![Committed::AlreadyRecorded]), &event()).await.unwrap(), None);
     }
 
+    #[test]
+    fn pauses_twice_as_long_after_each_attempt() {
+        assert_eq!([0, 1, 5, 6].map(|attempt| max_pause(attempt).as_millis()), [10, 20, 320, 320]);
+    }
+
     #[tokio::test]
     async fn leaves_contended_product_to_queue() {
+        let started = std::time::Instant::now();
         let store = store_with_results(vec![Committed::Outdated; MAX_ATTEMPTS as usize]);
         assert!(matches!(apply_change(&store, &event()).await, Err(NotRecorded::Contended)));
+        assert!(started.elapsed() > MIN_PAUSE, "pauses between attempts, for 635 ms on average");
     }
 
     #[tokio::test]

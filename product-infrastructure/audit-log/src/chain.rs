@@ -331,3 +331,165 @@ fn missing(before: EventId, event: EventId, first: u64, version: u64) -> Finding
     let why = format!("the object is missing{also}; {} names it as the previous change", event.object_key());
     Finding::new(before.object_key(), Fault::Missing, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: u64) -> EventId {
+        EventId::parse(&format!("019c13ec-9e00-7000-8000-{number:012}")).unwrap()
+    }
+
+    fn head(number: u8, vouched: Option<bool>) -> Head {
+        let version = u64::from(number);
+        Head { event: event(version), hash: [number; 32], version, after: [number; 32], vouched }
+    }
+
+    /// A chain whose head, record 2, doesn't fit the former head, record 1.
+    fn broken(kind: Break, former: Option<bool>, newest: Option<bool>) -> Chain {
+        let open = Open { kind, former: head(1, former), created: None, sku: None };
+        Chain { head: head(2, newest), created: None, sku: None, recent: Vec::new(), open: Some(open) }
+    }
+
+    fn gap() -> Break {
+        Break::Gap { before: event(1), first: 2 }
+    }
+
+    #[test]
+    fn journal_outweighs_other_records() {
+        use Verdict::{Altered, Inserted, Right, Unknown};
+        let (yes, no) = (Some(true), Some(false));
+        for (kind, former, newest, verdict, expected) in [
+            (Break::Unfit, yes, no, Right, Altered),
+            (Break::Unfit, yes, no, Unknown, Altered),
+            (Break::Unfit, yes, no, Inserted, Inserted),
+            (Break::Unfit, yes, None, Unknown, Altered),
+            (Break::Unfit, yes, None, Right, Right),
+            (Break::Unfit, yes, yes, Right, Right),
+            (Break::Unfit, None, no, Unknown, Altered),
+            (Break::Unfit, None, no, Right, Right),
+            (Break::Unfit, no, yes, Unknown, Right),
+            (Break::Unfit, None, None, Unknown, Unknown),
+            (gap(), yes, no, Right, Inserted),
+            (gap(), None, no, Unknown, Inserted),
+            (gap(), None, yes, Unknown, Right),
+            (gap(), yes, None, Unknown, Unknown),
+        ] {
+            let label = format!("{kind:?} {former:?} {newest:?} {verdict:?}");
+            assert_eq!(broken(kind, former, newest).judge(verdict), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn end_of_the_chain_decides_a_break() {
+        for (kind, end, expected) in [
+            (Break::Unfit, None, Verdict::Unknown),
+            (Break::Unfit, Some(([2; 32], 2)), Verdict::Right),
+            (Break::Unfit, Some(([1; 32], 1)), Verdict::Inserted),
+            (Break::Unfit, Some(([9; 32], 2)), Verdict::Altered),
+            (Break::Unfit, Some(([9; 32], 3)), Verdict::Unknown),
+            (gap(), Some(([9; 32], 2)), Verdict::Unknown),
+        ] {
+            let label = format!("{kind:?} {end:?}");
+            assert_eq!(broken(kind, None, None).verdict(end), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn remembers_the_change_that_took_the_sku_and_the_newest_records() {
+        let link = |number: u8, sku: Option<(&str, bool)>| Link {
+            hash: [number; 32],
+            prev_hash: [number - 1; 32],
+            version: u64::from(number),
+            fingerprint: [0; 32],
+            before: None,
+            after: [number; 32],
+            sku: sku.map(|(sku, taken)| (sku.to_owned(), taken)),
+        };
+        let mut chain = Chain::begin(head(1, None), &link(1, Some(("A", true))));
+        let mut seen = vec![chain.sku.clone()];
+        for (number, sku) in
+            [(2, ("A", false)), (3, ("B", false)), (4, ("B", true)), (5, ("B", false)), (6, ("B", false))]
+        {
+            chain.advance(head(number, None), &link(number, Some(sku)));
+            seen.push(chain.sku.clone());
+        }
+        let took = |sku: &str, number: Option<u64>| Some((sku.to_owned(), number.map(event)));
+        let expected = [("A", Some(1)), ("A", Some(1)), ("B", None), ("B", Some(4)), ("B", Some(4)), ("B", Some(4))];
+        assert_eq!(seen, expected.map(|(sku, number)| took(sku, number)));
+        let newest: Vec<EventId> = chain.newest_first().map(|(event, _)| event).collect();
+        assert_eq!(newest, [6, 5, 4, 3, 2].map(event), "the head and four before it");
+    }
+
+    /// The record of version `version`, which names record `prev` as the one before it.
+    fn record(number: u8, version: u64, prev: u8) -> (Head, Link) {
+        let before = Some(([prev; 32], event(u64::from(prev))));
+        let link = Link {
+            hash: [number; 32],
+            prev_hash: [prev; 32],
+            version,
+            fingerprint: [0; 32],
+            before: before.filter(|_| prev > 0),
+            after: [number; 32],
+            sku: None,
+        };
+        (Head::of(event(u64::from(number)), &link, None), link)
+    }
+
+    /// What is found in a chain of these records after its first one, and at its end, by the number of the record.
+    fn found(records: impl IntoIterator<Item = (Head, Link)>) -> Vec<(Fault, u64)> {
+        let (head, link) = record(1, 1, 0);
+        let mut chain = Chain::begin(head, &link);
+        let mut findings: Vec<Finding> = records.into_iter().flat_map(|(head, link)| chain.take(head, &link)).collect();
+        findings.extend(chain.settle(Verdict::Unknown));
+        let number = |finding: &Finding| (0..10).find(|number| finding.object == event(*number).object_key()).unwrap();
+        findings.iter().map(|finding| (finding.fault, number(finding))).collect()
+    }
+
+    #[test]
+    fn finds_the_record_that_breaks_a_chain() {
+        assert_eq!(found([record(2, 2, 1), record(3, 3, 2)]), []);
+        let altered = [record(2, 2, 9), record(3, 3, 7), record(4, 4, 3)];
+        assert_eq!(found(altered), [(Fault::Altered, 2)], "the record between two breaks explains both");
+        let (head, link) = record(3, 3, 2);
+        let other_before = Link { before: Some(([8; 32], event(2))), ..link };
+        assert_eq!(
+            found([record(2, 2, 9), (head, other_before)]),
+            [(Fault::Altered, 1), (Fault::Content, 3)],
+            "a break that is decided doesn't hide another fault"
+        );
+        assert_eq!(found([record(2, 2, 1), record(3, 5, 2)]), [(Fault::Altered, 2)], "a version too high");
+        assert_eq!(found([record(2, 2, 1), record(4, 4, 3)]), [(Fault::Missing, 3)]);
+        assert_eq!(found([record(2, 2, 1), record(4, 4, 3), record(5, 5, 4)]), [(Fault::Missing, 3)]);
+        for after_it in [vec![], vec![record(5, 4, 4)]] {
+            let fork = [record(2, 2, 1), record(3, 3, 2), record(4, 3, 2)];
+            assert_eq!(found(fork.into_iter().chain(after_it)), [(Fault::Inserted, 3)], "4 continues 2");
+        }
+        let fork = [record(2, 2, 1), record(3, 3, 2), record(4, 4, 3), record(5, 3, 2)];
+        assert_eq!(found(fork), [(Fault::Inserted, 3)], "the first of two that 5 skips");
+        let original = [record(2, 2, 1), record(3, 3, 2), record(4, 3, 2), record(5, 4, 3)];
+        assert_eq!(found(original), [(Fault::Inserted, 4)], "5 continues 3");
+        assert_eq!(
+            found([record(2, 2, 1), record(3, 1, 0), record(4, 3, 2)]),
+            [(Fault::Inserted, 3)],
+            "a second CREATE"
+        );
+        assert_eq!(found([record(2, 2, 1), record(3, 1, 0)]), [(Fault::Inserted, 3)], "a second CREATE at the end");
+        assert_eq!(found([record(2, 1, 0)]), [(Fault::Inserted, 1)], "two records begin the chain");
+    }
+
+    #[test]
+    fn finding_says_how_many_records_are_missing() {
+        for (prev, missing) in
+            [(2, "the object is missing; "), (4, "the object is missing, as are all from version 2 to 4; ")]
+        {
+            let (head, link) = record(1, 1, 0);
+            let mut chain = Chain::begin(head, &link);
+            let (head, link) = record(prev + 1, u64::from(prev) + 1, prev);
+            assert_eq!(chain.take(head, &link), []);
+            let finding = chain.settle(Verdict::Unknown).unwrap();
+            let names = format!("{} names it as the previous change", event(u64::from(prev) + 1).object_key());
+            assert_eq!(finding.why, format!("{missing}{names}"));
+        }
+    }
+}

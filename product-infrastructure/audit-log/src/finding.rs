@@ -107,3 +107,35 @@ impl fmt::Display for Finding {
         write!(formatter, "{}\n    {}: {}", self.object, self.fault.name(), self.why)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn report_and_json_have_the_same_names() {
+        for fault in [
+            Fault::Foreign,
+            Fault::Overwritten,
+            Fault::Deleted,
+            Fault::Unlocked,
+            Fault::Unreadable,
+            Fault::Schema,
+            Fault::Bytes,
+            Fault::Key,
+            Fault::Hash,
+            Fault::Content,
+            Fault::Altered,
+            Fault::Missing,
+            Fault::Inserted,
+            Fault::Table,
+        ] {
+            assert_eq!(json!(fault), fault.name());
+            let finding = Finding::new("events/a.json", fault, "the reason");
+            assert_eq!(finding.to_string(), format!("events/a.json\n    {}: the reason", fault.name()));
+            let expected = if fault == Fault::Schema { Verdict::Form } else { Verdict::Integrity };
+            assert_eq!(finding.verdict, expected);
+        }
+    }
+}

@@ -141,6 +141,8 @@ mod tests {
             "019c13ec9e00728a83f3929b1085347a0000",
             "019c13ec-9e00-728a-83f3_929b1085347a",
             "019c13ec-9e00-728a-c3f3-929b1085347a",
+            // A version and a variant, if the hyphen at the end were left out.
+            "019c13ec-9e07-728a-83f3-929b1085347-",
             "019c13ec-9e00-728a-83f3-929b1085347é",
         ] {
             assert_eq!(EventId::parse(text), None, "{text}");

@@ -194,7 +194,7 @@ mod tests {
             ("-1", Currency::XAU, Range),
             ("1000000000000", Currency::EUR, Range),
             ("99999999999999999999", Currency::EUR, Range),
-            (&"9".repeat(60), Currency::EUR, Range),
+            (&"9".repeat(64), Currency::EUR, Range),
             ("19.999", Currency::EUR, Decimals(2)),
             ("1200.5", Currency::JPY, Decimals(0)),
             ("0.000000000000000000000000000000000001", Currency::EUR, Decimals(2)),

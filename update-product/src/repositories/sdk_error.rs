@@ -26,3 +26,25 @@ pub fn is_retryable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    fn answer(status: u16, code: &str) -> SdkError<ErrorMetadata, HttpResponse> {
+        let response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        SdkError::service_error(ErrorMetadata::builder().code(code).build(), response)
+    }
+
+    #[test]
+    fn retries_what_may_succeed_later() {
+        assert!(is_retryable(&SdkError::<ErrorMetadata, _>::timeout_error("slow")));
+        assert!(is_retryable(&answer(500, "InternalServerError")));
+        assert!(is_retryable(&answer(400, "ThrottlingException")));
+        assert!(!is_retryable(&answer(400, "ValidationException")));
+        assert!(!is_retryable(&SdkError::<ErrorMetadata, _>::construction_failure("a malformed request")));
+    }
+}
