@@ -13,6 +13,7 @@ use super::index_keys::{
 };
 use super::product_index::{ChangedProduct, IndexError, ProductIndex, Row};
 use super::product_item::{Item, ProductItem, UnreadableItem};
+use super::projection;
 use super::sdk_error::is_retryable;
 use super::sku_claim_keys::{CLAIM, sku_pk};
 use super::table_keys::{META, product_pk};
@@ -86,7 +87,8 @@ impl DynamoDbIndex {
     }
 
     fn query(&self, index: Index, partition: String, range: KeyRange) -> QueryFluentBuilder {
-        self.client
+        let query = self
+            .client
             .query()
             .table_name(&self.table)
             .index_name(index.name)
@@ -95,7 +97,16 @@ impl DynamoDbIndex {
             .expression_attribute_names("#sort", index.sort_key)
             .expression_attribute_values(":partition", AttributeValue::S(partition))
             .expression_attribute_values(":first", AttributeValue::S(range.first))
-            .expression_attribute_values(":last", AttributeValue::S(range.last))
+            .expression_attribute_values(":last", AttributeValue::S(range.last));
+        // The change index holds little more than its keys.
+        if index == CHANGE_INDEX {
+            return query;
+        }
+        projection::names()
+            .into_iter()
+            .fold(query, |query, (placeholder, name)| query.expression_attribute_names(placeholder, name))
+            // The sort key is the row's position.
+            .projection_expression(format!("#sort,{}", projection::expression()))
     }
 }
 
@@ -191,7 +202,11 @@ impl ProductIndex for DynamoDbIndex {
 
     async fn by_ids(&self, ids: &[ProductId]) -> Result<Vec<Product>, IndexError> {
         let keys = ids.iter().map(|id| key(product_pk(*id), META)).collect();
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .projection_expression(projection::expression())
+            .set_expression_attribute_names(Some(projection::names()))
+            .build();
         let mut request = Some(request.map_err(|error| IndexError::Refused(error.into()))?).filter(|_| !ids.is_empty());
         let mut products = Vec::with_capacity(ids.len());
         for _ in 0..MAX_BATCH_ROUNDS {

@@ -1,6 +1,8 @@
 //! DynamoDB, SQS and S3 with canned responses, over TLS or plain HTTP: the same work for a function in every call, and little
 //! of its own.
 
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -220,7 +222,7 @@ impl Shared {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             match answered {
                 Some(answer) => connection.write(&answer)?,
-                None => connection.write(self.answers.to(&request, self.behaviour.has_products))?,
+                None => connection.write(&self.answers.to(&request, self.behaviour.has_products))?,
             }
         }
         Ok(())
@@ -263,6 +265,8 @@ struct Answers {
     put: Vec<u8>,
     object: Vec<u8>,
     unknown: Vec<u8>,
+    /// The responses to requests with a projection, by request: made once, so that making them isn't measured.
+    projected: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl Answers {
@@ -305,10 +309,24 @@ impl Answers {
                 &[("content-type", "application/x-amz-json-1.0")],
                 br#"{"__type":"UnknownOperationException","message":"the benchmark's backend has no such operation"}"#,
             ),
+            projected: Mutex::default(),
         }
     }
 
-    fn to(&self, request: &Request, has_products: bool) -> &[u8] {
+    fn to(&self, request: &Request, has_products: bool) -> Cow<'_, [u8]> {
+        let whole = self.whole(request, has_products);
+        if !contains(&request.body, b"\"ProjectionExpression\"") {
+            return Cow::Borrowed(whole);
+        }
+        let mut projected = self.projected.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = projected.entry(request.body.clone());
+        Cow::Owned(
+            made.or_insert_with(|| project(whole, &request.body).unwrap_or_else(|| self.unknown.clone())).clone(),
+        )
+    }
+
+    /// The response with all attributes of its items.
+    fn whole(&self, request: &Request, has_products: bool) -> &[u8] {
         let Some(target) = &request.target else {
             return match request.method.as_str() {
                 "PUT" => &self.put,
@@ -357,6 +375,39 @@ fn ok(content_type: &str, body: &Value) -> Vec<u8> {
     answer("200 OK", &[("content-type", content_type), ("x-amzn-requestid", id)], body.to_string().as_bytes())
 }
 
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// A response whose items have only the attributes that the request's projection names.
+fn project(response: &[u8], request: &[u8]) -> Option<Vec<u8>> {
+    let request: Value = serde_json::from_slice(request).ok()?;
+    let of_table = || request["RequestItems"].as_object()?.values().next();
+    let projection = if request["ProjectionExpression"].is_string() { &request } else { of_table()? };
+    let name = |placeholder: &str| {
+        let placeholder = placeholder.trim();
+        projection["ExpressionAttributeNames"][placeholder].as_str().unwrap_or(placeholder).to_owned()
+    };
+    let names: BTreeSet<String> = projection["ProjectionExpression"].as_str()?.split(',').map(name).collect();
+    let head = response.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let mut body: Value = serde_json::from_slice(&response[head + 4..]).ok()?;
+    let Value::Object(members) = &mut body else { return None };
+    for (name, member) in members {
+        let items: Vec<&mut Value> = match (name.as_str(), member) {
+            ("Item", item) => vec![item],
+            ("Items", Value::Array(items)) => items.iter_mut().collect(),
+            ("Responses", Value::Object(tables)) => {
+                tables.values_mut().filter_map(Value::as_array_mut).flatten().collect()
+            }
+            _ => vec![],
+        };
+        for item in items.into_iter().filter_map(Value::as_object_mut) {
+            item.retain(|name, _| names.contains(name));
+        }
+    }
+    Some(ok("application/x-amz-json-1.0", &body))
+}
+
 /// The number that follows `mark`.
 fn number_after(text: &str, mark: &str) -> Option<usize> {
     let (_, rest) = text.split_once(mark)?;
@@ -391,7 +442,7 @@ mod tests {
     fn responds_to_each_call() {
         let answers = Answers::new();
         let text = |target: &str, body: &str, has_products: bool| {
-            String::from_utf8_lossy(answers.to(&request(target, body), has_products)).into_owned()
+            String::from_utf8_lossy(&answers.to(&request(target, body), has_products)).into_owned()
         };
         assert!(text("DynamoDB_20120810.GetItem", "{}", true).contains(PRODUCT_ID));
         assert!(text("DynamoDB_20120810.GetItem", "{}", false).ends_with("\r\n\r\n{}"));
@@ -413,6 +464,25 @@ mod tests {
         assert!(text("AmazonSQS.SendMessage", "{}", true).contains("MessageId"));
         assert!(text("DynamoDB_20120810.Scan", "{}", true).starts_with("HTTP/1.1 400"));
         assert!(text("DynamoDB_20120810.Query", "{}", true).starts_with("HTTP/1.1 400"));
+    }
+
+    #[test]
+    fn returns_projected_attributes_only() {
+        let answers = Answers::new();
+        let text =
+            |target: &str, body: &str| String::from_utf8_lossy(&answers.to(&request(target, body), true)).into_owned();
+        let projection = r##""ProjectionExpression":"#name, version","ExpressionAttributeNames":{"#name":"name"}"##;
+        let bodies = [
+            ("DynamoDB_20120810.GetItem", format!("{{{projection}}}")),
+            ("DynamoDB_20120810.Query", format!(r#"{{"IndexName":"ProductsByPriceIndex",{projection},"Limit":3}}"#)),
+            ("DynamoDB_20120810.BatchGetItem", format!(r#"{{"RequestItems":{{"products":{{{projection}}}}}}}"#)),
+        ];
+        for (target, body) in bodies {
+            let (first, second) = (text(target, &body), text(target, &body));
+            assert!(first.contains("\"name\"") && first.contains("\"version\""), "{first}");
+            assert!(!first.contains("priceMinor"), "{first}");
+            assert_eq!(first, second);
+        }
     }
 
     #[test]

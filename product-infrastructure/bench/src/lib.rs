@@ -22,6 +22,7 @@ pub mod events;
 pub mod growth;
 pub mod growth_plot;
 pub mod http;
+pub mod instructions;
 pub mod items;
 pub mod load;
 pub mod local_stack;
@@ -59,6 +60,9 @@ pub struct Arguments {
     /// Also measure get-product in Python, with the interpreter in CATALOGUE_PYTHON, which `cargo xtask bench` installs
     #[arg(long)]
     pub python: bool,
+    /// Also measure get-product in Rust with every library's defaults, which takes minutes to build
+    #[arg(long)]
+    pub defaults: bool,
     /// File to write the Markdown to, in addition to the output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -74,6 +78,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Growth(growth::Arguments),
+    Instructions(instructions::Arguments),
     Load(load::Arguments),
 }
 
@@ -93,6 +98,7 @@ fn chosen(name: &str) -> Result<&'static str, String> {
 pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Result<ExitCode> {
     match &arguments.command {
         Some(Command::Growth(arguments)) => return growth::run(tree, arguments, progress).await,
+        Some(Command::Instructions(arguments)) => return instructions::run(tree, arguments, progress),
         Some(Command::Load(arguments)) => return load::run(arguments, progress).await,
         None => {}
     }
@@ -103,6 +109,9 @@ pub async fn run(tree: &Tree, arguments: &Arguments, progress: &Progress) -> Res
     };
     let folder = tempfile::tempdir().context("failed to create a temporary directory")?;
     let mut subjects = subject::prepare(tree, &arguments.only, folder.path(), progress)?;
+    if arguments.defaults {
+        subjects.push(subject::defaults(tree, folder.path(), progress)?);
+    }
     if arguments.python {
         subjects.push(subject::baseline(tree)?);
     }

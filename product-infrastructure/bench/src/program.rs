@@ -120,6 +120,14 @@ impl Program {
         self.child.id()
     }
 
+    /// Ends it with SIGTERM and waits, so that it can write what it has to write.
+    pub fn terminate(mut self) -> Result<()> {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).context("failed to end the program")?;
+        self.child.wait().context("failed to wait for the program's end")?;
+        Ok(())
+    }
+
     /// What its threads have used of their core so far. A thread that has ended is not counted any more; the functions
     /// end none within the seconds that a measurement takes.
     pub fn cpu(&self) -> Result<Cpu> {

@@ -32,6 +32,9 @@ pub const FLOOR: &str = "floor";
 /// The name of `get-product` in Python.
 pub const PYTHON: &str = "python";
 
+/// The name of `get-product` with every library's defaults.
+pub const DEFAULTS: &str = "defaults";
+
 /// A program and its events.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -103,6 +106,19 @@ pub fn floor(tree: &Tree, folder: &Path, meter: &Meter) -> Result<Subject> {
         answer: Answer::Status(200),
         calls_aws: false,
         ..bare(tree, FLOOR, shipped)?
+    })
+}
+
+/// `get-product` in Rust with every library's defaults, built into `folder`.
+pub fn defaults(tree: &Tree, folder: &Path, progress: &Progress) -> Result<Subject> {
+    let step = progress.step("build get-product with every default");
+    let shipped = shipped::build(&tree.repository(INFRASTRUCTURE).join("bench/defaults"), DEFAULTS, folder)?;
+    step.done("");
+    Ok(Subject {
+        event: request(tree, "get-product", None)?,
+        answer: Answer::Status(200),
+        has_products: true,
+        ..bare(tree, DEFAULTS, shipped)?
     })
 }
 
@@ -301,22 +317,27 @@ mod tests {
     }
 
     #[test]
-    fn floor_has_this_repositorys_toolchain() {
+    fn compared_programs_have_this_repositorys_toolchain() {
         let own = Tree::above(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().repository(INFRASTRUCTURE);
         let toolchain = |folder: &str| fs::read_to_string(own.join(folder).join("rust-toolchain.toml")).unwrap();
-        assert_eq!(toolchain("bench/floor"), toolchain(""));
+        for name in [FLOOR, DEFAULTS] {
+            assert_eq!(toolchain(&format!("bench/{name}")), toolchain(""), "{name}");
+        }
     }
 
+    /// Otherwise Cargo takes the folder for a member of the repository's workspace, and refuses to build it.
     #[test]
-    fn floor_is_a_workspace_of_its_own() {
-        let floor = Path::new(env!("CARGO_MANIFEST_DIR")).join("floor");
-        let described = std::process::Command::new("cargo")
-            .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"])
-            .current_dir(&floor)
-            .output()
-            .unwrap();
-        assert!(described.status.success(), "{}", String::from_utf8_lossy(&described.stderr));
-        let described: serde_json::Value = serde_json::from_slice(&described.stdout).unwrap();
-        assert_eq!(described["workspace_root"], floor.to_str().unwrap());
+    fn compared_programs_are_workspaces_of_their_own() {
+        for name in [FLOOR, DEFAULTS] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            let described = std::process::Command::new("cargo")
+                .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"])
+                .current_dir(&folder)
+                .output()
+                .unwrap();
+            assert!(described.status.success(), "{name}: {}", String::from_utf8_lossy(&described.stderr));
+            let described: serde_json::Value = serde_json::from_slice(&described.stdout).unwrap();
+            assert_eq!(described["workspace_root"], folder.to_str().unwrap());
+        }
     }
 }

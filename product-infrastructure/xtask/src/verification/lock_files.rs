@@ -11,7 +11,7 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::tally::Tally;
-use crate::workspace::Workspace;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
 
 #[derive(Deserialize)]
 struct LockFile {
@@ -30,8 +30,11 @@ type Versions = BTreeMap<Version, BTreeSet<&'static str>>;
 
 pub fn check(workspace: &Workspace) -> Result<Tally> {
     let mut files = Vec::new();
-    for repository in workspace.repositories() {
-        let path = workspace.repository(repository).join("Cargo.lock");
+    // The program that get-product is measured beside: what differs must be the choices, not the versions.
+    let compared = ("bench/defaults", workspace.repository(INFRASTRUCTURE).join("bench/defaults"));
+    let repositories = workspace.repositories().map(|name| (name, workspace.repository(name)));
+    for (repository, folder) in repositories.chain([compared]) {
+        let path = folder.join("Cargo.lock");
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         files.push((repository, text));
     }
