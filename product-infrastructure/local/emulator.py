@@ -19,6 +19,7 @@ AWS is stricter and a fault of ours slipped through; `test_emulator.py` has a te
 | disable_an_api_key | Terraform, and a disabled key went on opening everything |
 | keep_streams_over_a_restart | data: streams weren't saved, the pipe's position was |
 | keep_locks_over_a_restart | data: objects were restored without retention and legal hold |
+| save_log_queries | Terraform: saved queries of Logs Insights are unknown |
 | save_on_request, lead_a_session | data: state reaches the disk at a clean stop only |
 | name_the_caller, know_a_request_by_one_id | AWS: apiKeyId in the proxy event, one request ID everywhere |
 | compress_and_decompress | AWS: minimumCompressionSize applies to requests and responses |
@@ -48,6 +49,7 @@ import signal
 import socketserver
 import sys
 import time
+import uuid
 from datetime import datetime, timezone
 from importlib.metadata import version
 from xml.sax.saxutils import escape
@@ -55,7 +57,8 @@ from xml.sax.saxutils import escape
 import observation
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, persistence
-from ministack.services import apigateway_v1, cloudwatch, dynamodb, dynamodb_streams, iam, pipes, s3, sns, sqs, sts
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import apigateway_v1, cloudwatch, cloudwatch_logs, dynamodb, dynamodb_streams, iam, pipes, s3, sns, sqs, sts
 
 CORRECTED_VERSION = "1.5.33"
 
@@ -251,6 +254,40 @@ def keep_locks_over_a_restart():
     After a restart every audit record could be deleted, and `catalogctl audit verify` reported it as UNLOCKED.
     """
     s3._PERSISTED_BUCKET_DICTS.update(object_retention=s3._object_retention, object_legal_hold=s3._object_legal_hold)
+
+
+def save_log_queries():
+    """The calls for saved queries of CloudWatch Logs Insights are unknown."""
+    handle_request = cloudwatch_logs.handle_request
+    get_state, load_persisted_state = cloudwatch_logs.get_state, cloudwatch_logs.load_persisted_state
+    saved = {}
+
+    async def handle(method, path, headers, body, query_params):
+        action = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
+        if action not in ("PutQueryDefinition", "DescribeQueryDefinitions", "DeleteQueryDefinition"):
+            return await handle_request(method, path, headers, body, query_params)
+        given = json.loads(body or b"{}")
+        if action == "PutQueryDefinition":
+            identity = given.get("queryDefinitionId") or str(uuid.uuid4())
+            # What isn't given is removed by an update, as on AWS.
+            saved[identity] = {
+                "queryDefinitionId": identity, "name": given["name"], "queryString": given["queryString"],
+                "logGroupNames": given.get("logGroupNames", []), "lastModified": int(time.time() * 1000),
+            }
+            return json_response({"queryDefinitionId": identity})
+        if action == "DeleteQueryDefinition":
+            if saved.pop(given["queryDefinitionId"], None) is None:
+                return error_response_json("ResourceNotFoundException", "The query definition doesn't exist.", 400)
+            return json_response({"success": True})
+        prefix = given.get("queryDefinitionNamePrefix", "")
+        return json_response({"queryDefinitions": [one for one in saved.values() if one["name"].startswith(prefix)]})
+
+    def load(data):
+        load_persisted_state(data)
+        saved.update((data or {}).get("query_definitions", {}))
+
+    cloudwatch_logs.handle_request, cloudwatch_logs.load_persisted_state = handle, load
+    cloudwatch_logs.get_state = lambda: get_state() | {"query_definitions": copy.deepcopy(saved)}
 
 
 def remember_which_objects_a_lifecycle_moves():
@@ -822,6 +859,7 @@ def main():
     remember_a_pipes_source()
     keep_streams_over_a_restart()
     keep_locks_over_a_restart()
+    save_log_queries()
     remember_which_objects_a_lifecycle_moves()
     leave_out_what_was_not_given()
     disable_an_api_key()

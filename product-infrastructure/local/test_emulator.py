@@ -14,7 +14,7 @@ from unittest import mock
 
 import emulator
 from ministack.core import iam_actions, persistence
-from ministack.services import apigateway_v1, pipes, s3, sns, sqs, sts
+from ministack.services import apigateway_v1, cloudwatch_logs, pipes, s3, sns, sqs, sts
 
 
 class Corrected(unittest.TestCase):
@@ -50,6 +50,29 @@ class Deployments(Corrected):
             self.assertIn(b"No integration defined for method", body)
             resources["a"]["r"]["resourceMethods"]["GET"]["methodIntegration"] = {"type": "MOCK"}
             self.assertEqual(apigateway_v1._create_deployment("a", {})[0], 201)
+
+
+class LogQueries(Corrected):
+    def call(self, action, given):
+        headers = {"x-amz-target": f"Logs_20140328.{action}"}
+        answer = asyncio.run(cloudwatch_logs.handle_request("POST", "/", headers, json.dumps(given), {}))
+        return answer[0], json.loads(answer[2])
+
+    def test_are_saved_found_by_prefix_and_deleted_once(self):
+        names = ("handle_request", "get_state", "load_persisted_state")
+        query = {"name": "a/b", "queryString": "fields @message", "logGroupNames": ["g"]}
+        self.assertEqual(self.call("PutQueryDefinition", query)[0], 400)
+        self.replaced_by(emulator.save_log_queries, cloudwatch_logs, *names)
+        identity = self.call("PutQueryDefinition", query)[1]["queryDefinitionId"]
+        self.call("PutQueryDefinition", {"name": "a/c", "queryString": "", "queryDefinitionId": identity})
+        found = self.call("DescribeQueryDefinitions", {"queryDefinitionNamePrefix": "a/"})[1]["queryDefinitions"]
+        self.assertEqual([(one["name"], one["logGroupNames"]) for one in found], [("a/c", [])])
+        state = cloudwatch_logs.get_state()
+        self.assertEqual(self.call("DeleteQueryDefinition", {"queryDefinitionId": identity}), (200, {"success": True}))
+        self.assertEqual(self.call("DeleteQueryDefinition", {"queryDefinitionId": identity})[0], 400)
+        cloudwatch_logs.load_persisted_state({"query_definitions": state["query_definitions"]})
+        self.assertEqual(len(self.call("DescribeQueryDefinitions", {})[1]["queryDefinitions"]), 1)
+        self.assertIn("logGroups", self.call("DescribeLogGroups", {})[1])
 
 
 class RepeatedRequests(Corrected):

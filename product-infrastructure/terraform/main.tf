@@ -1,6 +1,6 @@
 # What every file of this root starts from. Resources stand in the file of their own subject: api.tf, dynamodb.tf,
-# queues.tf, events.tf, audit_bucket.tf, audit_catalogue.tf, audit_queries.tf, alerts.tf, dashboard.tf, secrets.tf, iam.tf,
-# encryption.tf.
+# queues.tf, events.tf, audit_bucket.tf, audit_catalogue.tf, audit_queries.tf, alerts.tf, dashboard.tf, log_queries.tf,
+# secrets.tf, iam.tf, encryption.tf.
 locals {
   repository = "product-infrastructure"
 

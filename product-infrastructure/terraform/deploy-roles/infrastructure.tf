@@ -185,7 +185,7 @@ data "aws_iam_policy_document" "infrastructure_read" {
 
   statement {
     sid       = "Find"
-    actions   = ["cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes"]
+    actions   = ["cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "sns:GetSubscriptionAttributes"]
     resources = ["*"] # Lists, and a subscription, which have no resource to name.
   }
 }
@@ -376,6 +376,12 @@ data "aws_iam_policy_document" "infrastructure_write_access" {
 
   # API Gateway delivers its access log in the name of whoever turns it on.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+  statement {
+    sid       = "SaveLogQueries"
+    actions   = ["logs:DeleteQueryDefinition", "logs:PutQueryDefinition"]
+    resources = ["*"] # Neither of them has a resource to name.
+  }
+
   statement {
     sid       = "DeliverAccessLog"
     actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeResourcePolicies", "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery"]

@@ -602,3 +602,20 @@ run "no_alarm_on_a_missing_verification_where_no_workflow_runs" {
     error_message = "It would ring forever."
   }
 }
+
+run "saved_log_queries_read_every_log" {
+  command = plan
+
+  assert {
+    condition     = toset([for query in aws_cloudwatch_query_definition.saved : query.name]) == toset(["bbws-product-dev/by-request-id", "bbws-product-dev/by-product-id", "bbws-product-dev/errors-by-cause", "bbws-product-dev/slow-requests"])
+    error_message = "Four queries, in a folder of the environment."
+  }
+
+  assert {
+    condition = alltrue([
+      for query in aws_cloudwatch_query_definition.saved :
+      toset(query.log_group_names) == toset(concat(["/aws/apigateway/bbws-product-api-dev"], [for function in ["list-products", "get-product", "create-product", "update-product", "delete-product", "product-creator", "audit-logger"] : "/aws/lambda/bbws-${function}-dev"]))
+    ])
+    error_message = "A request is in the access log and in the logs of several functions."
+  }
+}

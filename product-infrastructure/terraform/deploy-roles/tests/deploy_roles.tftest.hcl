@@ -188,7 +188,7 @@ run "no_action_is_a_wildcard" {
   assert {
     condition = alltrue(flatten([
       for document in concat(values(data.aws_iam_policy_document.function_read), values(data.aws_iam_policy_document.function_write), [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access]) : [
-        for statement in document.statement : !contains(statement.resources, "*") || contains(["FindLogGroupAndAlarms", "KeepEventSource", "Find", "MakeTopicsKey", "DeliverAccessLog", "KeepSubscriptions"], statement.sid)
+        for statement in document.statement : !contains(statement.resources, "*") || contains(["FindLogGroupAndAlarms", "KeepEventSource", "Find", "MakeTopicsKey", "DeliverAccessLog", "SaveLogQueries", "KeepSubscriptions"], statement.sid)
       ]
     ]))
     error_message = "Only what has no resource to name may be granted on all."
@@ -200,7 +200,7 @@ run "actions_without_a_resource_are_granted_on_all" {
     condition = alltrue(flatten([
       for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access, data.aws_iam_policy_document.service_boundary] : [
         for statement in document.statement : [
-          for action in statement.actions : toset(statement.resources) == toset(["*"]) if contains(["dynamodb:ListStreams", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"], action)
+          for action in statement.actions : toset(statement.resources) == toset(["*"]) if contains(["dynamodb:ListStreams", "logs:DeleteQueryDefinition", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"], action)
         ]
       ]
     ]))

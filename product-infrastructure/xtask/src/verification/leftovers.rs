@@ -9,7 +9,7 @@ use crate::terraform::local_override::state_bucket;
 
 /// What is asked of the AWS CLI: each kind of resource that the roots make, and where the answer holds its names. AWS's own
 /// aliases and workgroup and a mapping that is on its way out are left out.
-const QUESTIONS: [(&str, &str); 20] = [
+const QUESTIONS: [(&str, &str); 21] = [
     ("apigateway get-rest-apis", "items[].name"),
     ("apigateway get-api-keys", "items[].name"),
     ("apigateway get-usage-plans", "items[].name"),
@@ -25,6 +25,7 @@ const QUESTIONS: [(&str, &str); 20] = [
     ("lambda list-functions", "Functions[].FunctionName"),
     ("lambda list-event-source-mappings", "EventSourceMappings[?State!='Deleting'].UUID"),
     ("logs describe-log-groups", "logGroups[].logGroupName"),
+    ("logs describe-query-definitions", "queryDefinitions[].name"),
     ("pipes list-pipes", "Pipes[].Name"),
     ("s3api list-buckets", "Buckets[].Name"),
     ("secretsmanager list-secrets", "SecretList[].Name"),
