@@ -38,10 +38,13 @@ if [[ $1 == api-keys ]]; then
   terraform -chdir="$folder" apply -input=false "$PWD/$PLAN" > "$WORK/apply.log" 2>&1 || {
     echo "failed to apply api-keys: $(grep --only-matching 'Error: .*' "$WORK/apply.log" | head -n 1)" >&2
     rm -f "$PLAN" "$WORK/apply.log"
+    # A key that was created before the failure is valid.
+    scripts/register-keys.sh
     exit 1
   }
   grep 'Apply complete' "$WORK/apply.log"
   rm -f "$WORK/apply.log"
+  scripts/register-keys.sh
 else
   terraform -chdir="$folder" apply -input=false "$PWD/$PLAN"
 fi

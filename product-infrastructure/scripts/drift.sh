@@ -32,4 +32,8 @@ if [[ -s $WORK/changes ]]; then
   echo "::error::$folder in $ENVIRONMENT differs from what was applied: $(wc -l < "$WORK/changes") resources"
   exit 1
 fi
+if [[ $1 == api-keys ]] && ! scripts/register-keys.sh check; then
+  echo "::error::The register of keys in $ENVIRONMENT is incomplete: deploy api-keys"
+  exit 1
+fi
 echo "No drift of $1 in $ENVIRONMENT."

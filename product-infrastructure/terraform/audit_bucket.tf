@@ -1,4 +1,5 @@
-# Write once, read many: audit-logger adds objects, nobody changes or removes one.
+# Write once, read many: audit-logger adds records, the deployment of api-keys adds entries of the register of API keys
+# (clients/KEY_ID.json), nobody changes or removes one.
 resource "aws_s3_bucket" "audit_logs" {
   # checkov:skip=CKV_AWS_18:access logs are best effort, so no evidence; who reads records is for data events in the account's CloudTrail
   # checkov:skip=CKV_AWS_144:one region, as all of the catalogue: versions under Object Lock survive a mistake, and S3 keeps them in several zones
@@ -75,8 +76,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "audit_logs" {
     status = "Enabled"
 
     filter {
-      # Null for 0: S3 has no filter of that size, and an empty filter means every record.
-      object_size_greater_than = var.audit_archive_min_bytes == 0 ? null : var.audit_archive_min_bytes
+      # No record is as small as 200 bytes. Each entry of the register of API keys is, and has to stay readable without a restore.
+      object_size_greater_than = max(var.audit_archive_min_bytes, 200)
     }
 
     transition {

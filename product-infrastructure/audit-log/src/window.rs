@@ -44,6 +44,12 @@ impl Keys {
         let after = self.after.max(key.to_owned());
         self.before.as_ref().is_none_or(|before| after < *before).then_some(Self { after, ..self })
     }
+
+    /// The keys of the register of API keys, `clients/KEY_ID.json`. API Gateway's IDs are letters and digits, which sort before
+    /// `~`, so an object of another name is still read as a foreign one.
+    pub fn of_register() -> Self {
+        Self { after: "clients/".to_owned(), before: Some("clients/~".to_owned()) }
+    }
 }
 
 impl Window {
@@ -63,10 +69,14 @@ impl Window {
         Keys { after, before: Some(before) }
     }
 
-    /// All keys; in a limited window, those of its days.
+    /// All keys but those of the register of API keys, which has no records; in a limited window, those of its days.
     pub fn all_keys(&self) -> Vec<Keys> {
         if self.is_whole() {
-            return vec![Keys { after: String::new(), before: None }];
+            let register = Keys::of_register();
+            return vec![
+                Keys { after: String::new(), before: Some(register.after) },
+                Keys { after: register.before.unwrap_or_default(), before: None },
+            ];
         }
         vec![self.keys("events"), self.keys("out-of-band")]
     }
@@ -103,7 +113,21 @@ mod tests {
     fn unlimited_window_has_all_keys() {
         let window = Window::default();
         assert!(window.is_whole() && window.contains(Date::MAX));
-        assert_eq!(window.all_keys(), [Keys { after: String::new(), before: None }]);
+        let all = window.all_keys();
+        let is_in =
+            |keys: &Keys, key: &str| key > keys.after.as_str() && keys.before.as_deref().is_none_or(|end| key < end);
+        for (key, expected) in [
+            ("a", true),
+            ("events/year=2026/month=01/day=31/a.json", true),
+            ("zzz", true),
+            ("clients.json", true),
+            ("clients0", true),
+            ("clients/a1b2c3d4e5.json", false),
+            ("clients/zzzzzzzzzz.json", false),
+        ] {
+            assert_eq!(all.iter().any(|keys| is_in(keys, key)), expected, "{key}");
+            assert_eq!(is_in(&Keys::of_register(), key), !expected, "{key}");
+        }
         let keys = Window { to: day("2026-02-01").ok(), ..window }.keys("events");
         assert!(keys.after.as_str() < "events/year=2020/month=01/day=01/a.json");
     }

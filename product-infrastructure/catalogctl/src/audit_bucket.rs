@@ -123,8 +123,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// The bytes of an object's oldest version.
-    async fn read(&self, listed: &Listed) -> Result<(Body, Lock)> {
+    /// The bytes of an object's oldest version, and its lock if the bucket is one with locks.
+    pub async fn read(&self, listed: &Listed) -> Result<(Body, Lock)> {
         if listed.versions == 0 {
             return Ok((Body::Gone, Lock::Unknown));
         }

@@ -41,15 +41,9 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// The secret that holds an environment's current API key.
-pub fn api_key_secret(environment: &str) -> String {
-    format!("bbws/product-api/key-{environment}")
-}
-
-/// The current API key's value.
-pub async fn api_key(config: &SdkConfig, environment: &str) -> Result<String> {
-    let name = api_key_secret(environment);
-    let secret = aws_sdk_secretsmanager::Client::new(config).get_secret_value().secret_id(&name).send().await;
+/// The value of an API key, from the secret of that name.
+pub async fn api_key(config: &SdkConfig, name: &str) -> Result<String> {
+    let secret = aws_sdk_secretsmanager::Client::new(config).get_secret_value().secret_id(name).send().await;
     let secret = secret.call("secretsmanager:GetSecretValue", format!("secret {name}"))?;
     match secret.secret_string() {
         Some(value) if !value.is_empty() => Ok(value.to_owned()),

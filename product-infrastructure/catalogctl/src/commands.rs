@@ -82,9 +82,10 @@ async fn api_keys(arguments: &Keys) -> Result<ExitStatus> {
     match &arguments.command {
         KeysCommand::Export(export) => {
             let target = Target::find(&arguments.system).await?;
+            let client = if export.client.is_default() { String::new() } else { format!("-{}", export.client) };
             let default_file = match &target.local {
-                Some(stack) => stack.folder.join("api-key"),
-                None => PathBuf::from(".catalogue").join(format!("api-key-{}", target.environment)),
+                Some(stack) => stack.folder.join(format!("api-key{client}")),
+                None => PathBuf::from(".catalogue").join(format!("api-key-{}{client}", target.environment)),
             };
             keys::export::run(&target, export, Path::new(&default_file)).await
         }

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::account::{ACCOUNT, Account, KEY};
+use support::account::{ACCOUNT, Account, KEY, SHOP_KEY};
 use support::system::{Ended, run_in};
 
 /// The file that a rotation writes.
@@ -42,6 +42,12 @@ impl Dev {
         let json = std::fs::read(self.folder.path().join(GENERATIONS)).unwrap();
         let file: Value = serde_json::from_slice(&json).unwrap();
         json!([file["key_generations"], file["disabled_generations"]])
+    }
+
+    /// The generations of the other clients.
+    fn client_generations(&self) -> Value {
+        let json = std::fs::read(self.folder.path().join(GENERATIONS)).unwrap();
+        serde_json::from_slice::<Value>(&json).unwrap()["client_key_generations"].clone()
     }
 }
 
@@ -128,6 +134,24 @@ async fn key_is_exported_only_to_files_that_git_ignores() {
     assert!(none.stderr.contains("secret bbws/product-api/key-sit failed: not found"), "{}", none.stderr);
 }
 
+#[tokio::test]
+async fn key_of_a_client_is_exported_to_a_file_of_its_own() {
+    let dev = Dev::new().await;
+    let exported = dev.run(&["keys", "export", "--env", "dev", "--client", "shop", "--json"]).await.expect(0);
+    let file = dev.folder.path().join(".catalogue/api-key-dev-shop");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{SHOP_KEY}\n"));
+    assert_eq!(
+        (&exported.json()["client"], &exported.json()["secret"]),
+        (&json!("shop"), &json!("bbws/product-api/key-dev/shop"))
+    );
+    assert!(!exported.stdout.contains(SHOP_KEY) && !exported.stderr.contains(SHOP_KEY));
+    assert!(!dev.folder.path().join(".catalogue/api-key-dev").exists());
+    let unknown = dev.run(&["keys", "export", "--env", "dev", "--client", "other"]).await.expect(1);
+    assert!(unknown.stderr.contains("secret bbws/product-api/key-dev/other failed: not found"), "{}", unknown.stderr);
+    let invalid = dev.run(&["keys", "export", "--env", "dev", "--client", "Shop"]).await.expect(1);
+    assert!(invalid.stderr.contains("lower-case letters"), "{}", invalid.stderr);
+}
+
 fn git_init(folder: &Path) {
     assert!(std::process::Command::new("git").args(["init", "-q"]).current_dir(folder).status().unwrap().success());
 }
@@ -173,4 +197,34 @@ async fn rotation_on_aws_writes_a_file_and_requires_its_deployment() {
     assert!(other.stderr.contains("other isn't the folder terraform/api-keys"), "{}", other.stderr);
     let unnamed = dev.run(&["keys", "--env", "dev", "rotate", "begin"]).await.expect(1);
     assert!(unnamed.stderr.contains("--terraform-root is required"), "{}", unnamed.stderr);
+}
+
+#[tokio::test]
+async fn rotation_of_a_client_leaves_the_others_alone() {
+    let dev = Dev::new().await;
+    let shop = |more: &'static [&'static str]| [&["--client", "shop"], more].concat();
+    dev.account.keys(&[(1, true)], None);
+    dev.account.shop_keys(&[(1, true)], None);
+    dev.rotate("begin", &shop(&["--apply"])).await.expect(0);
+    assert_eq!(dev.generations(), json!([[1], []]));
+    assert_eq!(dev.client_generations(), json!({"shop": {"key_generations": [1, 2], "disabled_generations": []}}));
+
+    // API Gateway has the default client's second key, but not the client's.
+    dev.account.keys(&[(1, true), (2, true)], None);
+    let early = dev.rotate("finish", &shop(&["--apply"])).await.expect(1);
+    assert!(early.stderr.contains("deploy `api-keys` to dev first"), "{}", early.stderr);
+
+    dev.account.shop_keys(&[(1, true), (2, true)], Some(12));
+    let used = dev.rotate("finish", &shop(&["--apply", "--json"])).await.expect(2).json();
+    assert_eq!((&used["client"], &used["oldKeyUse"]["requests"]["count"]), (&json!("shop"), &json!(12)));
+    assert_eq!(used["deployed"].as_array().unwrap().len(), 2, "only the client's keys: {used}");
+    dev.account.shop_keys(&[(1, true), (2, true)], Some(0));
+    let finished = dev.rotate("finish", &shop(&["--apply"])).await.expect(0).stdout;
+    assert!(finished.starts_with("Client: shop\n") && finished.contains("rotate reopen --client shop`"), "{finished}");
+    assert_eq!(dev.client_generations()["shop"]["disabled_generations"], json!([1]));
+
+    // The default client's rotation keeps the other's generations.
+    dev.rotate("begin", &["--apply"]).await.expect(0);
+    assert_eq!(dev.generations(), json!([[1, 2], []]));
+    assert_eq!(dev.client_generations()["shop"], json!({"key_generations": [1, 2], "disabled_generations": [1]}));
 }

@@ -629,6 +629,53 @@ async fn exports_selected_records() {
     assert!(unknown.contains("create, update, delete, out-of-band"), "{unknown}");
 }
 
+#[tokio::test]
+async fn shows_names_of_clients_from_a_register_that_only_grows() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let entry = |key: &str, client: &str| {
+        json!({"apiKeyId": key, "client": client, "generation": 1, "schemaVersion": 1}).to_string()
+    };
+    let (id, key) = (product_id(0), "clients/a1b2c3d4e5.json");
+    let before = system.run(&["audit", "history", &id]).await.expect(0).stdout;
+    assert!(before.contains("  a1b2c3d4e5 203.0.113.7"), "{before}");
+    system.bucket.put(key, entry("a1b2c3d4e5", "shop").as_bytes());
+    system.bucket.put("clients/fffff55555.json", entry("fffff55555", "feed").as_bytes());
+
+    for quick in [&["audit", "history", &id][..], &["audit", "history", &id, "--quick"]] {
+        let shown = system.run(quick).await.expect(0).stdout;
+        assert!(shown.contains("  shop (a1b2c3d4e5) 203.0.113.7"), "{shown}");
+    }
+    let history = system.run(&["audit", "history", &id, "--json"]).await.expect(0).json();
+    assert_eq!(history["clients"], json!({"a1b2c3d4e5": "shop"}));
+
+    let export = async |options: &[&str], code| {
+        system.run(&[&["audit", "export", "--format", "csv"], options].concat()).await.expect(code)
+    };
+    for row in rows(&export(&[], 0).await.stdout) {
+        let expected = if row["recordType"] == "CHANGE" { "shop" } else { "" };
+        assert_eq!(row["client"], expected, "{row:?}");
+    }
+    assert_eq!(rows(&export(&["--client", "shop"], 0).await.stdout).len(), catalogue.entries.len());
+    assert_eq!(rows(&export(&["--client", "feed"], 0).await.stdout).len(), 0);
+    let unknown = export(&["--client", "shpo"], 1).await.stderr;
+    assert!(unknown.contains("client \"shpo\" has no API key in the register"), "{unknown}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.html");
+    system.run(&["audit", "report", "--out", report.to_str().unwrap()]).await.expect(0);
+    assert!(std::fs::read_to_string(&report).unwrap().contains("<td>shop (a1b2c3d4e5) 203.0.113.7</td>"));
+    assert_eq!(system.run(&["audit", "verify", "--json"]).await.expect(0).json()["objects"], catalogue.objects().len());
+
+    // The oldest version counts, and the second is found.
+    system.bucket.put(key, entry("a1b2c3d4e5", "feed").as_bytes());
+    let shown = system.run(&["audit", "history", &id]).await.expect(0);
+    assert!(shown.stdout.contains("shop (a1b2c3d4e5)"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("OVERWRITTEN: the entry has several versions"), "{}", shown.stderr);
+    let verified = system.run(&["audit", "verify"]).await.expect(2).stdout;
+    assert!(verified.contains("Integrity: BROKEN") && verified.contains(key), "{verified}");
+}
+
 /// The manifest beside a file, which must be that of the file and be readable by its owner only.
 fn manifest(file: &std::path::Path) -> Value {
     use std::os::unix::fs::PermissionsExt;

@@ -39,8 +39,8 @@ impl Services {
             "/bbws-terraform-state-dev/product-infrastructure/releases/shared.json",
             json!({"commit": "fedcba9", "root": "shared", "provenAt": "2026-11-01T00:00:00Z"}),
         );
-        let key = json!({"id": "k1", "name": "bbws-product-api-dev-1", "enabled": true, "createdDate": 1_769_860_800});
-        account.set("/apikeys", json!({"item": [key]}));
+        let key = |id: &str, name: &str, enabled: bool| json!({"id": id, "name": format!("bbws-product-api-dev-{name}"), "enabled": enabled, "createdDate": 1_769_860_800});
+        account.set("/apikeys", json!({"item": [key("s1", "shop-7", false), key("k1", "1", true)]}));
         account
     }
 
@@ -95,7 +95,8 @@ async fn reports_a_healthy_environment() {
         "Event source mapping of bbws-product-creator-dev: Enabled",
         "bbws-get-product-dev      41            2026-11-01T00:00:00.000+0000  41            commit-of-get-product",
         "Infrastructure: commit fedcba9, proven 2026-11-01T00:00:00Z",
-        "k1",
+        "default  1           k1          enabled ",
+        "shop     7           s1          disabled",
     ] {
         assert!(text.contains(part), "{part} isn't in:\n{text}");
     }
@@ -103,6 +104,7 @@ async fn reports_a_healthy_environment() {
     assert_eq!(report["attention"], json!([]));
     assert_eq!(report["queues"][0]["oldestSeconds"], 7);
     assert_eq!(report["functions"][1]["lastRelease"]["commit"], "commit-of-get-product");
+    assert_eq!((&report["keys"][0]["client"], &report["keys"][1]["client"]), (&json!("default"), &json!("shop")));
     assert!(report["keys"][0]["ageDays"].as_i64().unwrap() > 100, "{report:#}");
 }
 

@@ -1,4 +1,4 @@
-# The API key, in a root of its own. A key's value ends up in the state of whatever root makes it (aws_api_gateway_api_key
+# The API keys, in a root of its own. A key's value ends up in the state of whatever root makes it (aws_api_gateway_api_key
 # holds it, and aws_api_gateway_usage_plan_key holds it without even marking it sensitive). The infrastructure's state is
 # read by the deployments of all seven functions; this one's by nobody else.
 locals {

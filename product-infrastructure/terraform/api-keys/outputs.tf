@@ -14,3 +14,8 @@ output "secret_name" {
   description = "Secret that holds the current key's value."
   value       = local.infrastructure.api_key_secret_name
 }
+
+output "client_secret_names" {
+  description = "Secrets that hold the other clients' current keys, by client."
+  value       = { for client, secret in aws_secretsmanager_secret.client : client => secret.name }
+}

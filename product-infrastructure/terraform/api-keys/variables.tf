@@ -82,3 +82,70 @@ variable "disabled_generations" {
     error_message = "disabled_generations must not name the current generation: the secret would hold a key that opens nothing."
   }
 }
+
+variable "clients" {
+  description = "Clients with keys of their own, by name, beside the default client. rate_limit and burst_limit are requests per second and at once, of each key. With enabled = false none of the client's keys opens anything; a client that leaves this map loses its keys for good. Records keep showing its name."
+  type = map(object({
+    rate_limit  = number
+    burst_limit = number
+    enabled     = optional(bool, true)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.clients) : can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", name))])
+    error_message = "Names in clients must be 1 to 30 lower-case letters, digits and hyphens, begin with a letter and end with a letter or a digit."
+  }
+
+  validation {
+    condition     = !contains(keys(var.clients), "default")
+    error_message = "clients must not contain \"default\": the client of that name exists without being listed."
+  }
+
+  validation {
+    condition     = alltrue([for client in var.clients : client.rate_limit > 0])
+    error_message = "rate_limit in clients must be greater than 0 requests/s. To withdraw a client's access, set enabled = false."
+  }
+
+  validation {
+    condition     = alltrue([for client in var.clients : client.burst_limit >= 1 && floor(client.burst_limit) == client.burst_limit])
+    error_message = "burst_limit in clients must be a whole number of at least 1 request."
+  }
+}
+
+variable "client_key_generations" {
+  description = "Generations of each client's keys, as key_generations and disabled_generations are for the default client. A client that isn't listed has generation 1. Written by `catalogctl keys rotate --client NAME`."
+  type = map(object({
+    key_generations      = list(number)
+    disabled_generations = optional(list(number), [])
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.client_key_generations) : contains(keys(var.clients), name)])
+    error_message = "client_key_generations must name clients of var.clients. Unknown: ${join(", ", setsubtract(keys(var.client_key_generations), keys(var.clients)))}."
+  }
+
+  validation {
+    condition = alltrue([
+      for client in var.client_key_generations :
+      contains([1, 2], length(client.key_generations)) && alltrue([for generation in client.key_generations : generation >= 1 && floor(generation) == generation])
+    ])
+    error_message = "key_generations of a client must hold one whole number from 1, or two during a rotation."
+  }
+
+  validation {
+    condition     = alltrue([for client in var.client_key_generations : length(client.key_generations) != 2 ? true : client.key_generations[0] < client.key_generations[1]])
+    error_message = "key_generations of a client must be in rising order: the last generation is the current one."
+  }
+
+  validation {
+    condition = alltrue([
+      for client in var.client_key_generations :
+      length(client.disabled_generations) == 0 || (length(client.key_generations) == 2 && client.disabled_generations == slice(client.key_generations, 0, min(1, length(client.key_generations))))
+    ])
+    error_message = "disabled_generations of a client must be empty, or hold the older of its two generations."
+  }
+}

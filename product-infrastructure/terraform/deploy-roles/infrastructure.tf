@@ -46,7 +46,8 @@ locals {
   audit_bucket    = "arn:${local.partition}:s3:::bbws-product-audit-logs-${var.environment}${var.bucket_suffix}"
   queries_bucket  = "arn:${local.partition}:s3:::bbws-product-audit-queries-${var.environment}${var.bucket_suffix}"
   audit_workgroup = "arn:${local.partition}:athena:${local.place}:workgroup/bbws-product-audit-${var.environment}"
-  api_key         = "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/key-${var.environment}-??????" # The suffix is Secrets Manager's.
+  # The default client's secret and those of the other clients. The suffix is Secrets Manager's.
+  api_keys = [for name in ["key-${var.environment}", "key-${var.environment}/*"] : "arn:${local.partition}:secretsmanager:${local.place}:secret:bbws/product-api/${name}-??????"]
   audit_tables = [
     "arn:${local.partition}:glue:${local.place}:catalog",
     "arn:${local.partition}:glue:${local.place}:database/bbws_product_audit_${var.environment}",
@@ -156,7 +157,7 @@ data "aws_iam_policy_document" "infrastructure_read" {
   statement {
     sid       = "ReadSecret"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy", "secretsmanager:GetSecretValue"]
-    resources = [local.api_key]
+    resources = local.api_keys
   }
 
   statement {
@@ -235,7 +236,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
     resources = local.pipes
   }
 
-  # Without s3:DeleteBucket and anything on objects: records are written by audit-logger and outlive their pipeline.
+  # Without s3:DeleteBucket and anything on records: they are written by audit-logger and outlive their pipeline.
   statement {
     sid = "KeepAuditBuckets"
     actions = [
@@ -250,6 +251,13 @@ data "aws_iam_policy_document" "infrastructure_write" {
       "s3:PutLifecycleConfiguration",
     ]
     resources = [local.audit_bucket, local.queries_bucket]
+  }
+
+  # The register of API keys: an entry for each key. The bucket's policy lets nobody overwrite or delete one.
+  statement {
+    sid       = "RegisterKeys"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.audit_bucket}/clients/*"] # An object for each key, named by API Gateway's ID of it.
   }
 
   statement {
@@ -268,7 +276,7 @@ data "aws_iam_policy_document" "infrastructure_write" {
   statement {
     sid       = "KeepSecret"
     actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret", "secretsmanager:UpdateSecretVersionStage"]
-    resources = [local.api_key]
+    resources = local.api_keys
   }
 }
 

@@ -1,6 +1,6 @@
 //! The few calls to a local stack that Terraform does not make.
 //!
-//! `up` needs five of them, to three services, and `chaos` a few more. Their SDK crates would be most of what the first `up` compiles before it can
+//! `up` needs seven of them, to three services, and `chaos` a few more. Their SDK crates would be most of what the first `up` compiles before it can
 //! begin, so the requests are made here: signed as AWS wants it, because the emulator checks signatures. What only the
 //! tests ask is asked with the AWS CLI, which they need in any case.
 
@@ -79,6 +79,26 @@ impl LocalAws {
         expect_success(made)
             .await
             .with_context(|| format!("failed to deploy the API {rest_api_id} to the stage {ENVIRONMENT}"))?;
+        Ok(())
+    }
+
+    /// Writes each API key into the register in the audit bucket, as scripts/register-keys.sh does after a deployment.
+    pub async fn register_keys(&self, audit_bucket: &str) -> Result<()> {
+        let prefix = format!("bbws-product-api-{ENVIRONMENT}-");
+        let path = format!("/apikeys?limit=500&name={prefix}");
+        let found = expect_success(self.call("apigateway", Method::GET, &path, &[], "").await?).await;
+        let found: Value = serde_json::from_str(&found.context("failed to list the API keys")?)
+            .context("the list of API keys isn't JSON")?;
+        for key in found["item"].as_array().into_iter().flatten() {
+            let Some((id, entry)) = register_entry(key, &prefix) else { continue };
+            let headers = [("content-type", "application/json"), ("if-none-match", "*")];
+            let path = format!("/{audit_bucket}/clients/{id}.json");
+            let written = self.call("s3", Method::PUT, &path, &headers, &entry.to_string()).await?;
+            // 412: registered before.
+            if written.status() != StatusCode::PRECONDITION_FAILED {
+                expect_success(written).await.with_context(|| format!("failed to register API key {id}"))?;
+            }
+        }
         Ok(())
     }
 
@@ -202,6 +222,16 @@ impl LocalAws {
     }
 }
 
+/// A key's ID and its entry in the register; `None` for another key than Terraform's. Its name ends with CLIENT-GENERATION, or
+/// with GENERATION alone for the default client.
+fn register_entry<'a>(key: &'a Value, prefix: &str) -> Option<(&'a str, Value)> {
+    let (id, end) = (key["id"].as_str()?, key["name"].as_str()?.strip_prefix(prefix)?);
+    let (client, generation) = end.rsplit_once('-').unwrap_or(("default", end));
+    let generation: u32 = generation.parse().ok()?;
+    let entry = json!({"apiKeyId": id, "client": client, "generation": generation, "schemaVersion": 1});
+    Some((id, entry))
+}
+
 async fn expect_success(answer: Response) -> Result<String> {
     let status: StatusCode = answer.status();
     let body = answer.text().await.context("the response was truncated")?;
@@ -270,6 +300,16 @@ mod tests {
         );
         assert!(versions("\n").unwrap().is_empty() && versions("{}").unwrap().is_empty());
         assert!(versions("An error occurred").is_err());
+    }
+
+    #[test]
+    fn register_entry_has_client_and_generation() {
+        let entry =
+            |name: &str| register_entry(&json!({"id": "k", "name": name}), "p-").map(|(_, entry)| entry.to_string());
+        let expected = r#"{"apiKeyId":"k","client":"price-feed","generation":2,"schemaVersion":1}"#;
+        assert_eq!(entry("p-price-feed-2").as_deref(), Some(expected));
+        assert!(entry("p-3").unwrap().contains(r#""client":"default","generation":3"#));
+        assert_eq!((entry("p-shop"), entry("other-1")), (None, None));
     }
 
     /// An AWS that gives these answers, one to a request, and what it was asked.

@@ -94,7 +94,7 @@ async fn provision(
     // Terraform waits for AWS most of the time, the compiler for nothing: together they take as long as one of them.
     // Both are waited for even if one fails, because a Terraform that is cut off forgets what it has made.
     let (shared, packages) =
-        tokio::join!(apply_shared(&terraform, stack, progress), build_all(workspace, stack, profile, progress));
+        tokio::join!(apply_shared(&terraform, stack, &aws, progress), build_all(workspace, stack, profile, progress));
     let (packages, outputs) = (packages?, shared?);
 
     let functions = apply_functions(&terraform, &packages, &outputs, progress).await?;
@@ -245,15 +245,22 @@ pub async fn destroy(workspace: &Workspace, stack: &Stack, progress: &Progress) 
 }
 
 /// The infrastructure and the API keys; returns the infrastructure's outputs.
-async fn apply_shared(terraform: &Terraform, stack: &Stack, progress: &Progress) -> Result<Map<String, Value>> {
+async fn apply_shared(
+    terraform: &Terraform,
+    stack: &Stack,
+    aws: &LocalAws,
+    progress: &Progress,
+) -> Result<Map<String, Value>> {
     let step = progress.step("apply the shared infrastructure");
     let applied = terraform.apply(Root::Infrastructure, &Variables::default(), &[], step.meter()).await?;
     step.done(note(applied));
     let outputs = terraform.outputs(Root::Infrastructure)?;
     let step = progress.step("apply the API keys");
     let variables = variables(Root::ApiKeys, stack);
-    let applied = terraform.apply(Root::ApiKeys, &variables, &[&digest_of(&outputs)], step.meter()).await?;
-    step.done(note(applied));
+    let applied = terraform.apply(Root::ApiKeys, &variables, &[&digest_of(&outputs)], step.meter()).await;
+    // Also after a failure: a key that was created before it is valid.
+    aws.register_keys(&text(&outputs, "s3_audit_bucket_name")?).await?;
+    step.done(note(applied?));
     Ok(outputs)
 }
 
@@ -358,9 +365,10 @@ async fn deploy_api(
 fn variables(root: Root, stack: &Stack) -> Variables {
     match root {
         Root::Infrastructure | Root::DeployRoles => Variables::default(),
-        // A rotation on this stack is the stack's own, and not to be seen in a committed file.
+        // Clients and rotations on this stack are the stack's own, and not to be seen in a committed file.
         Root::ApiKeys => {
-            Variables { file: Some(stack.key_generations()).filter(|file| file.is_file()), ..Variables::default() }
+            let files = [stack.clients(), stack.key_generations()].into_iter().filter(|file| file.is_file());
+            Variables { files: files.collect(), ..Variables::default() }
         }
         Root::Function(function) => package_variables(&stack.packages().join(format!("{function}.zip"))),
     }
@@ -369,7 +377,7 @@ fn variables(root: Root, stack: &Stack) -> Variables {
 fn package_variables(package: &std::path::Path) -> Variables {
     let values =
         vec![("package_path", package.display().to_string()), ("architecture", packages::architecture().to_owned())];
-    Variables { values, file: None }
+    Variables { values, ..Variables::default() }
 }
 
 fn function_facts(terraform: &Terraform, package: &Package) -> Result<FunctionFacts> {

@@ -97,7 +97,12 @@ impl Stack {
         self.folder.join("api-key")
     }
 
-    /// How far a rotation of the key has come on this stack: a file of Terraform variables, which `catalogctl keys rotate`
+    /// The clients of this stack beside the default one: a file of Terraform variables with `clients`, for people to write.
+    pub fn clients(&self) -> PathBuf {
+        self.folder.join("clients.tfvars.json")
+    }
+
+    /// How far a rotation of a key has come on this stack: a file of Terraform variables, which `catalogctl keys rotate`
     /// writes. Not there before the first one.
     pub fn key_generations(&self) -> PathBuf {
         self.folder.join("key-generations.tfvars.json")
@@ -135,7 +140,7 @@ impl Stack {
                 _ => {}
             }
         }
-        for file in [self.facts(), self.api_key(), self.key_generations()] {
+        for file in [self.facts(), self.api_key(), self.clients(), self.key_generations()] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("failed to delete {}", file.display()));
@@ -193,10 +198,11 @@ mod tests {
             fs::create_dir_all(path).unwrap();
         }
         fs::write(stack.api_key(), "secret").unwrap();
+        fs::write(stack.clients(), "").unwrap();
         fs::write(stack.key_generations(), "").unwrap();
         stack.purge().unwrap();
         assert!(!stack.emulator().exists() && !stack.stamps().exists());
-        assert!(!stack.api_key().exists() && !stack.key_generations().exists());
+        assert!(!stack.api_key().exists() && !stack.clients().exists() && !stack.key_generations().exists());
         assert!(stack.logs().exists());
         stack.purge().unwrap();
     }

@@ -11,11 +11,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use support::pipeline::{
     Checkout, administrator, append, assume, claims, emulators_python, repository_id, role, stack,
 };
@@ -612,6 +614,14 @@ fn prints_no_key_through_a_whole_rotation() {
         keys.into_iter()
             .map(|key| (key["name"].as_str().unwrap().to_owned(), key["value"].as_str().unwrap().to_owned()))
     };
+    let registered = || {
+        let listed = ["s3api", "list-objects-v2", "--bucket", "bbws-product-audit-logs-dev", "--prefix", "clients/"];
+        let listed = administrator(&listed).unwrap();
+        let keys =
+            listed["Contents"].as_array().unwrap().iter().map(|object| object["Key"].as_str().unwrap().to_owned());
+        keys.collect::<BTreeSet<String>>()
+    };
+    let known = registered();
     let generation =
         |name: &str| name.strip_prefix("bbws-product-api-dev-").map(|number| number.parse::<u64>().unwrap());
     let old = keys().filter_map(|(name, _)| generation(&name)).max().expect("a key");
@@ -655,6 +665,25 @@ fn prints_no_key_through_a_whole_rotation() {
     values.sort();
     values.dedup();
     assert!(values.len() >= 2, "two keys have been used");
+
+    // The key that came and went stays in the register.
+    let added: Vec<String> = registered().difference(&known).cloned().collect();
+    let [added] = added.as_slice() else { panic!("one key is new: {added:?}") };
+    let apply = Checkout::of("product-infrastructure").in_github_environment("dev");
+    let entry = apply.path("entry");
+    let bucket = ["--bucket", "bbws-product-audit-logs-dev", "--key"];
+    let get = ["s3api", "get-object", bucket[0], bucket[1], bucket[2], added, entry.to_str().unwrap()];
+    administrator(&get).unwrap();
+    let read: Value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
+    assert_eq!((&read["client"], &read["generation"]), (&json!("default"), &json!(new)));
+    assert_eq!(*added, format!("clients/{}.json", read["apiKeyId"].as_str().unwrap()));
+    let denied = |arguments: &[&str]| {
+        let said = apply.aws(&[&["s3api"], arguments].concat()).expect_err("denied");
+        assert!(said.contains("AccessDenied") || said.contains("Forbidden"), "{arguments:?}: {said}");
+    };
+    denied(&["put-object", bucket[0], bucket[1], bucket[2], added]);
+    denied(&["put-object", bucket[0], bucket[1], bucket[2], "events/x.json", "--if-none-match", "*"]);
+    denied(&["delete-object", bucket[0], bucket[1], bucket[2], added]);
     for output in outputs {
         assert!(values.iter().all(|value| !output.contains(value)), "a key is in: {output}");
     }

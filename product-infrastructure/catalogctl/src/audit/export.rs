@@ -19,6 +19,7 @@ use super::record_row::Row;
 use super::verify::Days;
 use crate::audit_bucket::{Bucket, Listed};
 use crate::exit_status::ExitStatus;
+use crate::keys::register::Register;
 use crate::output::OutputError;
 use crate::printable::{printable, printable_json};
 use crate::private_file;
@@ -37,7 +38,7 @@ use audit_log::verification::{Content, Object, ObjectsDigest};
 /// {"recordType":"INVALID","object":KEY,"fault":…,"why":…,"content":TEXT} with its content as a string, or, if it isn't UTF-8,
 /// with "contentBase64"; archived and deleted objects are reported and omitted.
 ///
-/// In CSV, a row has a record's outcome, actor and times, its prices before, after and as requested with all decimals of their
+/// In CSV, a row has a record's outcome, actor, client and times, its prices before, after and as requested with all decimals of their
 /// currency, and the object's key and SHA-256. A cell that begins with = + - @ ' or a control character gets a leading ', so
 /// that no spreadsheet takes it for a formula.
 ///
@@ -154,6 +155,8 @@ async fn export(
     progress: &Progress,
 ) -> Result<Exported> {
     let bucket = target.audit_bucket();
+    lines.register = Register::read_and_report(&bucket, progress).await?;
+    arguments.filter.check(&lines.register)?;
     let step = progress.step(format!("export {}", bucket.name()));
     lines.begin()?;
     let (meter, window) = (step.meter(), arguments.days.window()?);
@@ -209,6 +212,7 @@ struct Lines<'a, W> {
     writer: W,
     format: Format,
     filter: &'a Filter,
+    register: Register,
     /// Characters that a terminal would act upon are escaped.
     for_terminal: bool,
     exported: Exported,
@@ -220,6 +224,7 @@ impl<'a, W: Write> Lines<'a, W> {
             writer,
             format: arguments.format,
             filter: &arguments.filter,
+            register: Register::default(),
             for_terminal: false,
             exported: Exported::default(),
         }
@@ -234,16 +239,16 @@ impl<'a, W: Write> Lines<'a, W> {
     }
 
     fn write(&mut self, object: Object) -> Result<()> {
-        let row = |record: &Record| Row::new(&object.key, object.digest.as_ref(), record);
+        let row = |record: &Record, register| Row::new(&object.key, object.digest.as_ref(), record, register);
         match &object.content {
-            Content::Record(record) if !self.filter.selects(record) => {
+            Content::Record(record) if !self.filter.selects(record, &self.register) => {
                 self.exported.not_selected += 1;
                 Ok(())
             }
             Content::Record(record) => match (record.form(), self.format) {
-                (Some(finding), _) => self.invalid(finding, record.line().into_bytes(), row(record)),
+                (Some(finding), _) => self.invalid(finding, record.line().into_bytes(), row(record, &self.register)),
                 (None, Format::Ndjson) => self.record(kind(record), &record.line()),
-                (None, Format::Csv) => self.record(kind(record), &csv_row(&row(record))?),
+                (None, Format::Csv) => self.record(kind(record), &csv_row(&row(record, &self.register))?),
             },
             Content::Invalid(finding, _) if !self.filter.may_select(finding) => {
                 self.exported.not_selected += 1;

@@ -1,9 +1,11 @@
 //! Which records of a window a command selects.
 
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::history::product;
+use crate::keys::register::Register;
 use audit_log::finding::Finding;
 use audit_log::ids::ProductId;
 use audit_log::record::Record;
@@ -20,6 +22,10 @@ pub struct Filter {
     #[arg(long = "actor", value_name = "ACTOR")]
     #[serde(rename = "actor", skip_serializing_if = "Vec::is_empty")]
     pub actors: Vec<String>,
+    /// Changes requested with a key of this client, past and present keys; repeatable
+    #[arg(long = "client", value_name = "NAME")]
+    #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
     /// Changes of this type; repeatable
     #[arg(long = "type", value_name = "TYPE", value_enum, ignore_case = true)]
     #[serde(rename = "type", skip_serializing_if = "Vec::is_empty")]
@@ -76,8 +82,16 @@ impl Outcome {
 }
 
 impl Filter {
+    /// Fails when a client has no key in the register: its name is misspelt, or it never had one.
+    pub fn check(&self, register: &Register) -> Result<()> {
+        for client in &self.clients {
+            ensure!(register.has_client(client), "client {client:?} has no API key in the register of keys");
+        }
+        Ok(())
+    }
+
     /// Whether the record matches. A change made outside the API has neither actor nor outcome.
-    pub fn selects(&self, record: &Record) -> bool {
+    pub fn selects(&self, record: &Record, register: &Register) -> bool {
         let document = record.document();
         let text = |path: &str| document.pointer(path).and_then(|value| value.as_str()).unwrap_or_default();
         let change_type = match record {
@@ -87,11 +101,13 @@ impl Filter {
         let one_of = |expected: &[&str], found: &[&str]| {
             expected.is_empty() || expected.iter().any(|expected| found.contains(expected))
         };
+        let clients: Vec<&str> = self.clients.iter().map(String::as_str).collect();
         let actors: Vec<&str> = self.actors.iter().map(String::as_str).collect();
         let types: Vec<&str> = self.types.iter().map(|kind| kind.name()).collect();
         let outcomes: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.name()).collect();
         (self.products.is_empty() || record.product_id().is_some_and(|id| self.products.contains(&id)))
             && one_of(&actors, &[text("/actor/apiKeyId"), text("/actor/sourceIp")])
+            && one_of(&clients, &[register.client(text("/actor/apiKeyId")).unwrap_or_default()])
             && one_of(&types, &[change_type])
             && one_of(&outcomes, &[text("/outcome")])
     }
@@ -109,6 +125,7 @@ impl Filter {
         let parts = [
             options("product", self.products.iter().map(ToString::to_string).collect()),
             options("actor", self.actors.clone()),
+            options("client", self.clients.clone()),
             options("type", self.types.iter().map(|kind| kind.name().to_owned()).collect()),
             options("outcome", self.outcomes.iter().map(|outcome| outcome.name().to_owned()).collect()),
         ]
@@ -123,6 +140,8 @@ mod tests {
     use audit_log::finding::Fault;
     use audit_log::record::{OutOfBand, check_entry};
     use clap::Parser;
+
+    use crate::keys::register::tests::register;
 
     #[derive(Parser)]
     struct Program {
@@ -147,6 +166,7 @@ mod tests {
         let id = update.product_id().unwrap().to_string();
         let actor = update.document()["actor"]["apiKeyId"].as_str().unwrap().to_owned();
         let address = update.document()["actor"]["sourceIp"].as_str().unwrap().to_owned();
+        let register = register(&[(&actor, "shop"), ("another", "feed")]);
         let other = "3f0c2f5e-8d1b-4c6a-9e57-000000000009";
         for (arguments, expected) in [
             (vec![], true),
@@ -156,13 +176,16 @@ mod tests {
             (vec!["--actor", &actor], true),
             (vec!["--actor", &address], true),
             (vec!["--actor", "nobody"], false),
+            (vec!["--client", "shop"], true),
+            (vec!["--client", "feed"], false),
+            (vec!["--client", "feed", "--client", "shop"], true),
             (vec!["--type", "UPDATE"], true),
             (vec!["--type", "update", "--type", "delete"], true),
             (vec!["--type", "delete"], false),
             (vec!["--outcome", "applied", "--type", "update"], true),
             (vec!["--outcome", "rejected", "--type", "update"], false),
         ] {
-            assert_eq!(filter(&arguments).selects(&update), expected, "{arguments:?}");
+            assert_eq!(filter(&arguments).selects(&update, &register), expected, "{arguments:?}");
         }
     }
 
@@ -176,9 +199,12 @@ mod tests {
             form: None,
             document,
         }));
-        assert!(filter(&["--type", "out-of-band"]).selects(&edit) && filter(&["--type", "OUT_OF_BAND"]).selects(&edit));
-        assert!(!filter(&["--outcome", "applied"]).selects(&edit));
-        assert!(!filter(&["--type", "update"]).selects(&edit));
+        assert!(
+            filter(&["--type", "out-of-band"]).selects(&edit, &Register::default())
+                && filter(&["--type", "OUT_OF_BAND"]).selects(&edit, &Register::default())
+        );
+        assert!(!filter(&["--outcome", "applied"]).selects(&edit, &Register::default()));
+        assert!(!filter(&["--type", "update"]).selects(&edit, &Register::default()));
     }
 
     #[test]
@@ -192,9 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn rejects_client_without_a_key() {
+        let register = register(&[("k", "shop")]);
+        assert!(filter(&["--client", "shop"]).check(&register).is_ok());
+        assert!(filter(&["--client", "shpo"]).check(&register).is_err());
+    }
+
+    #[test]
     fn describes_itself_as_typed() {
         assert_eq!(Filter::default().describe(), None);
-        let arguments = ["--actor", "k", "--type", "DELETE", "--outcome", "APPLIED"];
+        let arguments = ["--actor", "k", "--client", "shop", "--type", "DELETE", "--outcome", "APPLIED"];
         assert_eq!(filter(&arguments).describe(), Some(arguments.join(" ")));
     }
 }

@@ -1,6 +1,6 @@
 //! `catalogctl audit history`: the changes of one product.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -12,6 +12,7 @@ use super::product_search::{self, Description, Matches};
 use super::verify::{Days, describe};
 use crate::audit_bucket::Listed;
 use crate::exit_status::ExitStatus;
+use crate::keys::register::Register;
 use crate::output;
 use crate::progress::Progress;
 use crate::table_text::table;
@@ -77,7 +78,16 @@ pub struct History {
     pub product_id: ProductId,
     /// In the order of time.
     pub records: Vec<Value>,
+    /// The names of the clients in the records, by API key ID.
+    pub clients: BTreeMap<String, String>,
     pub findings: Vec<Finding>,
+}
+
+impl History {
+    fn name_clients(&mut self, register: &Register) {
+        let keys = self.records.iter().filter_map(|record| record["actor"]["apiKeyId"].as_str());
+        self.clients = keys.filter_map(|id| Some((id.to_owned(), register.client(id)?.to_owned()))).collect();
+    }
 }
 
 /// Collects a product's records and prints them.
@@ -94,11 +104,13 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
             return Ok(ExitStatus::NeedsAttention);
         }
     };
-    let history = if arguments.quick {
+    let register = Register::read_and_report(&target.audit_bucket(), progress).await?;
+    let mut history = if arguments.quick {
         follow_chain(target, id, progress).await?
     } else {
         search(target, id, window, progress).await?
     };
+    history.name_clients(&register);
     if history.records.is_empty() && history.findings.is_empty() {
         if window.is_whole() {
             bail!("the audit log has no record of product {id}");
@@ -240,13 +252,13 @@ impl Collected {
         if !self.findings.iter().any(has_gap) && !records.is_empty() {
             self.findings.retain(own);
         }
-        History { product_id: self.id, records, findings: self.findings }
+        History { product_id: self.id, records, clients: BTreeMap::new(), findings: self.findings }
     }
 }
 
 /// A line for each record, then the findings.
 fn text(history: &History) -> String {
-    let rows: Vec<[String; 6]> = history.records.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = history.records.iter().map(|record| row(record, &history.clients)).collect();
     let mut text = format!("Product {}\n\n", history.product_id);
     text.push_str(&table(["time (UTC)", "change", "outcome", "version", "by", "event: what changed"], &rows));
     let (integrity, form): (Vec<_>, Vec<_>) =
@@ -262,7 +274,7 @@ fn text(history: &History) -> String {
     text
 }
 
-fn row(record: &Value) -> [String; 6] {
+fn row(record: &Value, clients: &BTreeMap<String, String>) -> [String; 6] {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if record["recordType"] == "OUT_OF_BAND" {
         let what = format!("{} {}", text(&record["changeType"]), text(&record["key"]["SK"]));
@@ -281,7 +293,9 @@ fn row(record: &Value) -> [String; 6] {
         Some(reason) => format!("{} {reason}", text(&record["outcome"])),
         None => text(&record["outcome"]),
     };
-    let actor = [&record["actor"]["apiKeyId"], &record["actor"]["sourceIp"]].map(text);
+    let key = text(&record["actor"]["apiKeyId"]);
+    let key = clients.get(&key).map(|client| format!("{client} ({key})")).unwrap_or(key);
+    let actor = [key, text(&record["actor"]["sourceIp"])];
     let changed = if record["outcome"] == "APPLIED" {
         if record["type"] == "DELETE" { None } else { Some(differences(record.get("before"), record.get("after"))) }
     } else {
@@ -335,6 +349,8 @@ mod tests {
 
     #[test]
     fn row_shows_what_changed() {
+        let clients = BTreeMap::from([("k1".to_owned(), "shop".to_owned())]);
+        let row = |record: &Value| super::row(record, &clients);
         let product = json!({"name": "Lamp", "price": "1.00", "version": 1, "status": "ACTIVE"});
         let mut other = product.clone();
         other["price"] = json!("2.00");
@@ -349,6 +365,9 @@ mod tests {
         assert_eq!(row(&create)[5], "e: name \"Lamp\", price \"1.00\"");
         let rejected = json!({"recordType": "CHANGE", "type": "DELETE", "outcome": "REJECTED", "reason": "NOT_FOUND",
             "eventId": "e", "occurredAt": "t", "actor": {"apiKeyId": "k", "sourceIp": "i"}});
+        let mut of_client = rejected.clone();
+        of_client["actor"]["apiKeyId"] = json!("k1");
+        assert_eq!(row(&of_client)[4], "shop (k1) i");
         assert_eq!(row(&rejected), ["t", "DELETE", "REJECTED NOT_FOUND", "", "k i", "e"]);
         let patch = json!({"recordType": "CHANGE", "type": "UPDATE", "outcome": "REJECTED", "reason": "INVALID_RESULT",
             "eventId": "e", "occurredAt": "t", "actor": {}, "version": 3, "requested": {"patch": {"price": "0.001"}}});

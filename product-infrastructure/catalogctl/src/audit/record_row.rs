@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::keys::register::Register;
 use audit_log::finding::Finding;
 use audit_log::json::{Digest, hex};
 use audit_log::record::{Record, decimal};
@@ -24,6 +25,8 @@ pub struct Row {
     pub reason: String,
     pub version: String,
     pub api_key_id: String,
+    /// The client that the API key belongs to, if the register has the key.
+    pub client: String,
     pub source_ip: String,
     pub request_id: String,
     pub event_id: String,
@@ -54,7 +57,7 @@ const ALWAYS_CHANGED: [&str; 3] = ["version", "updatedAt", "lastEventId"];
 
 impl Row {
     /// The row of a record that was read from the object `key`.
-    pub fn new(key: &str, digest: Option<&Digest>, record: &Record) -> Self {
+    pub fn new(key: &str, digest: Option<&Digest>, record: &Record, register: &Register) -> Self {
         let document = record.document();
         let text = |path: &str| document.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let [before, after] = ["before", "after"].map(|name| document.get(name));
@@ -76,6 +79,7 @@ impl Row {
             outcome: text("/outcome"),
             reason: text(if is_change { "/reason" } else { "/cause" }),
             version: document["version"].as_u64().map(|version| version.to_string()).unwrap_or_default(),
+            client: register.client(&text("/actor/apiKeyId")).unwrap_or_default().to_owned(),
             api_key_id: text("/actor/apiKeyId"),
             source_ip: text("/actor/sourceIp"),
             request_id: text("/requestId"),
@@ -110,7 +114,7 @@ impl Row {
     }
 
     /// Each column's name and cell, in the order of the columns.
-    pub fn columns(&self) -> [(&'static str, &str); 26] {
+    pub fn columns(&self) -> [(&'static str, &str); 27] {
         [
             ("recordType", &self.record_type),
             ("occurredAt", &self.occurred_at),
@@ -121,6 +125,7 @@ impl Row {
             ("reason", &self.reason),
             ("version", &self.version),
             ("apiKeyId", &self.api_key_id),
+            ("client", &self.client),
             ("sourceIp", &self.source_ip),
             ("requestId", &self.request_id),
             ("eventId", &self.event_id),
@@ -177,7 +182,8 @@ mod tests {
         let text = std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap();
         let change = check_entry(name, serde_json::from_str(&text).unwrap()).unwrap();
         let key = change.event_id.object_key();
-        Row::new(&key, Some(&change.digest.clone()), &Record::Change(Box::new(change)))
+        let register = crate::keys::register::tests::register(&[("a1b2c3d4e5", "shop")]);
+        Row::new(&key, Some(&change.digest.clone()), &Record::Change(Box::new(change)), &register)
     }
 
     #[test]
@@ -193,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn names_the_client_of_a_registered_key() {
+        let update = row("life-4-update-applied");
+        assert_eq!((update.api_key_id.as_str(), update.client.as_str()), ("a1b2c3d4e5", "shop"));
+        assert_eq!(row("full-2-update-applied").client, "", "the record has no API key");
+    }
+
+    #[test]
     fn reads_the_price_of_the_tables_item() {
         let item = |price: Value| json!({"productId": "x", "name": "Lamp", "priceMinor": price, "currency": "KWD"});
         let document = json!({
@@ -200,7 +213,7 @@ mod tests {
             "key": {"PK": "PRODUCT#1", "SK": "META"}, "before": item(json!(12_500)), "after": item(json!(0.5)),
         });
         let edit = OutOfBand { product_id: None, by_ttl: false, observed_at: 0, form: None, document };
-        let row = Row::new("key", None, &Record::OutOfBand(Box::new(edit)));
+        let row = Row::new("key", None, &Record::OutOfBand(Box::new(edit)), &Register::default());
         assert_eq!((row.price_before.as_str(), row.price_after.as_str()), ("12.500", ""), "0.5 isn't a price");
         assert_eq!(
             (row.changed.as_str(), row.item.as_str(), row.reason.as_str()),

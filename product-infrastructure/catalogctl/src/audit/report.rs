@@ -14,6 +14,7 @@ use super::record_row::Row;
 use super::report_page;
 use super::verify::{self, Verified, verdicts};
 use crate::exit_status::ExitStatus;
+use crate::keys::register::Register;
 use crate::output;
 use crate::private_file;
 use crate::progress::Progress;
@@ -53,7 +54,9 @@ pub struct Arguments {
 pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) -> Result<ExitStatus> {
     let path = &arguments.out;
     manifest::require_new(path)?;
-    let mut selected = Selected::new(&arguments.filter, arguments.records as usize);
+    let register = Register::read_and_report(&target.audit_bucket(), progress).await?;
+    arguments.filter.check(&register)?;
+    let mut selected = Selected::new(&arguments.filter, &register, arguments.records as usize);
     let verified =
         verify::verified(target, &arguments.verification, progress, None, |object| selected.take(object)).await?;
 
@@ -92,6 +95,7 @@ fn text(verified: &Verified, manifest: &Manifest, path: &std::path::Path) -> Str
 /// The records that the filter selects: counts of all, and the earliest ones.
 struct Selected<'a> {
     filter: &'a Filter,
+    register: &'a Register,
     max_rows: usize,
     rows: BTreeMap<(u64, String), Row>,
     counts: BTreeMap<String, u64>,
@@ -116,20 +120,24 @@ impl Listed<'_> {
 }
 
 impl<'a> Selected<'a> {
-    fn new(filter: &'a Filter, max_rows: usize) -> Self {
-        Self { filter, max_rows, rows: BTreeMap::new(), counts: BTreeMap::new(), objects_read: 0 }
+    fn new(filter: &'a Filter, register: &'a Register, max_rows: usize) -> Self {
+        Self { filter, register, max_rows, rows: BTreeMap::new(), counts: BTreeMap::new(), objects_read: 0 }
     }
 
     fn take(&mut self, object: &Object) {
         let (key, digest) = (object.key.as_str(), object.digest.as_ref());
         self.objects_read += u64::from(digest.is_some());
         match &object.content {
-            Content::Record(record) if self.filter.selects(record) => {
+            Content::Record(record) if self.filter.selects(record, self.register) => {
                 let is_valid = record.form().is_none();
                 self.count(if is_valid { kind(record) } else { INVALID });
-                self.keep(record.millis(), key, || match record.form() {
-                    Some(finding) => Row::new(key, digest, record).invalid(finding),
-                    None => Row::new(key, digest, record),
+                let register = self.register;
+                self.keep(record.millis(), key, || {
+                    let row = Row::new(key, digest, record, register);
+                    match record.form() {
+                        Some(finding) => row.invalid(finding),
+                        None => row,
+                    }
                 });
             }
             Content::Invalid(finding, _) if self.filter.may_select(finding) => {
@@ -175,14 +183,14 @@ mod tests {
 
     #[test]
     fn lists_the_earliest_records() {
-        let filter = Filter::default();
-        let mut selected = Selected::new(&filter, 2);
+        let (filter, register) = (Filter::default(), Register::default());
+        let mut selected = Selected::new(&filter, &register, 2);
         for (millis, key) in [(5, "e"), (3, "c"), (9, "i"), (1, "a"), (3, "b")] {
             selected.keep(millis, key, || Row::of_object(key, None));
         }
         let keys: Vec<&str> = selected.listed().rows.iter().map(|row| row.object.as_str()).collect();
         assert_eq!(keys, ["a", "b"]);
-        let mut none = Selected::new(&filter, 0);
+        let mut none = Selected::new(&filter, &register, 0);
         none.keep(1, "a", || Row::of_object("a", None));
         assert!(none.listed().rows.is_empty());
     }

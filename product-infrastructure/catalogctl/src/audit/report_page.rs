@@ -248,7 +248,8 @@ fn record(row: &Row) -> Markup {
     let by = match (row.record_type.as_str(), row.reason.as_str()) {
         ("OUT_OF_BAND", "TTL") => "DynamoDB (expired)".to_owned(),
         ("OUT_OF_BAND", _) => "outside the API".to_owned(),
-        _ => [row.api_key_id.as_str(), row.source_ip.as_str()].join(" "),
+        _ if row.client.is_empty() => [row.api_key_id.as_str(), row.source_ip.as_str()].join(" "),
+        _ => format!("{} ({}) {}", row.client, row.api_key_id, row.source_ip),
     };
     let outcome = match row.record_type.as_str() {
         "INVALID" => format!("INVALID {}: {}", row.fault, row.why),

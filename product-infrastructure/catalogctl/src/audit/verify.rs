@@ -12,6 +12,7 @@ use time::{Date, OffsetDateTime};
 
 use super::checkpoint::{Checkpoint, Identity};
 use crate::exit_status::ExitStatus;
+use crate::keys::register::Register;
 use crate::output;
 use crate::products_table::Table;
 use crate::progress::Progress;
@@ -240,7 +241,16 @@ async fn verify(
     }
     step.done(format!("{} objects", verification.objects()));
     read_again(&mut verification, &table, progress).await?;
-    Ok(verification.finish(millis_ago(Duration::from_secs(options.settle))))
+    let mut report = verification.finish(millis_ago(Duration::from_secs(options.settle)));
+    if window.is_whole() {
+        // The register of API keys is of no day. What is wrong with an entry puts a name in doubt, and so the log's integrity.
+        let findings = Register::read(&bucket).await?.findings;
+        if !findings.is_empty() {
+            report.integrity = Integrity::Broken;
+            report.findings.extend(findings);
+        }
+    }
+    Ok(report)
 }
 
 async fn facts(table: &Table, target: &Target, options: &Options, progress: &Progress) -> Result<Option<TableFacts>> {

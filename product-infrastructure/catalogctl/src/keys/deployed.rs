@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use super::client::Client;
 use crate::aws::CallContext;
 use crate::target::Target;
 
@@ -11,6 +12,7 @@ use crate::target::Target;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeployedKey {
+    pub client: Client,
     pub generation: u32,
     pub id: String,
     pub enabled: bool,
@@ -30,26 +32,28 @@ pub enum Use {
     Unknown(String),
 }
 
-/// The name of an environment's usage plan and the prefix of its keys, as `terraform/` and `terraform/api-keys` set them.
-fn name(environment: &str) -> String {
-    format!("bbws-product-api-{environment}")
-}
-
-/// The environment's keys, oldest first.
+/// The environment's keys: the default client's, then those of the others by name; a client's keys oldest first.
 pub async fn keys(target: &Target) -> Result<Vec<DeployedKey>> {
-    let prefix = format!("{}-", name(&target.environment));
+    let prefix = format!("bbws-product-api-{}-", target.environment);
     let found: Result<Vec<_>, _> =
         target.api_gateway().get_api_keys().name_query(&prefix).into_paginator().items().send().collect().await;
     let found = found.call("apigateway:GET", "the API keys")?;
     let mut keys: Vec<DeployedKey> = found
         .into_iter()
         .filter_map(|key| {
-            let generation = key.name?.strip_prefix(&prefix)?.parse().ok()?;
+            let (client, generation) = Client::of_key(&key.name?, &target.environment)?;
             let created_at = key.created_date.map(|moment| moment.secs());
-            Some(DeployedKey { generation, id: key.id?, enabled: key.enabled, created_at })
+            Some(DeployedKey { client, generation, id: key.id?, enabled: key.enabled, created_at })
         })
         .collect();
-    keys.sort_by_key(|key| key.generation);
+    keys.sort_by_key(|key| (!key.client.is_default(), key.client.clone(), key.generation));
+    Ok(keys)
+}
+
+/// A client's keys, oldest first.
+pub async fn keys_of(target: &Target, client: &Client) -> Result<Vec<DeployedKey>> {
+    let mut keys = keys(target).await?;
+    keys.retain(|key| key.client == *client);
     Ok(keys)
 }
 
@@ -65,9 +69,9 @@ async fn requests(target: &Target, key: &DeployedKey) -> Result<Use> {
     let client = target.api_gateway();
     let plans: Result<Vec<_>, _> = client.get_usage_plans().into_paginator().items().send().collect().await;
     let plans = plans.call("apigateway:GET", "the usage plans")?;
-    let plan = plans.into_iter().find(|plan| plan.name.as_deref() == Some(name(&target.environment).as_str()));
-    let plan =
-        plan.and_then(|plan| plan.id).with_context(|| format!("usage plan {} not found", name(&target.environment)))?;
+    let name = key.client.usage_plan(&target.environment);
+    let plan = plans.into_iter().find(|plan| plan.name.as_deref() == Some(name.as_str()));
+    let plan = plan.and_then(|plan| plan.id).with_context(|| format!("usage plan {name} not found"))?;
     let today = OffsetDateTime::now_utc().date();
     let since = (today - Duration::days(1)).to_string();
     let usage = client

@@ -1,4 +1,4 @@
-//! `catalogctl keys export`: the current API key, from the secret into a file that only its owner can read.
+//! `catalogctl keys export`: a client's current API key, from the secret into a file that only its owner can read.
 //!
 //! The key goes to a file and not to standard output: terminals keep their history, and many people read pipeline logs.
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
+use super::client::Client;
 use super::git;
 use crate::aws;
 use crate::exit_status::ExitStatus;
@@ -15,7 +16,7 @@ use crate::output;
 use crate::private_file;
 use crate::target::Target;
 
-/// Write the current API key to a file that only you can read
+/// Write a client's current API key to a file that only you can read
 ///
 /// The key is never printed. Inside a git work tree, the file must be ignored by git.
 ///
@@ -23,7 +24,11 @@ use crate::target::Target;
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
-    /// File to write (default: .catalogue/api-key-ENV; for a local stack the file that `cargo xtask up` writes)
+    /// Client whose key is written
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub client: Client,
+    /// File to write (default: .catalogue/api-key-ENV, or api-key-ENV-NAME with --client; for a local stack, the file that
+    /// `cargo xtask up` writes, or api-key-NAME beside it)
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Print the output as JSON: the file's path, without the key
@@ -43,13 +48,16 @@ pub async fn run(target: &Target, arguments: &Arguments, default_file: &Path) ->
     };
     // Checked before the secret is read: each read of a secret is recorded in CloudTrail.
     git::require_ignored(file)?;
-    let key = aws::api_key(&target.config, &target.environment).await?;
+    let client = &arguments.client;
+    let secret = client.secret(&target.environment);
+    let key = aws::api_key(&target.config, &secret).await?;
     private_file::write(file, &key)?;
-    let secret = aws::api_key_secret(&target.environment);
     if arguments.json {
-        output::print_json(&json!({"environment": target.environment, "secret": secret, "file": file}))?;
+        output::print_json(
+            &json!({"environment": target.environment, "client": client, "secret": secret, "file": file}),
+        )?;
     } else {
-        output::print(&format!("Wrote the API key of {} to {}.", target.name, file.display()))?;
+        output::print(&format!("Wrote the API key of client {client} of {} to {}.", target.name, file.display()))?;
     }
     Ok(ExitStatus::Success)
 }

@@ -1,8 +1,10 @@
-//! The generations of the API key that the Terraform root `terraform/api-keys` declares, and how a rotation changes them.
+//! The generations of each client's API key that the Terraform root `terraform/api-keys` declares, and how a rotation changes
+//! them.
 //!
 //! They are in a file of Terraform variables of their own, in JSON, because a program writes it: `{env}.key-generations.tfvars.json`
 //! beside the environment's other variables.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -10,14 +12,27 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// Generations of the API key, oldest first; the last is the current one, which the secret holds.
+use super::client::Client;
+
+/// Generations of a client's API key, oldest first; the last is the current one, which the secret holds.
 ///
 /// At most two: the rotation's old and new key. The members are named like the Terraform variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Generations {
     pub key_generations: Vec<u32>,
+    #[serde(default)]
     pub disabled_generations: Vec<u32>,
+}
+
+/// The file of variables: the generations of the default client, and those of the others by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variables {
+    key_generations: Vec<u32>,
+    disabled_generations: Vec<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    client_key_generations: BTreeMap<String, Generations>,
 }
 
 /// A step of a rotation.
@@ -84,6 +99,54 @@ impl Generations {
         Ok(Self { key_generations: keys, disabled_generations: disabled })
     }
 
+    /// Fails unless they follow the rules of the Terraform variables' validations.
+    fn check(&self) -> Result<()> {
+        let keys = &self.key_generations;
+        ensure!(matches!(keys.len(), 1 | 2), "key_generations must have one or two generations");
+        ensure!(
+            keys[0] > 0 && keys.is_sorted_by(|a, b| a < b),
+            "key_generations must be ascending and start at 1 or more"
+        );
+        let disabled = &self.disabled_generations;
+        ensure!(
+            disabled.is_empty() || (disabled.len() == 1 && self.old() == Some(disabled[0])),
+            "disabled_generations must be empty or have the older of two generations"
+        );
+        Ok(())
+    }
+}
+
+impl Variables {
+    /// The variables that declare these generations of the default client and no others.
+    pub fn new(default_client: Generations) -> Self {
+        Self {
+            key_generations: default_client.key_generations,
+            disabled_generations: default_client.disabled_generations,
+            client_key_generations: BTreeMap::new(),
+        }
+    }
+
+    /// The generations that are declared for a client; `None` for another than the default client that isn't listed.
+    pub fn of(&self, client: &Client) -> Option<Generations> {
+        if client.is_default() {
+            return Some(Generations {
+                key_generations: self.key_generations.clone(),
+                disabled_generations: self.disabled_generations.clone(),
+            });
+        }
+        self.client_key_generations.get(client.name()).cloned()
+    }
+
+    /// The same variables with other generations of a client.
+    pub fn with(mut self, client: &Client, generations: Generations) -> Self {
+        if client.is_default() {
+            let Generations { key_generations, disabled_generations } = generations;
+            return Self { key_generations, disabled_generations, ..self };
+        }
+        self.client_key_generations.insert(client.name().to_owned(), generations);
+        self
+    }
+
     /// Reads a file of variables; `None` when it doesn't exist.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let json = match fs::read_to_string(path) {
@@ -101,18 +164,11 @@ impl Generations {
 
     fn parse(json: &str) -> Result<Self> {
         let found: Self = serde_json::from_str(json)?;
-        // The same rules as the Terraform variables' validations.
-        let keys = &found.key_generations;
-        ensure!(matches!(keys.len(), 1 | 2), "key_generations must have one or two generations");
-        ensure!(
-            keys[0] > 0 && keys.is_sorted_by(|a, b| a < b),
-            "key_generations must be ascending and start at 1 or more"
-        );
-        let disabled = &found.disabled_generations;
-        ensure!(
-            disabled.is_empty() || (disabled.len() == 1 && found.old() == Some(disabled[0])),
-            "disabled_generations must be empty or have the older of two generations"
-        );
+        found.of(&Client::default()).map_or(Ok(()), |generations| generations.check())?;
+        for (client, generations) in &found.client_key_generations {
+            client.parse::<Client>().map_err(|why| anyhow::anyhow!("client {client:?} {why}"))?;
+            generations.check().with_context(|| format!("client {client}"))?;
+        }
         Ok(found)
     }
 }
@@ -178,11 +234,27 @@ mod tests {
     fn written_file_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("dev.key-generations.tfvars.json");
-        assert_eq!(Generations::read(&file).unwrap(), None);
+        assert_eq!(Variables::read(&file).unwrap(), None);
         for generations in [generations(&[1], &[]), generations(&[1, 2], &[1]), generations(&[7], &[])] {
-            generations.write(&file).unwrap();
-            assert_eq!(Generations::read(&file).unwrap(), Some(generations));
+            let variables = Variables::new(generations.clone());
+            variables.write(&file).unwrap();
+            assert!(!fs::read_to_string(&file).unwrap().contains("client"), "no client is declared");
+            assert_eq!(Variables::read(&file).unwrap(), Some(variables));
         }
+    }
+
+    #[test]
+    fn each_client_has_generations_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("dev.key-generations.tfvars.json");
+        let (default, shop, feed) = (Client::default(), "shop".parse().unwrap(), "feed".parse().unwrap());
+        let variables = Variables::new(generations(&[2], &[])).with(&shop, generations(&[3, 4], &[3]));
+        variables.write(&file).unwrap();
+        let read = Variables::read(&file).unwrap().unwrap();
+        assert_eq!(read.of(&default), Some(generations(&[2], &[])));
+        assert_eq!((read.of(&shop), read.of(&feed)), (Some(generations(&[3, 4], &[3])), None));
+        let after = read.with(&default, generations(&[2, 3], &[]));
+        assert_eq!((after.of(&default), after.of(&shop)), (Some(generations(&[2, 3], &[])), variables.of(&shop)));
     }
 
     #[test]
@@ -200,7 +272,13 @@ mod tests {
             ("[1, 2]", "[], \"other\": 1"),
         ] {
             let json = format!("{{\"key_generations\": {keys}, \"disabled_generations\": {disabled}}}");
-            assert!(Generations::parse(&json).is_err(), "{json}");
+            assert!(Variables::parse(&json).is_err(), "{json}");
+        }
+        for clients in ["{\"shop\": {\"key_generations\": []}}", "{\"Shop\": {\"key_generations\": [1]}}"] {
+            let json = format!(
+                "{{\"key_generations\": [1], \"disabled_generations\": [], \"client_key_generations\": {clients}}}"
+            );
+            assert!(Variables::parse(&json).is_err(), "{json}");
         }
     }
 
@@ -208,10 +286,14 @@ mod tests {
     fn terraform_root_has_the_variables_and_their_defaults() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform/api-keys");
         let variables = fs::read_to_string(root.join("variables.tf")).unwrap();
-        for (name, default) in [("key_generations", "[1]"), ("disabled_generations", "[]")] {
+        for (name, default) in
+            [("key_generations", "[1]"), ("disabled_generations", "[]"), ("client_key_generations", "{}")]
+        {
             let (_, variable) = variables.split_once(&format!("variable \"{name}\" {{")).expect(name);
-            let default = format!("default     = {default}\n");
-            assert!(variable.split("\nvariable ").next().unwrap().contains(&default), "{name}");
+            let variable = variable.split("\nvariable ").next().unwrap();
+            let found =
+                variable.lines().filter_map(|line| line.trim().strip_prefix("default")?.trim().strip_prefix("= "));
+            assert_eq!(found.collect::<Vec<_>>(), [default], "{name}");
         }
     }
 }

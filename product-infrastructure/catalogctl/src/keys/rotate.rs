@@ -13,8 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use super::client::Client;
 use super::deployed::{self, DeployedKey, Use};
-use super::generations::{Generations, Step};
+use super::generations::{Generations, Step, Variables};
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::target::{Environment, System, Target};
@@ -22,7 +23,7 @@ use crate::target::{Environment, System, Target};
 /// The file of a local stack's generations, beside the file that describes the stack.
 const LOCAL_FILE: &str = "key-generations.tfvars.json";
 
-/// Take one step of an API key rotation (default: dry run)
+/// Take one step of the rotation of a client's API key (default: dry run)
 ///
 ///   show    show the rotation's state
 ///   begin   add a second key, valid beside the first; the secret then holds the second. Then move the clients over
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Step of the rotation
     #[arg(value_enum, hide_possible_values = true)]
     pub step: Step,
+    /// Client whose key is rotated
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub client: Client,
     /// Folder terraform/api-keys of a checkout of product-infrastructure (required with --env)
     #[arg(long, value_name = "FOLDER")]
     pub terraform_root: Option<PathBuf>,
@@ -62,6 +66,7 @@ pub struct Arguments {
 pub struct Rotation {
     /// "prod (AWS, eu-west-1)".
     pub system: String,
+    pub client: Client,
     pub step: Step,
     pub applied: bool,
     /// Whether the step is held back because the old key is still used.
@@ -69,7 +74,7 @@ pub struct Rotation {
     pub file: PathBuf,
     pub before: Generations,
     pub after: Generations,
-    /// The keys in API Gateway; `null` when the step doesn't depend on them.
+    /// The client's keys in API Gateway; `null` when the step doesn't depend on them.
     pub deployed: Option<Vec<DeployedKey>>,
     /// How much the old key was used since yesterday, for steps that depend on it.
     pub old_key_use: Option<Use>,
@@ -80,6 +85,9 @@ pub struct Rotation {
 /// The generations that Terraform is given.
 struct Declared {
     file: PathBuf,
+    /// Of every client.
+    variables: Variables,
+    /// Of the client whose key is rotated.
     generations: Generations,
 }
 
@@ -99,11 +107,11 @@ async fn rotate(system: &System, arguments: &Arguments) -> Result<Rotation> {
     // `begin` and `reopen` are safe whatever is deployed, so with --env they need no credentials.
     let depends_on_deployed = environment.is_none() || !matches!(step, Step::Begin | Step::Reopen);
     let target = if depends_on_deployed { Some(Target::find(system).await?) } else { None };
-    let Declared { file, generations: before } = declared(environment, arguments, target.as_ref()).await?;
+    let Declared { file, variables, generations: before } = declared(environment, arguments, target.as_ref()).await?;
     let after = before.after(step)?;
 
     let (deployed, old_key_use) = match &target {
-        Some(target) => read_deployed(target, step, &before).await?,
+        Some(target) => read_deployed(target, &arguments.client, step, &before).await?,
         None => (None, None),
     };
     if let (Some(deployed), true) = (&deployed, before != after) {
@@ -113,7 +121,7 @@ async fn rotate(system: &System, arguments: &Arguments) -> Result<Rotation> {
     let still_used = step == Step::Finish && before != after && used && !arguments.although_used;
     let applied = arguments.apply && !still_used && step != Step::Show;
     if applied && before != after {
-        after.write(&file)?;
+        variables.with(&arguments.client, after.clone()).write(&file)?;
     }
     let system = match (target, environment) {
         (Some(target), _) => target.name,
@@ -126,11 +134,12 @@ async fn rotate(system: &System, arguments: &Arguments) -> Result<Rotation> {
     } else {
         next(environment, arguments, still_used, reached, before != after)
     };
-    Ok(Rotation { system, step, applied, still_used, file, before, after, deployed, old_key_use, next })
+    let client = arguments.client.clone();
+    Ok(Rotation { system, client, step, applied, still_used, file, before, after, deployed, old_key_use, next })
 }
 
-/// The generations declared now. A file that doesn't exist stands for the Terraform variables' defaults, except on a local
-/// stack, whose keys may come from an earlier file.
+/// The generations declared now. A file that doesn't exist, or doesn't list the client, stands for the Terraform variables'
+/// defaults, except on a local stack, whose keys may come from an earlier file.
 async fn declared(
     environment: Option<Environment>,
     arguments: &Arguments,
@@ -146,12 +155,22 @@ async fn declared(
         (_, None, Some(stack)) => stack.folder.join(LOCAL_FILE),
         (_, None, None) => bail!("no environment and no local stack"),
     };
-    let generations = match (Generations::read(&file)?, stack, target) {
-        (Some(generations), ..) => generations,
-        (None, Some(_), Some(target)) => of_deployed(&deployed::keys(target).await?),
-        (None, ..) => Generations::initial(),
+    let client = &arguments.client;
+    let local = target.filter(|_| stack.is_some());
+    let variables = match (Variables::read(&file)?, local) {
+        (Some(variables), _) => variables,
+        (None, Some(target)) => Variables::new(of_deployed(&deployed::keys_of(target, &Client::default()).await?)),
+        (None, None) => Variables::new(Generations::initial()),
     };
-    Ok(Declared { file, generations })
+    let generations = match (variables.of(client), local) {
+        (Some(generations), _) => generations,
+        (None, Some(target)) => match deployed::keys_of(target, client).await?.as_slice() {
+            [] => bail!("client {client} has no API key on {}. Declare it in `clients` first", target.name),
+            keys => of_deployed(keys),
+        },
+        (None, None) => Generations::initial(),
+    };
+    Ok(Declared { file, variables, generations })
 }
 
 /// The environment's file in the Terraform root. Fails when the folder isn't that root.
@@ -179,10 +198,11 @@ fn of_deployed(deployed: &[DeployedKey]) -> Generations {
 
 async fn read_deployed(
     target: &Target,
+    client: &Client,
     step: Step,
     before: &Generations,
 ) -> Result<(Option<Vec<DeployedKey>>, Option<Use>)> {
-    let deployed = deployed::keys(target).await.context("failed to list the deployed keys")?;
+    let deployed = deployed::keys_of(target, client).await.context("failed to list the deployed keys")?;
     let old = before.old().filter(|_| matches!(step, Step::Show | Step::Finish));
     let old = old.and_then(|old| deployed.iter().find(|key| key.generation == old));
     let used = match old {
@@ -227,10 +247,9 @@ fn next(
     reached: &Generations,
     differs: bool,
 ) -> String {
-    let command = match environment {
-        Some(environment) => format!("`catalogctl keys --env {environment} rotate "),
-        None => "`catalogctl keys rotate ".to_owned(),
-    };
+    let environment_option = environment.map(|environment| format!(" --env {environment}")).unwrap_or_default();
+    let command =
+        |step: &str| format!("`catalogctl keys{environment_option} rotate {step}{}`", arguments.client.option());
     if still_used {
         return "The old key is still used. Move its clients over and retry tomorrow, or use --although-used.".into();
     }
@@ -238,13 +257,16 @@ fn next(
         return "Dry run: no changes made. Re-run with --apply.".into();
     }
     let then = match (reached.old(), reached.disabled_generations.is_empty()) {
-        (None, _) => format!("One key is valid. {command}begin` starts a rotation."),
+        (None, _) => format!("One key is valid. {} starts a rotation.", command("begin")),
         (Some(old), true) => format!(
             "Both keys are valid, and the secret holds the new one. Move the clients over, then disable generation {old} \
-             with {command}finish`."
+             with {}.",
+            command("finish")
         ),
         (Some(old), false) => format!(
-            "Generation {old} is disabled. If a client still needs it, run {command}reopen`; otherwise {command}remove`."
+            "Generation {old} is disabled. If a client still needs it, run {}; otherwise {}.",
+            command("reopen"),
+            command("remove")
         ),
     };
     match environment {
@@ -258,7 +280,7 @@ fn next(
 }
 
 fn text(rotation: &Rotation) -> String {
-    let mut text = String::new();
+    let mut text = format!("Client: {}\n", rotation.client);
     for key in rotation.deployed.iter().flatten() {
         let state = if key.enabled { "valid" } else { "disabled" };
         text.push_str(&format!("Generation {} is {state} (key ID {}).\n", key.generation, key.id));
@@ -296,7 +318,13 @@ mod tests {
     fn step_requires_previous_step_to_be_deployed() {
         let before =
             |disabled: &[u32]| Generations { key_generations: vec![1, 2], disabled_generations: disabled.into() };
-        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled, created_at: None };
+        let key = |generation, enabled| DeployedKey {
+            client: Client::default(),
+            generation,
+            id: "a".into(),
+            enabled,
+            created_at: None,
+        };
         let required = |step, disabled: &[u32], deployed: &[DeployedKey]| {
             require_deployed(step, &before(disabled), deployed, "deploy `api-keys` to dev first")
                 .map_err(|error| error.to_string())
@@ -314,7 +342,13 @@ mod tests {
 
     #[test]
     fn infers_declaration_from_deployed_keys() {
-        let key = |generation, enabled| DeployedKey { generation, id: "a".into(), enabled, created_at: None };
+        let key = |generation, enabled| DeployedKey {
+            client: Client::default(),
+            generation,
+            id: "a".into(),
+            enabled,
+            created_at: None,
+        };
         assert_eq!(of_deployed(&[]), Generations::initial());
         let found = of_deployed(&[key(2, false), key(3, true)]);
         assert_eq!(found, Generations { key_generations: vec![2, 3], disabled_generations: vec![2] });

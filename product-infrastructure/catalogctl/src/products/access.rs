@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::api::Api;
 use crate::aws::{self, CallContext};
+use crate::keys::client::Client;
 use crate::progress::Progress;
 use crate::target::{System, Target};
 
@@ -49,7 +50,7 @@ impl Access {
             (Some(file), _) => read_key(file)?,
             (None, Some(target)) => match &target.local {
                 Some(stack) => read_key(&stack.folder.join("api-key"))?,
-                None => aws::api_key(&target.config, &target.environment).await?,
+                None => aws::api_key(&target.config, &Client::default().secret(&target.environment)).await?,
             },
             (None, None) => bail!("--key-file is required"),
         };

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::aws_json::{Request, Service, call};
 use crate::exit_status::ExitStatus;
+use crate::keys::client::Client;
 use crate::keys::deployed;
 use crate::output;
 use crate::progress::Progress;
@@ -81,6 +82,7 @@ pub struct Pipe {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
+    pub client: Client,
     pub generation: u32,
     pub id: String,
     pub enabled: bool,
@@ -184,6 +186,7 @@ async fn pipe(target: &Target) -> Result<Pipe> {
 async fn keys(target: &Target) -> Result<Vec<Key>> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let keys = deployed::keys(target).await?.into_iter().map(|key| Key {
+        client: key.client,
         generation: key.generation,
         id: key.id,
         enabled: key.enabled,
@@ -299,10 +302,10 @@ fn text(report: &Report) -> String {
             .map(|key| {
                 let age = key.age_days.map_or_else(unknown, |days| format!("{days} days"));
                 let state = if key.enabled { "enabled" } else { "disabled" };
-                [key.generation.to_string(), key.id.clone(), state.to_owned(), age]
+                [key.client.to_string(), key.generation.to_string(), key.id.clone(), state.to_owned(), age]
             })
             .collect();
-        text.push_str(&format!("\n{}", table(["API key", "ID", "State", "Age"], &rows)));
+        text.push_str(&format!("\n{}", table(["Client", "Generation", "API key ID", "State", "Age"], &rows)));
     }
     text.truncate(text.trim_end().len());
     text

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 /// The account's id.
 pub const ACCOUNT: &str = "111122223333";
-/// The key that the secret holds.
+/// The key that the default client's secret holds.
 pub const KEY: &str = "0123456789012345678901234567890123456789";
+/// The key that the secret of client shop holds.
+pub const SHOP_KEY: &str = "9876543210987654321098765432109876543210";
 
 /// A bucket's settings, by the name of their part of the API, as they were put.
 type Buckets = BTreeMap<String, BTreeMap<String, String>>;
@@ -31,7 +33,9 @@ struct Held {
     /// Names that another account has.
     taken: Vec<String>,
     keys: Vec<(u32, bool)>,
-    /// Requests yesterday; `None` when there was none at all.
+    /// The keys of client shop.
+    shop_keys: Vec<(u32, bool)>,
+    /// Requests yesterday with the first key of either client; `None` when there was none at all.
     requests: Option<i64>,
 }
 
@@ -64,6 +68,12 @@ impl Account {
         let mut held = self.held.lock().unwrap();
         (held.keys, held.requests) = (keys.to_vec(), requests);
     }
+
+    /// The same of client shop.
+    pub fn shop_keys(&self, keys: &[(u32, bool)], requests: Option<i64>) {
+        let mut held = self.held.lock().unwrap();
+        (held.shop_keys, held.requests) = (keys.to_vec(), requests);
+    }
 }
 
 type Parameters = Query<BTreeMap<String, String>>;
@@ -85,25 +95,31 @@ async fn answer(
         [] => secret(&text),
         ["apikeys"] => {
             assert_eq!(parameters["name"], "bbws-product-api-dev-");
-            let keys = held.keys.iter().map(|(generation, enabled)| {
-                json!({"id": format!("k{generation}"), "name": format!("bbws-product-api-dev-{generation}"), "enabled": enabled})
+            let keys = [(&held.keys, "k", ""), (&held.shop_keys, "s", "shop-")].map(|(keys, id, client)| {
+                let key = |(generation, enabled): &(u32, bool)| {
+                    let name = format!("bbws-product-api-dev-{client}{generation}");
+                    json!({"id": format!("{id}{generation}"), "name": name, "enabled": enabled})
+                };
+                keys.iter().map(key).collect::<Vec<_>>()
             });
-            Json(json!({"item": keys.collect::<Vec<_>>()})).into_response()
+            Json(json!({"item": keys.concat()})).into_response()
         }
         ["usageplans"] => {
             let throttle = json!({"rateLimit": 500.0, "burstLimit": 1000});
             let plan = json!({"id": "p1", "name": "bbws-product-api-dev", "throttle": throttle});
-            Json(json!({"item": [plan]})).into_response()
+            let shop = json!({"id": "p2", "name": "bbws-product-api-dev-shop"});
+            Json(json!({"item": [plan, shop]})).into_response()
         }
         ["restapis"] => {
             let apis =
                 ["another", "bbws-product-api-dev"].map(|name| json!({"id": format!("id-{name}"), "name": name}));
             Json(json!({"item": apis})).into_response()
         }
-        ["usageplans", "p1", "usage"] => {
-            assert_eq!(parameters["keyId"], "k1");
-            let days = |count: i64| json!({"k1": [[count, -1], [0, -1]]});
-            Json(json!({"usagePlanId": "p1", "values": held.requests.map_or(json!({}), days)})).into_response()
+        ["usageplans", plan @ ("p1" | "p2"), "usage"] => {
+            let key = if *plan == "p1" { "k1" } else { "s1" };
+            assert_eq!(parameters["keyId"], key);
+            let days = |count: i64| json!({key: [[count, -1], [0, -1]]});
+            Json(json!({"usagePlanId": plan, "values": held.requests.map_or(json!({}), days)})).into_response()
         }
         [bucket] => bucket_call(&mut held, bucket, &method, &uri, &headers, text),
         other => panic!("{method} {other:?} is not spoken here"),
@@ -120,8 +136,10 @@ fn caller() -> Response {
 
 fn secret(request: &str) -> Response {
     let request: Value = serde_json::from_str(request).unwrap();
-    if request["SecretId"] == "bbws/product-api/key-dev" {
-        return Json(json!({"Name": request["SecretId"], "SecretString": KEY})).into_response();
+    for (name, key) in [("bbws/product-api/key-dev", KEY), ("bbws/product-api/key-dev/shop", SHOP_KEY)] {
+        if request["SecretId"] == name {
+            return Json(json!({"Name": name, "SecretString": key})).into_response();
+        }
     }
     (StatusCode::BAD_REQUEST, Json(json!({"__type": "ResourceNotFoundException"}))).into_response()
 }

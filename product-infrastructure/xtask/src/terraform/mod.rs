@@ -30,8 +30,8 @@ const LOCK_FILE: &str = ".terraform.lock.hcl";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variables {
     pub values: Vec<(&'static str, String)>,
-    /// A file with further ones.
-    pub file: Option<PathBuf>,
+    /// Files with further ones.
+    pub files: Vec<PathBuf>,
 }
 
 /// What an apply came to.
@@ -292,7 +292,7 @@ impl Terraform {
         for (name, value) in &variables.values {
             inputs = inputs.text(name).text(value);
         }
-        if let Some(file) = &variables.file {
+        for file in &variables.files {
             inputs = inputs.bytes(&fs::read(file).unwrap_or_default());
         }
         upstream.iter().fold(inputs, |inputs, digest| inputs.text(digest)).digest()
@@ -327,7 +327,7 @@ pub fn foreign_settings(names: impl Iterator<Item = OsString>) -> Vec<OsString> 
 
 fn arguments(variables: &Variables) -> Vec<String> {
     let file = format!("-var-file=environments/{ENVIRONMENT}.tfvars");
-    let further = variables.file.iter().map(|file| format!("-var-file={}", file.display()));
+    let further = variables.files.iter().map(|file| format!("-var-file={}", file.display()));
     let values = variables.values.iter().map(|(name, value)| format!("-var={name}={value}"));
     std::iter::once(file).chain(further).chain(values).collect()
 }
@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn variables_become_arguments() {
         let values = vec![("architecture", "arm64".to_owned())];
-        let arguments = arguments(&Variables { values, file: Some("further.tfvars".into()) });
+        let arguments = arguments(&Variables { values, files: vec!["further.tfvars".into()] });
         assert_eq!(
             arguments,
             ["-var-file=environments/dev.tfvars", "-var-file=further.tfvars", "-var=architecture=arm64"]

@@ -147,7 +147,7 @@ async fn destroy_deploy_roles(context: &Context<'_>, tool: &Tool<'_>) -> Result<
         ("github_owner_id", "1001".to_owned()),
         ("github_repository_ids", format!("{{{}}}", repositories.join(","))),
     ];
-    terraform.destroy(Root::DeployRoles, &Variables { values, file: None }).await
+    terraform.destroy(Root::DeployRoles, &Variables { values, ..Variables::default() }).await
 }
 
 /// What cannot be done is said in one message that helps on.

@@ -138,12 +138,17 @@ impl Checkout {
                 append(&folder.join(format!("environments/{environment}.s3.tfbackend")), &settings);
             }
         }
-        // A rotation on a local stack is written down there, and not in a committed file.
+        // Clients and rotations of a local stack are written down there, and not in a committed file.
         let stack = std::env::var("CATALOGUE_STACK").unwrap_or_else(|_| DEFAULT_STACK.to_owned());
-        let generations = Stack::new(&workspace(), &stack).key_generations();
-        if self.repository == INFRASTRUCTURE && generations.exists() {
-            let file = format!("terraform/api-keys/environments/{ENVIRONMENT}.key-generations.tfvars.json");
-            fs::copy(generations, self.path(&file)).unwrap();
+        let stack = Stack::new(&workspace(), &stack);
+        let variables = "terraform/api-keys/environments";
+        for (from, to) in [
+            (stack.key_generations(), format!("{variables}/{ENVIRONMENT}.key-generations.tfvars.json")),
+            (stack.clients(), "terraform/api-keys/clients.auto.tfvars.json".to_owned()),
+        ] {
+            if self.repository == INFRASTRUCTURE && from.exists() {
+                fs::copy(from, self.path(&to)).unwrap();
+            }
         }
         if self.repository != INFRASTRUCTURE {
             append(
@@ -431,8 +436,11 @@ fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
     std::env::join_paths(folders.chain(std::env::split_paths(&own))).expect("a PATH")
 }
 
-/// A folder with nothing but the AWS CLI: the machine's version 2, which runners have (Debian's package `awscli` is one), or the
-/// version 1 that `cargo xtask test` installs, because the Python package index has no other.
+/// Of the first version 2 whose `s3api put-object` certainly has `--if-none-match`.
+const MIN_AWS_CLI_2_MINOR: u32 = 18;
+
+/// A folder with nothing but the AWS CLI: the machine's version 2, which runners have, if it is new enough for conditional
+/// writes to S3 (Debian 12's isn't), or the version 1 that `cargo xtask test` installs, because the Python package index has no other.
 fn aws_cli(workspace: &Workspace) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
@@ -440,7 +448,9 @@ fn aws_cli(workspace: &Workspace) -> PathBuf {
         let programs = std::env::split_paths(&path).map(|folder| folder.join("aws")).collect::<Vec<_>>();
         let version_2 = programs.into_iter().find(|program| {
             let output = Command::new(program).arg("--version").output();
-            output.is_ok_and(|output| output.stdout.starts_with(b"aws-cli/2."))
+            let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            let minor = version.strip_prefix("aws-cli/2.").and_then(|rest| rest.split('.').next());
+            minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor >= MIN_AWS_CLI_2_MINOR)
         });
         let program = version_2.unwrap_or_else(|| workspace.catalogue().join("venv-aws-cli/bin/aws"));
         let folder = workspace.catalogue().join("aws-cli");
