@@ -469,7 +469,9 @@ async fn evaluates_alarms_and_logs_requests() {
     // An alarm that nothing evaluates has no state.
     eventually("every alarm has been evaluated", || async {
         let alarms = &stack.run(&["status", "--json"]).await.json()["alarms"];
-        (alarms["total"].as_u64().unwrap() >= 30 && alarms["insufficientData"] == 0).then_some(())
+        let [total, waiting] = ["total", "insufficientData"].map(|name| alarms[name].as_u64().unwrap());
+        // `audit-broken` ignores missing data: it has no state before the first daily verification.
+        (total >= 30 && waiting <= 1).then_some(())
     })
     .await;
 }

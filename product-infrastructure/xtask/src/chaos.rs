@@ -4,15 +4,15 @@
 //! The calls and the check are those of `bench load`. The faults are made here, one after the other, each for a few seconds:
 //! they touch this stack's processes and resources only, and each is undone before the next, also when the run is interrupted.
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::companions;
 use crate::emulator::Emulator;
+use crate::function_processes;
 use crate::local_aws::LocalAws;
 use crate::process;
 use crate::progress::Progress;
@@ -95,7 +95,7 @@ async fn make_faults(
                 let mut killed = 0;
                 let until = Instant::now() + FAULT;
                 while Instant::now() < until {
-                    killed += kill_functions(&running.facts.endpoint_url);
+                    killed += function_processes::signal(&running.facts.endpoint_url, None, Signal::KILL);
                     rest(FAULT / 4).await?;
                 }
                 step.done(format!("{killed} processes"));
@@ -141,42 +141,5 @@ async fn rest(time: Duration) -> Result<()> {
     tokio::select! {
         () = tokio::time::sleep(time) => Ok(()),
         () = process::interruption() => bail!("interrupted"),
-    }
-}
-
-/// Kills the functions that call AWS at this endpoint. No other stack has the same. Returns their number.
-fn kill_functions(endpoint: &str) -> usize {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let functions = processes.filter_map(|process| {
-        let pid = process.file_name().to_str()?.parse().ok()?;
-        is_function(&fs::read(process.path().join("environ")).ok()?, endpoint).then(|| Pid::from_raw(pid)).flatten()
-    });
-    functions.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count()
-}
-
-/// Whether a process with these variables is a function of the stack at this endpoint.
-fn is_function(environment: &[u8], endpoint: &str) -> bool {
-    let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
-    variables.iter().any(|variable| variable.starts_with(b"AWS_LAMBDA_FUNCTION_NAME="))
-        && variables.contains(&format!("AWS_ENDPOINT_URL={endpoint}").as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kills_only_functions_of_the_own_stack() {
-        let endpoint = "http://127.0.0.1:4576";
-        let own = b"PATH=/bin\0AWS_LAMBDA_FUNCTION_NAME=get\0AWS_ENDPOINT_URL=http://127.0.0.1:4576\0";
-        assert!(is_function(own, endpoint));
-        for other in [
-            b"AWS_LAMBDA_FUNCTION_NAME=get\0AWS_ENDPOINT_URL=http://127.0.0.1:45760\0".as_slice(),
-            b"AWS_LAMBDA_FUNCTION_NAME=get\0",
-            b"AWS_ENDPOINT_URL=http://127.0.0.1:4576\0",
-            b"",
-        ] {
-            assert!(!is_function(other, endpoint), "{}", String::from_utf8_lossy(other));
-        }
     }
 }

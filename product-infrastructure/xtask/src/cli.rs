@@ -51,6 +51,27 @@ pub enum Command {
     /// In turn, functions are killed, the events pipe is stopped, the audit bucket refuses objects, and AWS is stopped and
     /// started. Afterwards everything is undone. Stops by itself and touches only this machine. Linux only.
     Chaos(Chaos),
+    /// Make an alarm of the running stack ring, print its runbook, and repair the fault
+    ///
+    /// For each alarm a fault is made and undone on the running stack, also when the command is interrupted. Meanwhile time
+    /// passes 60 times faster for alarms: three periods of five minutes take 15 s. Touches only this machine. Linux only.
+    Rehearse(Rehearse),
+}
+
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// Alarms to rehearse, as --list names them
+    #[arg(value_name = "ALARM", required_unless_present_any = ["list", "all"])]
+    pub alarms: Vec<String>,
+    /// List the alarms with their faults and exit
+    #[arg(long)]
+    pub list: bool,
+    /// Rehearse all alarms, one after the other
+    #[arg(long, conflicts_with = "alarms")]
+    pub all: bool,
+    /// Keep each fault until Ctrl-C, to walk the runbook
+    #[arg(long)]
+    pub hold: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::chaos;
-use crate::cli::{Bench, Chaos, Cli, Command, Deploy, Down, NewFunction, Status as StatusArguments, Sync, Test, Up};
+use crate::cli::{
+    Bench, Chaos, Cli, Command, Deploy, Down, NewFunction, Rehearse, Status as StatusArguments, Sync, Test, Up,
+};
 use crate::companions;
 use crate::duplicates::Manifest;
 use crate::emulator::Emulator;
@@ -17,6 +19,7 @@ use crate::process;
 use crate::progress::Progress;
 use crate::provision::{self, Ready};
 use crate::reference;
+use crate::rehearse;
 use crate::stack::{DEFAULT_STACK, Stack, StackLock};
 use crate::status::{State, Status};
 use crate::verification;
@@ -40,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test(arguments) => test(&workspace, stack, &arguments).await,
         Command::Bench(arguments) => bench(&workspace, stack, &arguments).await,
         Command::Chaos(Chaos { seconds }) => chaos::run(&workspace, &stack, seconds, &Progress::new()).await,
+        Command::Rehearse(arguments) => rehearse(&workspace, &stack, &arguments).await,
     }
 }
 
@@ -216,6 +220,15 @@ async fn test(workspace: &Workspace, stack: Stack, arguments: &Test) -> Result<E
     // Never the developer's own stack: its data is not the tests' to delete.
     let stack = if stack.name() == DEFAULT_STACK { Stack::new(workspace, "test") } else { stack };
     verification::run(workspace, stack, arguments, &Progress::new()).await
+}
+
+async fn rehearse(workspace: &Workspace, stack: &Stack, arguments: &Rehearse) -> Result<ExitCode> {
+    if arguments.list {
+        println!("{}", rehearse::list());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = if arguments.all { rehearse::ALL.iter().collect() } else { rehearse::named(&arguments.alarms)? };
+    rehearse::run(workspace, stack, &chosen, arguments.hold, &Progress::new()).await
 }
 
 async fn bench(workspace: &Workspace, stack: Stack, arguments: &Bench) -> Result<ExitCode> {

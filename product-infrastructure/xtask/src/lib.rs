@@ -10,8 +10,9 @@
 //!   stack's status.
 //! - [`duplicates`] keeps what is copied between repositories equal; [`verification`] is everything that CI runs.
 //! - [`new_function`] makes a repository after an existing one.
-//! - [`chaos`] makes a running stack's parts fail under load.
 //! - [`reference`] writes the API reference.
+//! - [`chaos`] makes a running stack's parts fail under load, [`rehearse`] the one that makes an alarm ring;
+//!   [`function_processes`] finds the functions' processes for both.
 //! - [`companions`] builds and starts the workspace's other programs, `catalogctl` and `bench`.
 //! - [`cargo`], [`environment`], [`process`], [`progress`], [`private_file`] and [`digest`] serve the others.
 
@@ -24,6 +25,7 @@ pub mod digest;
 pub mod duplicates;
 pub mod emulator;
 pub mod environment;
+pub mod function_processes;
 pub mod git;
 pub mod local_aws;
 pub mod new_function;
@@ -36,6 +38,7 @@ pub mod progress;
 pub mod provider_mirror;
 pub mod provision;
 pub mod reference;
+pub mod rehearse;
 pub mod stack;
 pub mod status;
 pub mod terraform;

@@ -1,6 +1,7 @@
 //! The few calls to a local stack that Terraform does not make.
 //!
-//! `up` needs seven of them, to three services, and `chaos` a few more. Their SDK crates would be most of what the first `up` compiles before it can
+//! `up` needs seven of them, to three services, and `chaos` and `rehearse` a few more. Their SDK crates would be most of what
+//! the first `up` compiles before it can
 //! begin, so the requests are made here: signed as AWS wants it, because the emulator checks signatures. What only the
 //! tests ask is asked with the AWS CLI, which they need in any case.
 
@@ -30,6 +31,13 @@ const DEPLOYMENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// The statement of a bucket's policy that refuses every object.
 const REFUSAL: &str = "Chaos";
+
+/// An alarm's state, and the email that it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub state: String,
+    pub description: String,
+}
 
 /// The AWS that a local stack plays.
 #[derive(Debug, Clone)]
@@ -154,6 +162,21 @@ impl LocalAws {
         let answer = self.call("s3", Method::PUT, &format!("/{bucket}?policy"), &[], &policy.to_string()).await?;
         expect_success(answer).await.with_context(|| format!("failed to set the policy of {bucket}"))?;
         Ok(())
+    }
+
+    /// The state of an alarm; `None` if it does not exist.
+    pub async fn alarm(&self, name: &str) -> Result<Option<Alarm>> {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", "GraniteServiceVersion20100801.DescribeAlarms"),
+        ];
+        let question = json!({ "AlarmNames": [name] }).to_string();
+        let answer = self.call("monitoring", Method::POST, "/", &headers, &question).await?;
+        let answer = expect_success(answer).await.with_context(|| format!("failed to read the alarm {name}"))?;
+        let answer: Value = serde_json::from_str(&answer).with_context(|| format!("the alarm {name} isn't JSON"))?;
+        let member = |field: &str| answer["MetricAlarms"][0][field].as_str().map(str::to_owned);
+        Ok(member("StateValue")
+            .map(|state| Alarm { state, description: member("AlarmDescription").unwrap_or_default() }))
     }
 
     /// The current API key's value.

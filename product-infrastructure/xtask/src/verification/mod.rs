@@ -18,6 +18,7 @@ mod policies;
 mod prose;
 mod readme;
 mod reference;
+mod runbooks;
 mod scripts;
 mod secrets;
 mod system;
