@@ -32,9 +32,9 @@ const ROWS_AT_ONCE: u64 = 256;
 /// CSV is UTF-8 and begins with a header. Its columns are name, price, currency, sku, description, category, tags, imageUrls
 /// (the items of the last two separated by `|`, or a JSON array), and attributes (a JSON object) or attributes.NAME.
 /// Newline-delimited JSON has an object with these fields on each line. An absent column or field leaves the product's field
-/// unchanged; an empty cell or null removes it. In a cell that begins with '= '+ '- '@ or '', the apostrophe is removed: an
-/// export writes it before what a spreadsheet would take for a formula. A product needs name, price and currency: a row without one of them can only
-/// change a product. Fields that the API sets, such as version and updatedAt, are ignored.
+/// unchanged; an empty cell or null removes it. An apostrophe before =, +, -, @ or another apostrophe at the start of a cell is
+/// removed: an export writes it so that no spreadsheet takes the cell for a formula. A product needs name, price and currency: a
+/// row without one of them can only change a product. Fields that the API sets, such as version and updatedAt, are ignored.
 ///
 /// No two rows can have the same SKU or product ID. --key selects how a row's product is found; `row` is for products that
 /// have neither.

@@ -57,6 +57,15 @@ live=$(aws lambda get-alias --function-name "bbws-get-product-$env" --name live 
 declare -p change_message events_message object live > prepared.sh
 "#;
 
+/// The pages delete what [`PREPARATION`] has sent. `catalogctl` ends with 2 if it finds nothing to delete, which a walk allows.
+const END: &str = r#"
+for queue in change-dlq events-dlq; do
+  left=$(aws sqs get-queue-attributes --queue-url "$(queue "$queue")" --query Attributes --output text \
+    --attribute-names ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible)
+  if [ "$(echo $left)" != "0 0" ]; then echo "$queue still has a message: $left" >&2; exit 1; fi
+done
+"#;
+
 /// A runbook and its shell blocks.
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
@@ -99,6 +108,7 @@ pub async fn check(context: &Context<'_>, stack: &Stack, running: &Running, prod
             LocalAws::at(&running.facts.endpoint_url)?.deploy_api(&running.facts.rest_api_id).await?;
         }
     }
+    runner.run("end", &format!("{start}{END}")).await?;
     let commands = runner.first_commands().await?;
     runner.run("first commands", &format!("{start}{}", Vec::from_iter(commands.iter().cloned()).join("\n"))).await?;
     let (commands, skipped) = (commands.len(), NOT_HERE.len());

@@ -1,6 +1,7 @@
 //! A runner's checkout of a repository, and a pipeline's job in it: the scripts that the workflows run, under the role that
 //! the workflows have, against a running stack.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -405,7 +406,9 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
         command.env_remove(name);
     }
     let source = provider_source(&workspace).expect("the provider is to be found");
-    for name in &source.unset {
+    // A runner has no local stack, whose file the tests get in a variable.
+    let of_the_tests = ["CATALOGUE_LOCAL", "CATALOGUE_STATUS"].map(OsString::from);
+    for name in source.unset.iter().chain(&of_the_tests) {
         command.env_remove(name);
     }
     command
@@ -430,7 +433,7 @@ fn command(program: &str, variables: &[(String, String)]) -> Command {
     command
 }
 
-fn path_with(workspace: &Workspace, first: &[PathBuf]) -> std::ffi::OsString {
+fn path_with(workspace: &Workspace, first: &[PathBuf]) -> OsString {
     let own = std::env::var_os("PATH").unwrap_or_default();
     let folders = first.iter().cloned().chain([aws_cli(workspace), workspace.tools().join("bin")]);
     std::env::join_paths(folders.chain(std::env::split_paths(&own))).expect("a PATH")
