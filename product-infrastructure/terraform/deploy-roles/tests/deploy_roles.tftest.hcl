@@ -337,11 +337,11 @@ run "no_pipeline_queries_audit_records" {
     condition = !anytrue(flatten([
       for document in [data.aws_iam_policy_document.infrastructure_read, data.aws_iam_policy_document.infrastructure_write, data.aws_iam_policy_document.infrastructure_write_access] : [
         for statement in document.statement : [
-          for action in statement.actions : can(regex("^athena:(Start|GetQuery)", action)) || (can(regex("^s3:(Get|Put|Delete)Object", action)) && anytrue([for resource in statement.resources : strcontains(resource, "product-audit-")]))
+          for action in statement.actions : can(regex("^athena:(Start|GetQuery)", action)) || (can(regex("^s3:(Get|Put|Delete)Object", action)) && anytrue([for resource in statement.resources : strcontains(resource, "product-audit-") && "${action} ${resource}" != "s3:PutObject arn:aws:s3:::bbws-product-audit-logs-dev/clients/*"]))
         ]
       ]
     ]))
-    error_message = "A pipeline keeps the workgroup and the buckets, and reads no record."
+    error_message = "A pipeline keeps the workgroup and the buckets, adds API keys to their register, and reads and writes no record."
   }
 }
 
