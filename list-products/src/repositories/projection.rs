@@ -1,7 +1,7 @@
 //! What a list reads of each product: the attributes of [`ProductItem`](super::product_item::ProductItem).
 //!
-//! An item has ten attributes more: the keys of the indexes, and what only product-creator needs. Leaving them in the table
-//! costs the same read units and saves the time to receive and to parse them, for every product of a page.
+//! An item has a dozen attributes more: keys of the table and its indexes, and what only product-creator needs. Leaving
+//! them in the table costs the same read units, and saves the time to receive and to parse them for every product of a page.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! get-product as it would be written from AWS's examples: every library with its defaults, Cargo's own release profile.
 //!
-//! Less than the real one, to its advantage: no conditional requests, no IDs in the log, no rounding rules of currencies.
+//! Less than the real one, to its advantage: no conditional requests, no time-outs, no rounding rules of currencies.
 
 use std::collections::BTreeMap;
 
