@@ -442,7 +442,7 @@ resource "aws_cloudwatch_metric_alarm" "pipe_silent" {
 # The two alarms on the verification of the audit log, which the workflow *Verify the audit log* publishes each day.
 resource "aws_cloudwatch_metric_alarm" "audit_broken" {
   alarm_name        = "bbws-product-audit-broken-${var.environment}"
-  alarm_description = "NOW: the audit log has findings: records are altered, missing or unlocked, or don't match the database or their schema. Impact: none for clients; treat it as a security incident until the cause is known. First command: `catalogctl audit verify --env ${var.environment}`. ${local.links}/audit-broken.md"
+  alarm_description = "NOW: the audit log has findings: records are altered, missing or not locked as required, or don't match the database or their schema. Impact: none for clients; treat it as a security incident until the cause is known. First command: `catalogctl audit verify --env ${var.environment}`. ${local.links}/audit-broken.md"
 
   namespace           = "ProductCatalogue/Audit"
   metric_name         = "Findings"

@@ -201,6 +201,7 @@ variable "audit_retention_days" {
     error_message = "audit_retention_days must be a whole number, at least 1."
   }
 
+  # `catalogctl audit verify` demands the same minima (audit-log/src/lock.rs), whatever the bucket is set to.
   validation {
     condition     = var.environment != "prod" || var.audit_retention_days >= 2557
     error_message = "audit_retention_days must be at least 2557 in prod: seven years, two of them leap years."

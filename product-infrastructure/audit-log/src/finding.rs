@@ -18,6 +18,8 @@ pub enum Fault {
     Deleted,
     /// Nothing in the object's lock keeps it from being deleted.
     Unlocked,
+    /// The object's lock can be lifted, or ends, earlier than its environment requires.
+    WeakLock,
     /// The bytes aren't JSON, or not a record that can be identified.
     Unreadable,
     /// The record doesn't match its schema.
@@ -44,7 +46,7 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
-    /// Is the log what was written? A record that was altered, removed, inserted, reordered or left unlocked breaks it.
+    /// Is the log what was written? A record that was altered, removed, inserted, reordered or not locked as required breaks it.
     Integrity,
     /// Does each record match its schema? A record can fail this without having been touched since it was written.
     Form,
@@ -63,6 +65,7 @@ impl Fault {
             Self::Overwritten => "OVERWRITTEN",
             Self::Deleted => "DELETED",
             Self::Unlocked => "UNLOCKED",
+            Self::WeakLock => "WEAK_LOCK",
             Self::Unreadable => "UNREADABLE",
             Self::Schema => "SCHEMA",
             Self::Bytes => "BYTES",
@@ -81,7 +84,7 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The object's key, whether it exists or not; for an item of the table, its key.
+    /// The object's key, whether it exists or not; for an item of the table, its key; for a setting of the bucket, its name.
     pub object: String,
     pub verdict: Verdict,
     pub fault: Fault,
@@ -120,6 +123,7 @@ mod tests {
             Fault::Overwritten,
             Fault::Deleted,
             Fault::Unlocked,
+            Fault::WeakLock,
             Fault::Unreadable,
             Fault::Schema,
             Fault::Bytes,

@@ -4,7 +4,7 @@
 //!   table beside it; a [`finding`] is what is wrong.
 //! - [`table_item`] reads the table's items, [`product_item`] makes them again from records, and [`stream_record`] is the
 //!   message that announces one.
-//! - [`ids`], [`json`] and [`window`] serve the others.
+//! - [`mod@lock`] says how long an object must be locked. [`ids`], [`json`] and [`window`] serve the others.
 //!
 //! The crate shares no code with the functions that write the records. It is written from `contracts/README.md`: a verifier
 //! that borrows the code of what it verifies finds none of its mistakes.
@@ -13,6 +13,7 @@ pub mod chain;
 pub mod finding;
 pub mod ids;
 pub mod json;
+pub mod lock;
 pub mod product_item;
 pub mod record;
 pub mod stream_record;

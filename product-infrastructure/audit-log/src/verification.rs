@@ -15,6 +15,7 @@ use crate::chain::{Chain, Chains};
 use crate::finding::{Fault, Finding, Verdict};
 use crate::ids::{EventId, ProductId};
 use crate::json::{Digest, hex};
+use crate::lock::Lock;
 use crate::record::{Change, Record};
 use crate::window::Window;
 
@@ -62,16 +63,6 @@ impl<'de> Deserialize<'de> for ObjectsDigest {
         let state = state.as_slice().try_into().map_err(|_| malformed())?;
         Ok(Self(Sha256::deserialize(state).map_err(|_| malformed())?))
     }
-}
-
-/// Whether a lock keeps an object from being deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lock {
-    /// It has a retention; an expired one is none the worse.
-    Locked,
-    Unlocked,
-    /// Not read, or the permission to read it is missing.
-    Unknown,
 }
 
 /// An object's content.
@@ -278,11 +269,8 @@ impl Verification {
             }
             Content::Gone => {}
         }
-        match object.lock {
-            Lock::Unlocked => self.find(Finding::new(key, Fault::Unlocked, "the object has no retention")),
-            Lock::Unknown if versions > 0 => self.locks_unknown += 1,
-            _ => {}
-        }
+        object.lock.finding(key).into_iter().for_each(|finding| self.find(finding));
+        self.locks_unknown += u64::from(object.lock == Lock::Unknown && versions > 0);
     }
 
     fn change(&mut self, change: &Change) {

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use audit_log::finding::{Fault, Finding, Verdict};
 use audit_log::json::sha256;
+use audit_log::lock::{Lock, Mode, RequiredRetention, Retention};
 use audit_log::record::{Record, check};
 use audit_log::table_item::{Known, read};
-use audit_log::verification::{Claim, Content, Form, Integrity, Lock, Object, Report, TableFacts, Verification};
+use audit_log::verification::{Claim, Content, Form, Integrity, Object, Report, TableFacts, Verification};
 use audit_log::window::{Window, day};
 use serde_json::{Value, json};
 use support::lives::{Catalogue, event_id, fingerprint, object, product_id, seal, timestamp};
@@ -721,7 +722,7 @@ fn reports_incomplete_without_objects() {
 }
 
 #[test]
-fn finds_unlocked_object() {
+fn finds_object_that_is_not_locked_as_required() {
     let world = World::new();
     let key = &world.changes()[5];
     let run = |lock: Lock| {
@@ -735,6 +736,10 @@ fn finds_unlocked_object() {
     let report = run(Lock::Unlocked);
     assert_first(&report, key, "unlocked");
     assert_eq!(report.findings[0].fault, Fault::Unlocked);
+    let prod = RequiredRetention::in_environment("prod");
+    let report = run(prod.lock(Retention { mode: Mode::Governance, days: 30 }));
+    assert_first(&report, key, "too weak: GOVERNANCE for 30 days (required: COMPLIANCE for at least 2557 days)");
+    assert_eq!((report.findings[0].fault, report.integrity), (Fault::WeakLock, Integrity::Broken));
     let report = run(Lock::Unknown);
     assert_eq!((report.integrity, report.locks_unknown), (Integrity::Intact, 1));
 }

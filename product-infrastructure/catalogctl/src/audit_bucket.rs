@@ -4,15 +4,20 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
-use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{
+    DeleteMarkerEntry, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ObjectVersion,
+};
 use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::aws::CallContext;
 use crate::progress::Meter;
 use audit_log::json::sha256;
+use audit_log::lock::{Lock, Mode, RequiredRetention, Retention};
 use audit_log::record::{Record, check};
-use audit_log::verification::{Content, Lock, Object};
+use audit_log::verification::{Content, Object};
 use audit_log::window::Keys;
 
 /// Objects that are read concurrently. S3 responds in about 20 ms, so this is about 2,000 objects per second.
@@ -25,7 +30,8 @@ const MAX_LISTED_AHEAD: usize = 50_000;
 pub struct Bucket {
     client: Client,
     name: String,
-    reads_locks: bool,
+    /// What the locks of its objects must be, if they are read.
+    required: Option<RequiredRetention>,
 }
 
 /// A key with its versions and delete markers.
@@ -36,12 +42,14 @@ pub struct Listed {
     pub delete_markers: u64,
     /// The ID of the oldest version.
     first: Option<String>,
+    /// When the oldest version was written, in seconds since 1970.
+    written: Option<i64>,
 }
 
 impl Listed {
     /// A key whose versions weren't listed; its current version is read.
     pub fn once(key: String) -> Self {
-        Self { key, versions: 1, delete_markers: 0, first: None }
+        Self { key, versions: 1, delete_markers: 0, first: None, written: None }
     }
 }
 
@@ -53,15 +61,52 @@ pub enum Body {
     Gone,
 }
 
+/// The retention that new objects get from the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DefaultRetention {
+    None,
+    /// The permission to read it is missing.
+    Unknown,
+    #[serde(untagged)]
+    Set(Retention),
+}
+
+/// The mode of an object's lock and its end, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct LockEnd {
+    mode: Mode,
+    until: i64,
+}
+
 impl Bucket {
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into(), reads_locks: false }
+        Self { client, name: name.into(), required: None }
     }
 
-    /// The same bucket, with the locks of its objects. GetObject names a lock if the caller may read retentions; where it
-    /// names none, another call tells whether there is one.
-    pub fn with_locks(self) -> Self {
-        Self { reads_locks: true, ..self }
+    /// The same bucket, with the locks of its objects compared with what is required. GetObject names a lock if the caller may
+    /// read retentions; where it names none, another call tells whether there is one.
+    pub fn with_locks(self, required: RequiredRetention) -> Self {
+        Self { required: Some(required), ..self }
+    }
+
+    /// The retention that new objects get. Fails when the call fails.
+    pub async fn default_retention(&self) -> Result<DefaultRetention> {
+        let response = self.client.get_object_lock_configuration().bucket(&self.name).send().await;
+        match error_code(&response) {
+            Some("ObjectLockConfigurationNotFoundError") => return Ok(DefaultRetention::None),
+            Some("AccessDenied") => return Ok(DefaultRetention::Unknown),
+            _ => {}
+        }
+        let response = response.call("s3:GetBucketObjectLockConfiguration", format!("bucket {}", self.name))?;
+        let rule = response.object_lock_configuration.and_then(|configuration| configuration.rule);
+        let Some(default) = rule.and_then(|rule| rule.default_retention) else { return Ok(DefaultRetention::None) };
+        // The shortest year: a period in years is no longer than this at least.
+        let days = default.days.map_or_else(|| i64::from(default.years.unwrap_or_default()) * 365, i64::from);
+        Ok(match default.mode.as_ref().and_then(mode) {
+            Some(mode) => DefaultRetention::Set(Retention { mode, days }),
+            None => DefaultRetention::Unknown,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -128,26 +173,35 @@ impl Bucket {
         if listed.versions == 0 {
             return Ok((Body::Gone, Lock::Unknown));
         }
-        let (body, lock) = self.get(&listed.key, listed.first.clone()).await?;
-        if self.reads_locks && lock == Lock::Unknown {
-            return Ok((body, self.lock(&listed.key, listed.first.clone()).await?));
-        }
-        Ok((body, lock))
+        let (body, end) = self.get(&listed.key, listed.first.clone()).await?;
+        let Some(required) = self.required else { return Ok((body, Lock::Unknown)) };
+        let end = match end {
+            Some(end) => end,
+            None => match self.lock_end(&listed.key, listed.first.clone()).await? {
+                Ok(end) => end,
+                Err(lock) => return Ok((body, lock)),
+            },
+        };
+        let written = listed.written.with_context(|| format!("S3 gave no time for {}", self.resource(&listed.key)))?;
+        Ok((body, required.lock(Retention::between(end.mode, written, end.until))))
     }
 
-    async fn lock(&self, key: &str, version: Option<String>) -> Result<Lock> {
+    /// How an object's lock ends, or else that it has none, or that the permission to read it is missing.
+    async fn lock_end(&self, key: &str, version: Option<String>) -> Result<Result<LockEnd, Lock>> {
         let request = self.client.get_object_retention().bucket(&self.name).key(key).set_version_id(version);
         let response = request.send().await;
-        let code = match &response {
-            Err(SdkError::ServiceError(error)) => error.err().code(),
-            _ => None,
-        };
-        match code {
+        match error_code(&response) {
             // The second is of a bucket without Object Lock, such as a copy.
-            Some("NoSuchObjectLockConfiguration" | "InvalidRequest") => Ok(Lock::Unlocked),
-            Some("AccessDenied") => Ok(Lock::Unknown),
-            _ => Ok(response.map(|_| Lock::Locked).call("s3:GetObjectRetention", self.resource(key))?),
+            Some("NoSuchObjectLockConfiguration" | "InvalidRequest") => return Ok(Err(Lock::Unlocked)),
+            Some("AccessDenied") => return Ok(Err(Lock::Unknown)),
+            _ => {}
         }
+        let response = response.call("s3:GetObjectRetention", self.resource(key))?;
+        let Some(ObjectLockRetention { mode: Some(found), retain_until_date: Some(until), .. }) = response.retention
+        else {
+            return Ok(Err(Lock::Unlocked));
+        };
+        Ok(mode(&found).map(|mode| LockEnd { mode, until: until.secs() }).ok_or(Lock::Unknown))
     }
 
     fn resource(&self, key: &str) -> String {
@@ -159,22 +213,25 @@ impl Bucket {
         Ok(self.get(key, None).await?.0)
     }
 
-    async fn get(&self, key: &str, version: Option<String>) -> Result<(Body, Lock)> {
+    /// The body, and how the lock ends if the response says so.
+    async fn get(&self, key: &str, version: Option<String>) -> Result<(Body, Option<LockEnd>)> {
         let answer = self.client.get_object().bucket(&self.name).key(key).set_version_id(version).send().await;
         let object = match answer {
             Ok(object) => object,
             Err(error) => match absent_body(&error) {
-                Some(body) => return Ok((body, Lock::Unknown)),
+                Some(body) => return Ok((body, None)),
                 None => return Err(error).call("s3:GetObject", self.resource(key))?,
             },
         };
-        let lock = if object.object_lock_mode().is_some() { Lock::Locked } else { Lock::Unknown };
+        let until = object.object_lock_retain_until_date().map(DateTime::secs);
+        let mode = object.object_lock_mode().and_then(|found: &ObjectLockMode| mode(&found.as_str().into()));
+        let end = mode.zip(until).map(|(mode, until)| LockEnd { mode, until });
         let bytes = object
             .body
             .collect()
             .await
             .with_context(|| format!("failed to read object {key}: the response was truncated"))?;
-        Ok((Body::Bytes(bytes.to_vec()), lock))
+        Ok((Body::Bytes(bytes.to_vec()), end))
     }
 
     /// The objects of the ranges, read and checked, in the order of the keys.
@@ -210,7 +267,7 @@ impl Bucket {
             Body::Archived => (Content::Archived, None),
             Body::Gone => (Content::Gone, None),
         };
-        let Listed { key, versions, delete_markers, first } = listed;
+        let Listed { key, versions, delete_markers, first, .. } = listed;
         let first = first.filter(|_| versions + delete_markers > 1);
         Ok(Object { key, versions, delete_markers, first, digest, lock, content })
     }
@@ -222,6 +279,23 @@ impl Bucket {
             Body::Archived => bail!("{key} is archived; restore it first"),
             Body::Gone => bail!("{key} doesn't exist"),
         }
+    }
+}
+
+/// A retention's mode; `None` if S3 has got a new one.
+fn mode(mode: &ObjectLockRetentionMode) -> Option<Mode> {
+    match mode {
+        ObjectLockRetentionMode::Compliance => Some(Mode::Compliance),
+        ObjectLockRetentionMode::Governance => Some(Mode::Governance),
+        _ => None,
+    }
+}
+
+/// The code of an error response.
+fn error_code<T, E: ProvideErrorMetadata>(response: &Result<T, SdkError<E>>) -> Option<&str> {
+    match response {
+        Err(SdkError::ServiceError(error)) => error.err().code(),
+        _ => None,
     }
 }
 
@@ -238,22 +312,23 @@ fn absent_body(error: &SdkError<GetObjectError>) -> Option<Body> {
 /// Groups a page by key. `last` is the last key of the previous page.
 fn group(last: Option<Listed>, versions: &[ObjectVersion], markers: &[DeleteMarkerEntry]) -> Vec<Listed> {
     // Each list is sorted by key and, within a key, newest first.
-    let mut entries: Vec<(&str, Option<&str>)> = versions
+    let mut entries: Vec<(&str, Option<&ObjectVersion>)> = versions
         .iter()
-        .map(|version| (version.key().unwrap_or_default(), Some(version.version_id().unwrap_or("null"))))
+        .map(|version| (version.key().unwrap_or_default(), Some(version)))
         .chain(markers.iter().map(|marker| (marker.key().unwrap_or_default(), None)))
         .collect();
     entries.sort_by_key(|(key, _)| *key);
     let mut grouped: Vec<Listed> = last.into_iter().collect();
     for (key, version) in entries {
         if grouped.last().is_none_or(|listed| listed.key != key) {
-            grouped.push(Listed { key: key.to_owned(), versions: 0, delete_markers: 0, first: None });
+            grouped.push(Listed { versions: 0, ..Listed::once(key.to_owned()) });
         }
         let Some(listed) = grouped.last_mut() else { continue };
         match version {
-            Some(id) => {
+            Some(version) => {
                 listed.versions += 1;
-                listed.first = Some(id.to_owned());
+                listed.first = Some(version.version_id().unwrap_or("null").to_owned());
+                listed.written = version.last_modified().map(DateTime::secs);
             }
             None => listed.delete_markers += 1,
         }
@@ -266,7 +341,8 @@ mod tests {
     use super::*;
 
     fn version(key: &str, id: &str) -> ObjectVersion {
-        ObjectVersion::builder().key(key).version_id(id).build()
+        let written = DateTime::from_secs(id.parse().unwrap());
+        ObjectVersion::builder().key(key).version_id(id).last_modified(written).build()
     }
 
     fn marker(key: &str) -> DeleteMarkerEntry {
@@ -281,5 +357,7 @@ mod tests {
             pages.iter().map(|l| (l.key.as_str(), l.versions, l.delete_markers, l.first.as_deref())).collect();
         assert_eq!(seen, [("b", 2, 0, Some("1")), ("c", 0, 1, None), ("d", 1, 1, Some("1"))]);
         assert_eq!(first.len(), 2);
+        let written: Vec<_> = pages.iter().map(|listed| listed.written).collect();
+        assert_eq!(written, [Some(1), None, Some(1)], "when the oldest version was written");
     }
 }

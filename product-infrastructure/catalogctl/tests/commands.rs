@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::audit_bucket;
 use support::lives::{self, Catalogue, object, product_id, seal};
 use support::products_table::{self, items};
-use support::system::{Ended, System, TABLE};
+use support::system::{Ended, System, TABLE, run_alone};
 
 /// The number of shards of the tests' catalogues.
 const SHARDS: &str = "4";
@@ -245,6 +246,58 @@ async fn finds_unlocked_objects() {
     assert_eq!(report["findings"].as_array().unwrap().len(), 1, "{report:#}");
     assert_eq!((&report["findings"][0]["object"], &report["findings"][0]["fault"]), (&json!(key), &json!("UNLOCKED")));
     assert_eq!(report["locksUnknown"], 0);
+}
+
+#[tokio::test]
+async fn finds_locks_that_are_weaker_than_required() {
+    let catalogue = catalogue();
+    let system = System::of(&catalogue).await;
+    let verify = |environment: &'static str| {
+        let endpoint = system.endpoint.clone();
+        async move {
+            let arguments = ["audit", "verify", "--json", "--env", environment, "--bucket", audit_bucket::BUCKET];
+            run_alone(&endpoint, &arguments).await
+        }
+    };
+    let intact = verify("prod").await.expect(0).json();
+    assert_eq!(intact["requiredRetention"], json!({"mode": "COMPLIANCE", "days": 2557}));
+    assert_eq!(intact["defaultRetention"], json!({"mode": "COMPLIANCE", "days": 2557}));
+
+    let [archived, short, liftable] = [0, 1, 2].map(|place| object(&catalogue.entries[place]).0);
+    system.bucket.relock(&short, ("COMPLIANCE", 2_556));
+    system.bucket.relock(&liftable, ("GOVERNANCE", 2_557));
+    // An archived object is locked all the same.
+    system.bucket.relock(&archived, ("COMPLIANCE", 30));
+    system.bucket.archive(&archived);
+    system.bucket.put("clients/k1.json", br#"{"apiKeyId":"k1","client":"shop","generation":1,"schemaVersion":1}"#);
+    system.bucket.relock("clients/k1.json", ("COMPLIANCE", 365));
+    // Whoever lowers the default lowers what new objects get, and not what is required.
+    system.bucket.set_default_retention(Ok(Some(("COMPLIANCE", 30))));
+    let report = verify("prod").await.expect(2).json();
+    let mut found: Vec<(&str, &str)> = report["findings"].as_array().unwrap().iter().map(fault_of).collect();
+    found.sort_unstable();
+    let mut expected =
+        [&short, &liftable, &archived, "clients/k1.json", audit_bucket::BUCKET].map(|key| (key, "WEAK_LOCK"));
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{report:#}");
+    assert_eq!(report["integrity"], "BROKEN");
+    // The same locks are enough where an administrator may correct a mistake.
+    let dev = verify("dev").await.expect(2).json();
+    assert_eq!((&dev["integrity"], &dev["findings"]), (&json!("INCOMPLETE"), &json!([])), "one object is archived");
+
+    system.bucket.set_default_retention(Ok(None));
+    let without = verify("dev").await.expect(2).json();
+    let found: Vec<_> = without["findings"].as_array().unwrap().iter().map(fault_of).collect();
+    assert_eq!(found, [(audit_bucket::BUCKET, "UNLOCKED")]);
+    assert_eq!((&without["integrity"], &without["defaultRetention"]), (&json!("BROKEN"), &json!("NONE")));
+    system.bucket.set_default_retention(Err(()));
+    let denied = verify("dev").await.expect(2).json();
+    assert_eq!((&denied["findings"], &denied["defaultRetention"]), (&json!([]), &json!("UNKNOWN")));
+}
+
+/// A finding's object and fault.
+fn fault_of(finding: &Value) -> (&str, &str) {
+    (finding["object"].as_str().unwrap(), finding["fault"].as_str().unwrap())
 }
 
 #[tokio::test]

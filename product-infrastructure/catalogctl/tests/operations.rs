@@ -17,6 +17,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audit_log::ids::EventId;
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::ObjectLockRetention;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use catalogctl::aws;
@@ -248,6 +250,7 @@ async fn verifies_shows_and_exports_what_the_functions_write() {
         (&json!("INTACT"), &json!("OK"), &json!(0))
     );
     assert_eq!(report["locksUnknown"], 0);
+    assert_eq!(report["defaultRetention"], json!({"mode": "GOVERNANCE", "days": 1}), "as in dev.tfvars");
     for arguments in [["audit", "history", &id, "--json"].as_slice(), &["audit", "history", &id, "--quick", "--json"]] {
         let history = stack.run(arguments).await.expect(0).json();
         let records = history["records"].as_array().unwrap();
@@ -283,6 +286,21 @@ async fn tampering_with_the_bucket_is_found_and_a_lost_record_comes_back() {
         stack.remove_version(&newest, version).await;
     }
     stack.quiet().await;
+
+    // A lock that ends earlier than required.
+    let request = stack.s3.get_object_retention().bucket(bucket).key(&newest);
+    let retention = request.send().await.unwrap().retention.expect("audit-logger's objects have the bucket's lock");
+    let until = retention.retain_until_date().unwrap().secs();
+    let shorter = DateTime::from_secs(until - 3_600);
+    let shorter = ObjectLockRetention::builder().set_mode(retention.mode.clone()).retain_until_date(shorter).build();
+    for (retention, fault) in [(shorter, Some("WEAK_LOCK")), (retention, None)] {
+        let put = stack.s3.put_object_retention().bucket(bucket).key(&newest).retention(retention);
+        put.bypass_governance_retention(true).send().await.expect("governance can be bypassed in dev");
+        match fault {
+            Some(fault) => stack.expect_first_bad(&newest, fault).await,
+            None => stack.quiet().await,
+        }
+    }
 
     // Gone without a trace, the newest record included: the table knows.
     for gone in [&first, &newest] {

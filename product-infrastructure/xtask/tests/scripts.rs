@@ -207,7 +207,7 @@ fn publishes_findings_and_nothing_when_verification_fails() {
         let findings: Vec<_> =
             (0..findings).map(|number| json!({ "object": format!("events/{number}.json") })).collect();
         json!({ "integrity": integrity, "form": "OK", "objects": objects, "digest": "abc", "findings": findings,
-            "archived": 0, "locksUnknown": unread, "from": "2026-11-22", "verifiedAt": "2026-11-29T05:00:00Z" })
+            "archived": 0, "locksUnknown": unread, "defaultRetention": {"mode": "GOVERNANCE", "days": 30}, "from": "2026-11-22", "verifiedAt": "2026-11-29T05:00:00Z" })
     };
     let published = |findings: usize, objects: usize| {
         format!(
@@ -237,6 +237,11 @@ fn publishes_findings_and_nothing_when_verification_fails() {
     assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
     let (ended, calls) = verify(report(0, 12, 3), 0);
     ended.expect(1, "3 records or locks couldn't be read");
+    assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
+    let mut without_default = report(0, 12, 0);
+    without_default["defaultRetention"] = json!("UNKNOWN");
+    let (ended, calls) = verify(without_default, 0);
+    ended.expect(1, "1 records or locks couldn't be read");
     assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
 }
 

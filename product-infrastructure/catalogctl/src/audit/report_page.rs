@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::filter::Filter;
 use super::record_row::Row;
 use super::report::Listed;
-use super::verify::Verified;
+use super::verify::{Verified, retention};
 use crate::printable::printable;
 use audit_log::finding::Finding;
 use audit_log::verification::{Form, Integrity, Report};
@@ -109,8 +109,8 @@ fn verdict_boxes(report: &Report) -> Markup {
         Integrity::Broken => (
             "bad",
             "BROKEN",
-            "A record was altered, is missing, was reordered or isn't locked, or the database differs from the records. See \
-             the findings.",
+            "A record was altered, is missing, was reordered or isn't locked as required, or the database differs from the \
+             records. See the findings.",
         ),
         Integrity::Incomplete if report.objects == 0 => ("unsure", "INCOMPLETE", "These days have no records."),
         Integrity::Incomplete => {
@@ -149,6 +149,7 @@ fn scope(verified: &Verified, filter: &Filter) -> Markup {
                 (fact("Bucket", bucket))
                 (fact("Database table", &table))
                 (fact("Days (UTC)", &verified.days()))
+                (fact("Lock of each record", &retention(verified)))
                 (fact("Records listed", filter.as_deref().unwrap_or("all")))
                 (fact("Verified at", verified_at))
                 (fact("Program", tool))
@@ -300,7 +301,9 @@ fn proof(report: &Report) -> Markup {
     };
     let locked = match report.locks_unknown {
         0 => {
-            "Yes. The lock of each object was read; an object without one is among the findings as UNLOCKED.".to_owned()
+            "Yes, with mode and end. The lock of each object was read; an object without one is among the findings as \
+             UNLOCKED, one whose lock can be lifted or ends earlier than required as WEAK_LOCK."
+                .to_owned()
         }
         count => format!("Not for {count} objects, whose lock could not be read."),
     };
@@ -366,6 +369,8 @@ fn checking(verified: &Verified) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit_bucket::DefaultRetention;
+    use audit_log::lock::RequiredRetention;
     use std::collections::BTreeMap;
 
     fn report() -> Report {
@@ -395,6 +400,8 @@ mod tests {
             table: Some("products".to_owned()),
             from: audit_log::window::day("2026-01-01").ok(),
             to: None,
+            required_retention: RequiredRetention::in_environment("prod"),
+            default_retention: DefaultRetention::None,
             tool: "catalogctl 0.1.0",
             verified_at: "2026-11-29T12:00:00Z".to_owned(),
             report,
@@ -456,6 +463,7 @@ mod tests {
             "bbws-product-audit-logs-prod",
             "from 2026-01-01",
             "--from 2026-01-01",
+            "required: COMPLIANCE for at least 2557 days; default for new objects: none",
             "Yes, by comparison with the database.",
             "A record shows which API key was used, not who used it.",
         ] {

@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime};
 
 use super::checkpoint::{Checkpoint, Identity};
+use crate::audit_bucket::DefaultRetention;
 use crate::exit_status::ExitStatus;
 use crate::keys::register::Register;
 use crate::output;
@@ -18,6 +19,7 @@ use crate::products_table::Table;
 use crate::progress::Progress;
 use crate::target::Target;
 use audit_log::finding::{Finding, Verdict};
+use audit_log::lock::{Lock, RequiredRetention};
 use audit_log::verification::{Form, Integrity, Object, Report, TableFacts, Verification};
 use audit_log::window::{Window, date_text, day};
 
@@ -30,7 +32,8 @@ const MAX_READS: usize = 3;
 ///
 /// Integrity: no record was altered, deleted, inserted, moved or overwritten, and each is locked. Each product's records form
 /// a hash chain. The table holds the end of each chain and the last 90 days' records, so the removal of the newest records is
-/// noticed too.
+/// noticed too. In prod a lock must be in compliance mode and last for at least 2,557 days, seven years, from when the record
+/// was written; elsewhere any mode and a day are enough. The bucket's default, which locks new records, must be the same.
 /// Form: each record matches its schema. A record that fails this is reported and followed in its chain all the same.
 ///
 /// With --from, chains that began earlier are verified from their first record in the window on.
@@ -120,6 +123,10 @@ pub struct Verified {
     pub from: Option<Date>,
     #[serde(serialize_with = "date_text::serialize")]
     pub to: Option<Date>,
+    /// What the environment requires of each object's lock and of the bucket's default.
+    pub required_retention: RequiredRetention,
+    /// What new objects get from the bucket.
+    pub default_retention: DefaultRetention,
     /// Program and version.
     pub tool: &'static str,
     /// When the verification began, RFC 3339.
@@ -183,6 +190,13 @@ pub async fn verified(
         None => now()?,
     };
     let window = options.days.window()?;
+    let required_retention = RequiredRetention::in_environment(&target.environment);
+    let mut report = verify(target, options, progress, checkpoint, see).await?;
+    let default_retention = target.audit_bucket().default_retention().await?;
+    if let Some(finding) = weak_default(&target.bucket, required_retention, default_retention) {
+        report.integrity = Integrity::Broken;
+        report.findings.push(finding);
+    }
     Ok(Verified {
         system: target.name.clone(),
         environment: target.environment.clone(),
@@ -190,10 +204,22 @@ pub async fn verified(
         table: (!options.without_table).then(|| target.table.clone()),
         from: window.from,
         to: window.to,
+        required_retention,
+        default_retention,
         tool: TOOL,
         verified_at,
-        report: verify(target, options, progress, checkpoint, see).await?,
+        report,
     })
+}
+
+/// What is wrong with the retention that new objects get, if anything is.
+fn weak_default(bucket: &str, required: RequiredRetention, default: DefaultRetention) -> Option<Finding> {
+    let finding = match default {
+        DefaultRetention::Unknown => None,
+        DefaultRetention::None => Lock::Unlocked.finding(bucket),
+        DefaultRetention::Set(retention) => required.lock(retention).finding(bucket),
+    };
+    finding.map(|finding| Finding { why: format!("the bucket's default for new objects: {}", finding.why), ..finding })
 }
 
 /// Reads the bucket and, unless the options say otherwise, the table. Fails when a call fails.
@@ -205,7 +231,8 @@ async fn verify(
     mut see: impl FnMut(&Object),
 ) -> Result<Report> {
     let window = options.days.window()?;
-    let (bucket, table) = (target.audit_bucket().with_locks(), target.products());
+    let (bucket, table) =
+        (target.audit_bucket().with_locks(RequiredRetention::in_environment(&target.environment)), target.products());
     let (mut verification, after) = match checkpoint.as_mut().and_then(|checkpoint| checkpoint.take_saved()) {
         Some((verification, after)) => {
             progress
@@ -300,6 +327,7 @@ fn text(verified: &Verified) -> String {
     let Verified { system, bucket, table, tool, verified_at, report, .. } = verified;
     let mut lines = vec![format!("System:    {system}"), format!("Bucket:    {bucket}, {}", verified.days())];
     lines.extend(table.iter().map(|table| format!("Table:     {table}")));
+    lines.push(format!("Retention: {}", retention(verified)));
     lines.push(format!("Verified:  {verified_at} by {tool}"));
     lines.push(format!(
         "Read:      {} objects; {} changes, of which {} applied to {} products",
@@ -314,6 +342,16 @@ fn text(verified: &Verified) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// What is required of the locks, and what new objects get, in words.
+pub fn retention(verified: &Verified) -> String {
+    let default = match verified.default_retention {
+        DefaultRetention::Set(retention) => retention.to_string(),
+        DefaultRetention::None => "none".to_owned(),
+        DefaultRetention::Unknown => "not read, which needs s3:GetBucketObjectLockConfiguration".to_owned(),
+    };
+    format!("required: {}; default for new objects: {default}", verified.required_retention)
 }
 
 /// The two verdicts with their findings and notes.

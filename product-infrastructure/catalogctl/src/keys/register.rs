@@ -13,7 +13,7 @@ use super::client::Client;
 use crate::audit_bucket::{Body, Bucket, Listed};
 use crate::progress::{Meter, Progress};
 use audit_log::finding::{Fault, Finding};
-use audit_log::verification::Lock;
+use audit_log::lock::Lock;
 use audit_log::window::Keys;
 
 /// Entries that are read concurrently.
@@ -67,8 +67,8 @@ impl Register {
         if listed.delete_markers > 0 {
             find(Fault::Deleted, "the entry has a delete marker");
         }
-        if lock == Lock::Unlocked {
-            find(Fault::Unlocked, "nothing keeps the entry from being deleted");
+        if let Some(finding) = lock.finding(&listed.key) {
+            find(finding.fault, &finding.why);
         }
         let bytes = match body {
             Body::Bytes(bytes) => bytes,

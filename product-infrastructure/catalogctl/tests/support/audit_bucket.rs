@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::{Router, response::IntoResponse, response::Response};
 
+use super::lives::timestamp;
+
 /// Name of the bucket in tests.
 pub const BUCKET: &str = "bbws-product-audit-logs-dev";
 /// Versions in a page, unless S3's own size is asked for: few, so that every list has pages.
@@ -20,6 +22,14 @@ const FULL_PAGE: usize = 1_000;
 /// Oldest first; `None` is a delete marker.
 type Versions = Vec<Option<Vec<u8>>>;
 
+/// Mode and days of a lock.
+pub type Retention = (&'static str, u64);
+
+/// What a lock is unless a test says otherwise.
+pub const RETENTION: Retention = ("COMPLIANCE", 2_557);
+/// When every object was written, in milliseconds since 1970.
+const WRITTEN: u64 = 1_793_448_000_000;
+
 /// What a bucket holds, by key.
 #[derive(Clone)]
 pub struct Bucket {
@@ -28,6 +38,10 @@ pub struct Bucket {
     objects: Arc<Mutex<BTreeMap<String, Versions>>>,
     archived: Arc<Mutex<BTreeSet<String>>>,
     unlocked: Arc<Mutex<BTreeSet<String>>>,
+    /// Mode and days of the locks of these objects; of the others, [`RETENTION`].
+    retentions: Arc<Mutex<BTreeMap<String, Retention>>>,
+    /// What new objects get, the answer 404 or the answer 403.
+    default_retention: Arc<Mutex<Result<Option<Retention>, ()>>>,
     /// Archived objects that are being restored, and those that were.
     restoring: Arc<Mutex<BTreeSet<String>>>,
     restored: Arc<Mutex<BTreeSet<String>>>,
@@ -53,6 +67,8 @@ impl Default for Bucket {
             objects: Arc::default(),
             archived: Arc::default(),
             unlocked: Arc::default(),
+            retentions: Arc::default(),
+            default_retention: Arc::new(Mutex::new(Ok(Some(RETENTION)))),
             restoring: Arc::default(),
             restored: Arc::default(),
             stalled: Arc::default(),
@@ -103,6 +119,25 @@ impl Bucket {
         self.unlocked.lock().unwrap().insert(key.to_owned());
     }
 
+    /// Gives the object a lock of that mode, for that number of days.
+    pub fn relock(&self, key: &str, retention: Retention) {
+        self.retentions.lock().unwrap().insert(key.to_owned(), retention);
+    }
+
+    /// What new objects get: `Ok(None)` is nothing, and `Err(())` a denied permission to read it.
+    pub fn set_default_retention(&self, retention: Result<Option<Retention>, ()>) {
+        *self.default_retention.lock().unwrap() = retention;
+    }
+
+    /// The mode of the object's lock, and its end.
+    fn lock_of(&self, key: &str) -> Option<(&'static str, String)> {
+        if self.unlocked.lock().unwrap().contains(key) {
+            return None;
+        }
+        let (mode, days) = self.retentions.lock().unwrap().get(key).copied().unwrap_or(RETENTION);
+        Some((mode, timestamp(WRITTEN + days * 24 * 60 * 60 * 1_000)))
+    }
+
     /// From now on, a read of the object gets no answer.
     pub fn stall(&self, key: &str) {
         self.stalled.lock().unwrap().insert(key.to_owned());
@@ -144,6 +179,9 @@ impl Bucket {
 type Parameters = Query<BTreeMap<String, String>>;
 
 async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Response {
+    if parameters.contains_key("object-lock") {
+        return object_lock_configuration(&bucket);
+    }
     if parameters.contains_key("list-type") {
         return list_current(&bucket, &parameters);
     }
@@ -161,9 +199,12 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
     };
     let mut xml = String::from("<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     let page: Vec<_> = entries.by_ref().filter(after_marker).take(bucket.page + 1).collect();
+    let written = timestamp(WRITTEN);
     for (key, place, there) in page.iter().take(bucket.page) {
         let element = if *there { "Version" } else { "DeleteMarker" };
-        xml.push_str(&format!("<{element}><Key>{key}</Key><VersionId>{place}</VersionId></{element}>"));
+        xml.push_str(&format!(
+            "<{element}><Key>{key}</Key><VersionId>{place}</VersionId><LastModified>{written}</LastModified></{element}>"
+        ));
     }
     if page.len() > bucket.page {
         let (key, place, _) = page[bucket.page - 1];
@@ -173,6 +214,21 @@ async fn list(State(bucket): State<Bucket>, Query(parameters): Parameters) -> Re
         ));
     }
     xml.push_str("</ListVersionsResult>");
+    ([("content-type", "application/xml")], xml).into_response()
+}
+
+fn object_lock_configuration(bucket: &Bucket) -> Response {
+    let rule = match *bucket.default_retention.lock().unwrap() {
+        Ok(Some((mode, days))) => {
+            format!("<Rule><DefaultRetention><Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule>")
+        }
+        Ok(None) => String::new(),
+        Err(()) => return error(StatusCode::FORBIDDEN, "AccessDenied"),
+    };
+    let xml = format!(
+        "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+         <ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}</ObjectLockConfiguration>"
+    );
     ([("content-type", "application/xml")], xml).into_response()
 }
 
@@ -225,12 +281,11 @@ async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query
         return error(StatusCode::FORBIDDEN, "ExpiredToken");
     }
     if parameters.contains_key("retention") {
-        if bucket.unlocked.lock().unwrap().contains(&key) {
+        let Some((mode, until)) = bucket.lock_of(&key) else {
             return error(StatusCode::NOT_FOUND, "NoSuchObjectLockConfiguration");
-        }
+        };
         assert!(bucket.archived.lock().unwrap().contains(&key), "GetObject has said that {key} is locked");
-        let retention =
-            "<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2033-11-01T00:00:00Z</RetainUntilDate></Retention>";
+        let retention = format!("<Retention><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
         return ([("content-type", "application/xml")], retention).into_response();
     }
     if bucket.archived.lock().unwrap().contains(&key) && !bucket.restored.lock().unwrap().contains(&key) {
@@ -243,8 +298,13 @@ async fn get_object(State(bucket): State<Bucket>, Path(key): Path<String>, Query
         None => versions.and_then(|versions| versions.last()),
     };
     match version.cloned().flatten() {
-        Some(bytes) if bucket.unlocked.lock().unwrap().contains(&key) => bytes.into_response(),
-        Some(bytes) => ([("x-amz-object-lock-mode", "COMPLIANCE")], bytes).into_response(),
+        Some(bytes) => match bucket.lock_of(&key) {
+            Some((mode, until)) => {
+                let headers = [("x-amz-object-lock-mode", mode), ("x-amz-object-lock-retain-until-date", &until)];
+                (headers, bytes).into_response()
+            }
+            None => bytes.into_response(),
+        },
         None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
     }
 }

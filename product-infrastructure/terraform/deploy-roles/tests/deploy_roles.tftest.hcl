@@ -282,7 +282,7 @@ run "an_auditor_reads_and_writes_nothing" {
   # What `catalogctl audit verify`, `report`, `export` and `history` need, as docs/operating.md lists it.
   assert {
     condition = length(setsubtract(
-      ["s3:ListBucketVersions", "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:Query"],
+      ["s3:ListBucketVersions", "s3:GetBucketObjectLockConfiguration", "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:Query"],
       flatten([for statement in data.aws_iam_policy_document.audit_read.statement : tolist(statement.actions)])
     )) == 0
     error_message = "The role must suffice for the commands of docs/compliance.md."
