@@ -38,7 +38,7 @@ async fn system(moment: u64, entry: &Value) -> System {
             "productId": entry["productId"]})
     };
     let access = json!({"requestId": REQUEST, "httpMethod": "POST", "resourcePath": "/v1.0/products", "status": "202",
-        "errorType": "-"});
+        "errorType": "-", "apiKeyId": "a1b2c3d4e5"});
     system.logs.add("api", moment + 20, access);
     system.logs.add("create-product", moment + 10, ids("request completed"));
     system.logs.add("product-creator", moment + 420, ids("change processed"));
@@ -84,8 +84,8 @@ async fn follows_a_change_by_each_of_its_ids() {
         let trace = system.run(&["trace", id, "--json"]).await.expect(0).json();
         assert_eq!((&trace["kind"], &trace["missing"]), (&json!(kind), &json!([])), "{trace:#}");
         let change = json!({"eventId": event, "productId": product_id(0), "requestId": REQUEST, "type": "CREATE",
-            "outcome": "APPLIED", "version": 1});
-        assert_eq!(trace["changes"], json!([change]));
+            "outcome": "APPLIED", "version": 1, "actor": {"apiKeyId": "a1b2c3d4e5", "sourceIp": "203.0.113.7"}});
+        assert_eq!((&trace["changes"], &trace["clients"]), (&json!([change]), &json!({})));
         let mut expected = vec!["create-product", "api", "journal", "product-creator", "audit-logger", "audit bucket"];
         let mut found = sources(&trace);
         // The bucket in this process has no times.
@@ -98,11 +98,35 @@ async fn follows_a_change_by_each_of_its_ids() {
     }
     let text = system.run(&["trace", event]).await.expect(0).stdout;
     assert!(
-        text.starts_with(&format!("Change {event}: CREATE of product {}: APPLIED, version 1\n", product_id(0))),
+        text.starts_with(&format!(
+            "Change {event}: CREATE of product {}: APPLIED, version 1, requested by a1b2c3d4e5\n",
+            product_id(0)
+        )),
         "{text}"
     );
-    assert!(text.contains("  api              POST /v1.0/products status=202\n"), "{text}");
+    assert!(text.contains("  api              POST /v1.0/products apiKeyId=a1b2c3d4e5 status=202\n"), "{text}");
     assert!(text.contains("No lines in: update-product, delete-product"), "{text}");
+}
+
+#[tokio::test]
+async fn names_the_client_of_a_change_and_of_a_request() {
+    let moment = recently();
+    let (catalogue, entry) = created(moment);
+    let system = system(moment, &entry).await;
+    record(&system, &catalogue).await;
+    put(&system, &entry);
+    let (key, event) = ("clients/a1b2c3d4e5.json", entry["eventId"].as_str().unwrap());
+    system.bucket.put(key, br#"{"apiKeyId":"a1b2c3d4e5","client":"shop","generation":1,"schemaVersion":1}"#);
+    let trace = system.run(&["trace", event, "--json"]).await.expect(0).json();
+    assert_eq!(trace["clients"], json!({"a1b2c3d4e5": "shop"}));
+    let text = system.run(&["trace", event]).await.expect(0).stdout;
+    assert!(text.contains(": APPLIED, version 1, requested by shop (a1b2c3d4e5)\n"), "{text}");
+    assert!(text.contains("POST /v1.0/products apiKeyId=a1b2c3d4e5 status=202 client=shop\n"), "{text}");
+    // A register that can't be read hides nothing else.
+    system.bucket.refuse(key);
+    let unnamed = system.run(&["trace", event]).await.expect(0);
+    assert!(unnamed.stdout.contains("requested by a1b2c3d4e5\n"), "{}", unnamed.stdout);
+    assert!(unnamed.stderr.contains("clients are shown by their key IDs: s3:GetObject on"), "{}", unnamed.stderr);
 }
 
 #[tokio::test]

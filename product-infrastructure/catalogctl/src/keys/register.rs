@@ -3,7 +3,7 @@
 //! One object of the audit bucket for each key, `clients/KEY_ID.json`, written when the key is deployed. Like a record, an entry
 //! can't be overwritten or deleted, so that a record's key ID keeps its client's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -50,7 +50,18 @@ impl Register {
         Ok(register)
     }
 
-    /// The same, and reports what is wrong with entries.
+    /// Reads the entries of these keys alone, in their current version: enough to show a name, and it needs only s3:GetObject.
+    /// A key without an entry has no name. Fails when a call fails.
+    pub async fn read_keys(bucket: &Bucket, api_key_ids: &BTreeSet<&str>) -> Result<Self> {
+        let mut register = Self::default();
+        for id in api_key_ids {
+            let listed = Listed::once(format!("clients/{id}.json"));
+            register.take(&listed, &bucket.read_key(&listed.key).await?, Lock::Unknown);
+        }
+        Ok(register)
+    }
+
+    /// The same as [`Register::read`], and reports what is wrong with entries.
     pub async fn read_and_report(bucket: &Bucket, progress: &Progress) -> Result<Self> {
         let register = Self::read(bucket).await?;
         for finding in &register.findings {
@@ -73,7 +84,7 @@ impl Register {
         let bytes = match body {
             Body::Bytes(bytes) => bytes,
             Body::Archived => return find(Fault::Unreadable, "the entry is archived"),
-            // The delete marker is a finding already.
+            // A delete marker is a finding already.
             Body::Gone => return,
         };
         match serde_json::from_slice::<Entry>(bytes) {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exit_status::ExitStatus;
+use crate::keys::register::Register;
 use crate::logs::Log;
 use crate::output;
 use crate::products_table::Table;
@@ -63,6 +64,8 @@ pub struct Trace {
     id: String,
     kind: Kind,
     changes: Vec<Change>,
+    /// The names of the clients in changes and steps, by API key ID.
+    clients: BTreeMap<String, String>,
     /// Oldest first.
     steps: Vec<Step>,
     missing: Vec<Missing>,
@@ -89,7 +92,7 @@ pub struct Change {
     product_id: Option<ProductId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
-    /// Type, outcome, reason and version, as the audit record has them; empty if the change isn't recorded.
+    /// Type, actor, outcome, reason and version, as the audit record has them; empty if the change isn't recorded.
     #[serde(flatten)]
     record: BTreeMap<&'static str, Value>,
 }
@@ -99,15 +102,25 @@ impl Change {
         Self { event_id, product_id: None, request_id: None, record: BTreeMap::new() }
     }
 
-    fn text(&self) -> String {
+    /// The ID of the API key that it was requested with.
+    fn api_key_id(&self) -> Option<&str> {
+        self.record.get("actor")?["apiKeyId"].as_str()
+    }
+
+    fn text(&self, clients: &BTreeMap<String, String>) -> String {
         let part =
             |name: &str| self.record.get(name).map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
         let outcome = ["outcome", "reason"].into_iter().filter_map(part).collect::<Vec<_>>().join(" ");
         let product = self.product_id.map_or_else(|| "an unknown product".to_owned(), |id| format!("product {id}"));
         let version = part("version").map(|version| format!(", version {version}")).unwrap_or_default();
         let outcome = if outcome.is_empty() { "not recorded" } else { &outcome };
+        let requested = match self.api_key_id().map(|key| (key, clients.get(key))) {
+            Some((key, Some(client))) => format!(", requested by {client} ({key})"),
+            Some((key, None)) => format!(", requested by {key}"),
+            None => String::new(),
+        };
         format!(
-            "Change {}: {} of {product}: {outcome}{version}",
+            "Change {}: {} of {product}: {outcome}{version}{requested}",
             self.event_id,
             part("type").as_deref().unwrap_or("change")
         )
@@ -133,6 +146,11 @@ pub struct Step {
 }
 
 impl Step {
+    fn api_key_id(&self) -> Option<&str> {
+        // The access log writes a hyphen for what there isn't.
+        self.fields.get("apiKeyId")?.as_str().filter(|key| !matches!(*key, "" | "-"))
+    }
+
     fn new(millis: i64, source: impl Into<String>, what: impl Into<String>, event_id: Option<EventId>) -> Self {
         let (source, what) = (source.into(), what.into());
         Self { time: timestamp::of_millis(millis), millis, source, what, event_id, fields: Map::new() }
@@ -187,9 +205,25 @@ async fn trace(target: &Target, arguments: &Arguments, progress: &Progress) -> R
     steps.sort_by_key(|step| step.millis);
     missing.extend(unnamed_change(&steps, &changes));
     missing.extend(logs.unread());
+    let clients = clients(target, &changes, &steps, progress).await;
     step.done(format!("{} steps, {} requests to CloudWatch Logs", steps.len(), logs.requests()));
     let logs_without_lines = logs.without_lines();
-    Ok(Trace { id: arguments.id.clone(), kind, changes, steps, missing, logs_without_lines })
+    Ok(Trace { id: arguments.id.clone(), kind, changes, clients, steps, missing, logs_without_lines })
+}
+
+/// The clients of the keys in changes and steps. Without them the trace has the keys' IDs, so a failure is only reported.
+async fn clients(target: &Target, changes: &[Change], steps: &[Step], progress: &Progress) -> BTreeMap<String, String> {
+    let of_changes = changes.iter().filter_map(Change::api_key_id);
+    let keys: BTreeSet<&str> = of_changes.chain(steps.iter().filter_map(Step::api_key_id)).collect();
+    match Register::read_keys(&target.audit_bucket(), &keys).await {
+        Ok(register) => {
+            keys.iter().filter_map(|key| Some(((*key).to_owned(), register.client(key)?.to_owned()))).collect()
+        }
+        Err(error) => {
+            progress.say(format!("  clients are shown by their key IDs: {error:#}"));
+            BTreeMap::new()
+        }
+    }
 }
 
 /// What the ID names, and the changes that it stands for.
@@ -265,14 +299,16 @@ fn unnamed_change(steps: &[Step], changes: &[Change]) -> Option<Missing> {
 }
 
 fn text(trace: &Trace) -> String {
-    let mut text = trace.changes.iter().map(|change| format!("{}\n", change.text())).collect::<String>();
+    let mut text = trace.changes.iter().map(|change| format!("{}\n", change.text(&trace.clients))).collect::<String>();
     if !text.is_empty() {
         text.push('\n');
     }
     let several = trace.changes.len() > 1;
     let row = |step: &Step| {
         let event = step.event_id.filter(|_| several).map(|event| format!(" eventId={event}")).unwrap_or_default();
-        [step.time.clone(), step.source.clone(), format!("{}{event}", step.what)]
+        let client = step.api_key_id().and_then(|key| trace.clients.get(key));
+        let client = client.map(|client| format!(" client={client}")).unwrap_or_default();
+        [step.time.clone(), step.source.clone(), format!("{}{client}{event}", step.what)]
     };
     text.push_str(&table(["time (UTC)", "source", "what"], &trace.steps.iter().map(row).collect::<Vec<_>>()));
     for Missing { what, event_id, why, next } in &trace.missing {
@@ -324,6 +360,7 @@ mod tests {
             id: event(1).to_string(),
             kind: Kind::Change,
             changes: vec![change],
+            clients: BTreeMap::new(),
             steps: vec![Step::new(1_769_860_800_000, "journal", "change recorded", Some(event(1)))],
             missing: vec![Missing {
                 what: "AUDIT_OBJECT",

@@ -128,7 +128,7 @@ pub async fn follow(target: &Target, logs: &mut Logs<'_>, event: EventId, progre
 fn learn(change: &mut Change, record: &Value) {
     change.product_id = record["productId"].as_str().and_then(ProductId::parse).or(change.product_id);
     change.request_id = record["requestId"].as_str().map(str::to_owned).or(change.request_id.take());
-    for name in ["type", "outcome", "reason", "version"] {
+    for name in ["type", "actor", "outcome", "reason", "version"] {
         if let Some(value) = record.get(name).filter(|value| !value.is_null()) {
             change.record.insert(name, value.clone());
         }
