@@ -53,8 +53,9 @@ pub enum Command {
     Chaos(Chaos),
     /// Make an alarm of the running stack ring, print its runbook, and repair the fault
     ///
-    /// For each alarm a fault is made and undone on the running stack, also when the command is interrupted. Meanwhile time
-    /// passes 60 times faster for alarms: three periods of five minutes take 15 s. Touches only this machine. Linux only.
+    /// For each alarm a fault is made and repaired on the running stack, also when the command is interrupted. If it is killed,
+    /// the next `rehearse` or `up` repairs the fault. Meanwhile time passes 60 times faster for alarms: three periods of five
+    /// minutes take 15 s. Touches only this machine. Linux only.
     Rehearse(Rehearse),
 }
 

@@ -51,6 +51,10 @@ async fn up(workspace: &Workspace, stack: &Stack, arguments: &Up) -> Result<Exit
     let progress = Progress::new();
     let lock = stack.lock()?;
     let ready = provision::up(workspace, stack, Profile::new(arguments.release), arguments.port, &progress).await?;
+    // The stack is up whether or not what a rehearsal left can be repaired; the next one tries again.
+    if let Err(error) = rehearse::repair_left(workspace, stack, &progress).await {
+        progress.say(format!("  ! {error:#}"));
+    }
     drop(lock);
     let stays = arguments.detach || ready.was_running;
     println!("{}", welcome(workspace, stack, &ready, stays));

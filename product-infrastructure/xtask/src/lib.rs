@@ -25,6 +25,7 @@ pub mod digest;
 pub mod duplicates;
 pub mod emulator;
 pub mod environment;
+pub mod fault_record;
 pub mod function_processes;
 pub mod git;
 pub mod local_aws;

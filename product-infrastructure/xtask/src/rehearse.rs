@@ -1,24 +1,25 @@
 //! `cargo xtask rehearse`: makes an alarm of the running stack ring by a fault as it can happen on AWS, and repairs it.
 //!
 //! `local/observation.py` evaluates the alarms. Each fault touches this stack's resources and processes only. It is undone
-//! at the end, also after Ctrl-C; a repair can be repeated and doesn't depend on how far the fault was made.
+//! at the end, also after Ctrl-C; a repair can be repeated and doesn't depend on how far the fault was made. What a killed
+//! rehearsal leaves is repaired by the next `rehearse` or `up`, from its [`FaultRecord`].
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
+use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::companions;
 use crate::environment::Environment;
+use crate::fault_record::{Before, FaultRecord, Queue};
 use crate::function_processes;
 use crate::local_aws::{Alarm, LocalAws};
 use crate::prerequisites;
@@ -36,6 +37,9 @@ const RING: Duration = Duration::from_secs(180);
 const END: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(250);
 
+/// Within this time after the repair each product is created: a message that failed is hidden for a minute.
+const CREATED: Duration = Duration::from_secs(70);
+
 /// The name of the policy and the statement that refuse something, so that a repair finds them.
 const REFUSAL: &str = "Rehearsal";
 
@@ -48,13 +52,6 @@ const QUICK_RETRY: &str = "1";
 const LATE_RETRY: &str = "35";
 /// How long writes fail in the rehearsal of the lag.
 const LAG: Duration = Duration::from_secs(25);
-
-/// A queue and its dead-letter queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Queue {
-    Change,
-    Audit,
-}
 
 /// What fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,23 +308,15 @@ pub async fn run(
         bail!("the stack isn't running. Start it with `cargo xtask up --detach{}`", stack.option());
     };
     let _lock = stack.lock()?;
-    let python = prerequisites::python(&stack.log("prerequisites")).await?;
-    let cli = Environment::aws_cli(workspace);
-    cli.ensure(&python, stack, progress).await?;
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-    // Some repairs need it, and a repair can't wait for a build.
-    let loses_records = rehearsals.iter().any(|one| matches!(one.fault, Fault::LostPositions | Fault::RefusedDelivery));
-    let catalogctl =
-        if loses_records { Some(companions::build(workspace, stack, "catalogctl", progress).await?) } else { None };
-    let stage = Stage {
-        aws: LocalAws::at(&running.facts.endpoint_url)?,
-        cli: cli.program("aws"),
-        catalogctl,
-        facts: stack.facts(),
-        http,
-        running,
-        products: Mutex::default(),
-    };
+    let left = FaultRecord::find(stack)?;
+    let mut faults: Vec<Fault> = rehearsals.iter().map(|rehearsal| rehearsal.fault).collect();
+    if let Some(left) = &left {
+        faults.push(rehearsal_of(left)?.fault);
+    }
+    let stage = Stage::of(workspace, stack, running, &faults, progress).await?;
+    if let Some(left) = left {
+        stage.repair_left(left, progress).await?;
+    }
     let clock = Clock::faster(stack)?;
     for rehearsal in rehearsals {
         let outcome = stage.rehearse(rehearsal, hold, progress).await;
@@ -336,6 +325,24 @@ pub async fn run(
     }
     drop(clock);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Repairs the fault of a rehearsal that was killed on a running stack, if there is one. The caller holds the stack's lock, so
+/// no rehearsal is under way.
+pub async fn repair_left(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<()> {
+    // Time passes as on AWS again, also if a rehearsal was killed after its repair.
+    drop(Clock(stack.alarm_speed()));
+    let (Some(left), Some(running)) = (FaultRecord::find(stack)?, Status::of(stack)?.running) else { return Ok(()) };
+    let faults = [rehearsal_of(&left)?.fault];
+    let stage = Stage::of(workspace, stack, running, &faults, progress).await?;
+    stage.repair_left(left, progress).await
+}
+
+/// The rehearsal that made a recorded fault.
+fn rehearsal_of(record: &FaultRecord) -> Result<&'static Rehearsal> {
+    let name = &record.before().rehearsal;
+    let found = ALL.iter().find(|rehearsal| rehearsal.name == name);
+    found.with_context(|| format!("unknown rehearsal {name:?} in the stack's record of a fault"))
 }
 
 /// Makes time pass faster for the stack's alarms as long as it exists.
@@ -357,36 +364,49 @@ impl Drop for Clock {
 
 /// A running stack, and what a rehearsal needs to work on it.
 struct Stage {
+    stack: Stack,
     running: Running,
     aws: LocalAws,
     http: reqwest::Client,
     cli: PathBuf,
     catalogctl: Option<PathBuf>,
-    facts: PathBuf,
-    /// The products that the calls have made.
-    products: Mutex<BTreeSet<String>>,
-}
-
-/// What can't be found out again when the fault is repaired.
-#[derive(Debug)]
-struct Before {
-    /// Milliseconds since 1970.
-    started: u128,
-    /// For how long a received message is hidden, by queue.
-    visibility: [(Queue, String); 2],
 }
 
 impl Stage {
+    /// Gets ready to make and repair these faults.
+    async fn of(
+        workspace: &Workspace,
+        stack: &Stack,
+        running: Running,
+        faults: &[Fault],
+        progress: &Progress,
+    ) -> Result<Self> {
+        let python = prerequisites::python(&stack.log("prerequisites")).await?;
+        let cli = Environment::aws_cli(workspace);
+        cli.ensure(&python, stack, progress).await?;
+        // Some repairs need it, and a repair can't wait for a build.
+        let loses_records = faults.iter().any(|fault| matches!(fault, Fault::LostPositions | Fault::RefusedDelivery));
+        let catalogctl =
+            if loses_records { Some(companions::build(workspace, stack, "catalogctl", progress).await?) } else { None };
+        Ok(Self {
+            aws: LocalAws::at(&running.facts.endpoint_url)?,
+            cli: cli.program("aws"),
+            catalogctl,
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?,
+            running,
+            stack: stack.clone(),
+        })
+    }
+
     async fn rehearse(&self, rehearsal: &Rehearsal, hold: bool, progress: &Progress) -> Result<()> {
         let name = rehearsal.alarm();
         self.expect_quiet(&name).await?;
-        let before = self.before().await?;
+        let record = FaultRecord::create(&self.stack, self.before(rehearsal).await?)?;
         let step = progress.step(format!("{name}: {}", rehearsal.shown));
         let started = Instant::now();
-        let outcome = tokio::select! {
-            error = self.keep_failing(rehearsal) => error.map(|never| match never {}),
+        let mut outcome = tokio::select! {
+            error = self.keep_failing(rehearsal, &record) => error.map(|never| match never {}),
             rung = self.wait(&name, "ALARM", RING) => rung,
-            () = process::interruption() => Err(anyhow::anyhow!("interrupted")),
         };
         if let Ok(alarm) = &outcome {
             step.done(format!("ALARM after {}", duration(started.elapsed())));
@@ -396,22 +416,52 @@ impl Stage {
             if hold {
                 progress.say("The fault stays until you press Ctrl-C.");
                 tokio::select! {
-                    error = self.keep_failing(rehearsal) => error.map(|never| match never {})?,
+                    error = self.keep_failing(rehearsal, &record) => outcome = error.map(|never| match never {}),
                     () = process::interruption() => {}
                 }
             }
+        } else {
+            drop(step);
         }
-        // Not through `External`, which starts nothing after an interruption.
-        let step = progress.step("repair the fault");
-        self.repair(rehearsal.fault, &before).await.context("failed to repair the fault")?;
-        step.done("");
-        let alarm = outcome?;
+        self.repair(rehearsal, record, "repair the fault", progress).await?;
+        outcome?;
         if process::is_interrupted() {
             bail!("interrupted");
         }
-        debug_assert_eq!(alarm.state, "ALARM");
         let step = progress.step("wait for the alarm's end");
         self.wait(&name, "OK", END).await?;
+        step.done("");
+        Ok(())
+    }
+
+    /// Repairs what a killed rehearsal has left.
+    async fn repair_left(&self, record: FaultRecord, progress: &Progress) -> Result<()> {
+        let rehearsal = rehearsal_of(&record)?;
+        let shown = format!("repair the fault that the rehearsal of {} left: {}", rehearsal.name, rehearsal.shown);
+        self.repair(rehearsal, record, &shown, progress).await
+    }
+
+    /// Repairs a fault, also after an interruption: not through `External`, which starts nothing then.
+    async fn repair(&self, rehearsal: &Rehearsal, record: FaultRecord, shown: &str, progress: &Progress) -> Result<()> {
+        let step = progress.step(shown);
+        let repaired = async {
+            self.undo(rehearsal.fault, &record).await?;
+            self.delete_products(&record).await
+        };
+        if let Err(error) = repaired.await {
+            let option = self.stack.option();
+            let error = error.context(format!(
+                "failed to repair the fault of {}; the next `cargo xtask{option} rehearse` or `up` repairs it",
+                rehearsal.name
+            ));
+            drop(step);
+            // The message of an interruption is all that is printed otherwise.
+            if process::is_interrupted() {
+                progress.say(format!("  ! {error:#}"));
+            }
+            return Err(error);
+        }
+        record.delete()?;
         step.done("");
         Ok(())
     }
@@ -425,6 +475,9 @@ impl Stage {
     async fn wait(&self, name: &str, state: &str, limit: Duration) -> Result<Alarm> {
         let started = Instant::now();
         loop {
+            if process::is_interrupted() {
+                bail!("interrupted");
+            }
             let alarm = self.aws.alarm(name).await?.with_context(|| format!("the stack has no alarm {name}"))?;
             if alarm.state == state {
                 return Ok(alarm);
@@ -436,8 +489,9 @@ impl Stage {
         }
     }
 
-    async fn before(&self) -> Result<Before> {
+    async fn before(&self, rehearsal: &Rehearsal) -> Result<Before> {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
+        let started = u64::try_from(started).context("the clock is too late")?;
         let visibility = [Queue::Change, Queue::Audit].map(|queue| async move {
             let names = ["--attribute-names", "VisibilityTimeout"];
             let found = self.queue(&["get-queue-attributes"], self.url(queue), &names).await?;
@@ -445,59 +499,71 @@ impl Stage {
             Ok::<_, anyhow::Error>((queue, seconds.to_owned()))
         });
         let visibility = try_join_all(visibility).await?.try_into().ok().context("two queues")?;
-        Ok(Before { started, visibility })
+        Ok(Before { rehearsal: rehearsal.name.to_owned(), started, visibility })
     }
 
-    /// Makes the fault, and the calls of clients, until it is dropped.
-    async fn keep_failing(&self, rehearsal: &Rehearsal) -> Result<Infallible> {
-        let never = std::future::pending::<Result<Infallible>>;
-        let endpoint = &self.running.facts.endpoint_url;
-        let fault = async {
-            match rehearsal.fault {
-                Fault::RefusedTable(function) => self.refuse(&role(function), "dynamodb:*").await?,
-                Fault::LateCommits => {
-                    self.set_visibility(Queue::Change, LATE_RETRY).await?;
-                    self.refuse(&role("product-creator"), "dynamodb:*").await?;
-                    tokio::time::sleep(LAG).await;
-                    self.allow(&role("product-creator")).await?;
-                }
-                Fault::SlowFunction(function) => loop {
-                    let name = role(function);
-                    function_processes::signal(endpoint, Some(&name), Signal::STOP);
-                    tokio::time::sleep(Duration::from_millis(450)).await;
-                    function_processes::signal(endpoint, Some(&name), Signal::CONT);
-                    tokio::time::sleep(Duration::from_millis(40)).await;
-                },
-                Fault::CrashingFunction(function) => loop {
-                    let name = role(function);
-                    function_processes::signal(endpoint, Some(&name), Signal::STOP);
-                    tokio::time::sleep(Duration::from_millis(150)).await;
-                    function_processes::signal(endpoint, Some(&name), Signal::KILL);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                },
-                Fault::StoppedConsumer(function) => self.set_consumer(function, false).await?,
-                Fault::PoisonMessage(queue) => self.poison(queue).await?,
-                Fault::PoisonMessages(queue) => {
-                    self.poison(queue).await?;
-                    let dead = dead_letter_alarm(queue);
-                    self.wait(&dead, "ALARM", RING).await?;
-                    self.poison(queue).await?;
-                }
-                Fault::RefusedTopic | Fault::LostPositions => {
-                    self.refuse(&role("product-events-pipe"), "sns:Publish").await?
-                }
-                Fault::StoppedPipe => self.aws.stop_pipe().await?,
-                Fault::RefusedObjects => self.aws.refuse_objects(&self.running.facts.audit_bucket).await?,
-                Fault::RefusedDelivery => self.set_delivery(false).await?,
-            }
-            never().await
-        };
-        let (never, _) = tokio::try_join!(fault, self.keep_calling(rehearsal.calls))?;
+    /// Makes the fault, and then the calls of clients, until it is dropped. A call before the fault would succeed, and the next
+    /// can be long after.
+    async fn keep_failing(&self, rehearsal: &Rehearsal, record: &FaultRecord) -> Result<Infallible> {
+        self.make(rehearsal.fault).await?;
+        let (never, _) = tokio::try_join!(self.go_on(rehearsal.fault), self.keep_calling(rehearsal.calls, record))?;
         Ok(never)
     }
 
+    /// Makes a fault, or its first part.
+    async fn make(&self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::RefusedTable(function) => self.refuse(&role(function), "dynamodb:*").await,
+            Fault::LateCommits => {
+                self.set_visibility(Queue::Change, LATE_RETRY).await?;
+                self.refuse(&role("product-creator"), "dynamodb:*").await
+            }
+            Fault::StoppedConsumer(function) => self.set_consumer(function, false).await,
+            Fault::PoisonMessage(queue) | Fault::PoisonMessages(queue) => self.poison(queue).await,
+            Fault::RefusedTopic | Fault::LostPositions => {
+                self.refuse(&role("product-events-pipe"), "sns:Publish").await
+            }
+            Fault::StoppedPipe => self.aws.stop_pipe().await,
+            Fault::RefusedObjects => self.aws.refuse_objects(&self.running.facts.audit_bucket).await,
+            Fault::RefusedDelivery => self.set_delivery(false).await,
+            Fault::SlowFunction(_) | Fault::CrashingFunction(_) => Ok(()),
+        }
+    }
+
+    /// What goes on while the fault lasts.
+    async fn go_on(&self, fault: Fault) -> Result<Infallible> {
+        let endpoint = &self.running.facts.endpoint_url;
+        match fault {
+            Fault::LateCommits => {
+                tokio::time::sleep(LAG).await;
+                self.allow(&role("product-creator")).await?;
+            }
+            Fault::SlowFunction(function) => loop {
+                let name = role(function);
+                function_processes::signal(endpoint, Some(&name), Signal::STOP);
+                tokio::time::sleep(Duration::from_millis(450)).await;
+                function_processes::signal(endpoint, Some(&name), Signal::CONT);
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            },
+            Fault::CrashingFunction(function) => loop {
+                let name = role(function);
+                function_processes::signal(endpoint, Some(&name), Signal::STOP);
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                function_processes::signal(endpoint, Some(&name), Signal::KILL);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            },
+            Fault::PoisonMessages(queue) => {
+                self.wait(&dead_letter_alarm(queue), "ALARM", RING).await?;
+                self.poison(queue).await?;
+            }
+            _ => {}
+        }
+        std::future::pending().await
+    }
+
     /// Undoes a fault, however far it was made.
-    async fn repair(&self, fault: Fault, before: &Before) -> Result<()> {
+    async fn undo(&self, fault: Fault, record: &FaultRecord) -> Result<()> {
+        let before = record.before();
         match fault {
             Fault::RefusedTable(function) => self.allow(&role(function)).await?,
             Fault::LateCommits => self.allow(&role("product-creator")).await?,
@@ -518,10 +584,11 @@ impl Stage {
             Fault::LostPositions => {
                 self.allow(&role("product-events-pipe")).await?;
                 // The records that the pipe gave up.
-                self.catalogctl(&["audit", "repair", "--apply"]).await?;
+                // Without `--settle 0` they are too young: they are a minute old, not an hour as on AWS.
+                self.catalogctl(&["audit", "repair", "--apply", "--settle", "0"]).await?;
                 let late = |message: &Value| {
                     let sent = message["Attributes"]["SentTimestamp"].as_str().and_then(|sent| sent.parse().ok());
-                    sent.is_some_and(|sent: u128| sent >= before.started)
+                    sent.is_some_and(|sent: u64| sent >= before.started)
                 };
                 self.delete(&self.running.facts.audit_dlq_url.replace("-audit-dlq-", "-events-dlq-"), late).await?;
             }
@@ -535,16 +602,27 @@ impl Stage {
         for (queue, seconds) in &before.visibility {
             self.set_visibility(*queue, seconds).await?;
         }
-        let products = std::mem::take(&mut *self.products.lock().expect("no panic while noting a product"));
-        for product in products {
+        Ok(())
+    }
+
+    /// Deletes the products that the calls have made. One whose creation failed at first doesn't exist before its next attempt.
+    async fn delete_products(&self, record: &FaultRecord) -> Result<()> {
+        let started = Instant::now();
+        for product in record.products()? {
             let url = format!("{}/products/{product}", self.running.facts.api_url);
-            let request = self.http.delete(url).header("x-api-key", &self.running.api_key);
-            request.send().await.context("the API didn't respond")?;
+            loop {
+                let request = self.http.delete(&url).header("x-api-key", &self.running.api_key);
+                let status = request.send().await.context("the API didn't respond")?.status();
+                if status != StatusCode::NOT_FOUND || started.elapsed() > CREATED {
+                    break;
+                }
+                tokio::time::sleep(POLL).await;
+            }
         }
         Ok(())
     }
 
-    async fn keep_calling(&self, calls: Calls) -> Result<Infallible> {
+    async fn keep_calling(&self, calls: Calls, record: &FaultRecord) -> Result<Infallible> {
         let url = format!("{}/products", self.running.facts.api_url);
         let key = &self.running.api_key;
         match calls {
@@ -566,7 +644,7 @@ impl Stage {
                 if let Ok(accepted) = accepted.map(|text| serde_json::from_str::<Value>(&text).unwrap_or_default())
                     && let Some(id) = accepted["productId"].as_str()
                 {
-                    self.products.lock().expect("no panic while noting a product").insert(id.to_owned());
+                    record.add_product(id)?;
                 }
                 tokio::time::sleep(interval).await;
             },
@@ -687,7 +765,7 @@ impl Stage {
     /// A command of `catalogctl` on this stack. 2 means that there was something to repair.
     async fn catalogctl(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(self.catalogctl.as_ref().context("catalogctl wasn't built")?);
-        command.args(arguments).env_remove("CATALOGUE_ENV").env("CATALOGUE_LOCAL", &self.facts);
+        command.args(arguments).env_remove("CATALOGUE_ENV").env("CATALOGUE_LOCAL", self.stack.facts());
         output(&mut command, &format!("catalogctl {}", arguments.join(" "))).await.map(drop)
     }
 }
@@ -717,6 +795,8 @@ fn dead_letter_alarm(queue: Queue) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// A page about something else than an alarm.

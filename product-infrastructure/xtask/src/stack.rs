@@ -58,6 +58,11 @@ impl Stack {
         self.emulator().join("alarm-speed")
     }
 
+    /// The fault that a rehearsal has made and not repaired yet; see [`crate::fault_record`].
+    pub fn fault_record(&self) -> PathBuf {
+        self.folder.join("rehearsal")
+    }
+
     /// Which process is the emulator.
     pub fn pid_file(&self) -> PathBuf {
         self.folder.join("emulator.pid")
@@ -140,7 +145,7 @@ impl Stack {
                 _ => {}
             }
         }
-        for file in [self.facts(), self.api_key(), self.clients(), self.key_generations()] {
+        for file in [self.facts(), self.api_key(), self.clients(), self.key_generations(), self.fault_record()] {
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("failed to delete {}", file.display()));
@@ -200,9 +205,11 @@ mod tests {
         fs::write(stack.api_key(), "secret").unwrap();
         fs::write(stack.clients(), "").unwrap();
         fs::write(stack.key_generations(), "").unwrap();
+        fs::write(stack.fault_record(), "").unwrap();
         stack.purge().unwrap();
         assert!(!stack.emulator().exists() && !stack.stamps().exists());
         assert!(!stack.api_key().exists() && !stack.clients().exists() && !stack.key_generations().exists());
+        assert!(!stack.fault_record().exists());
         assert!(stack.logs().exists());
         stack.purge().unwrap();
     }

@@ -85,7 +85,7 @@ pub async fn run(target: &Target, arguments: &Arguments, progress: &Progress) ->
     if arguments.json {
         output::print_json(&repaired)?;
     } else {
-        output::print(&text(&repaired))?;
+        output::print(&text(&repaired, arguments.settle))?;
     }
     let left = if repaired.applied { &repaired.pending } else { &repaired.missing };
     Ok(if left.is_empty() && repaired.invalid.is_empty() { ExitStatus::Success } else { ExitStatus::NeedsAttention })
@@ -246,7 +246,7 @@ async fn wait(bucket: &Bucket, expected: Vec<Expected>, timeout: Duration, progr
     Ok(pending.into_iter().map(|(key, _)| key).collect())
 }
 
-fn text(repaired: &Repaired) -> String {
+fn text(repaired: &Repaired, settle: u64) -> String {
     let mut lines = Vec::new();
     if !repaired.applied {
         lines.extend(repaired.missing.iter().map(|key| format!("MISSING  {key}")));
@@ -255,6 +255,12 @@ fn text(repaired: &Repaired) -> String {
     lines.extend(repaired.pending.iter().map(|key| format!("PENDING  {key}")));
     let (entries, missing) = (repaired.journal_entries, repaired.missing.len());
     lines.push(match (missing, repaired.applied) {
+        (0, _) if repaired.recent > 0 => {
+            format!(
+                "No older record is missing: the bucket has the other {} journal entries.",
+                entries - repaired.recent
+            )
+        }
         (0, _) => format!("Nothing is missing: the bucket has all {entries} journal entries."),
         (_, false) => {
             format!("Dry run: no changes made. Missing: {missing} of {entries} journal entries. Re-run with --apply.")
@@ -269,7 +275,11 @@ fn text(repaired: &Repaired) -> String {
         lines.push("Check the dead-letter queue with `catalogctl dlq peek audit`.".to_owned());
     }
     if repaired.recent > 0 {
-        lines.push(format!("Recorded just now, not checked: {}.", repaired.recent));
+        lines.push(format!(
+            "Recorded in the last {settle} s and not in the bucket yet: {}. Repeat the command later, or check them now with \
+             --settle 0.",
+            repaired.recent
+        ));
     }
     lines.join("\n")
 }

@@ -18,6 +18,7 @@ mod policies;
 mod prose;
 mod readme;
 mod reference;
+mod rehearsals;
 mod runbooks;
 mod scripts;
 mod secrets;

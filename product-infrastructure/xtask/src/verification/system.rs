@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::alone::Alone;
 use super::contract;
 use super::tally::{Counter, Failed, Tally};
-use super::{Context, clients, leftovers, libtest, permissions, policies, readme, runbooks, secrets};
+use super::{Context, clients, leftovers, libtest, permissions, policies, readme, rehearsals, runbooks, secrets};
 use crate::cargo;
 use crate::duplicates::Manifest;
 use crate::emulator::{DEFAULT_PORT, Emulator, find_free_port};
@@ -78,11 +78,8 @@ async fn exercise(context: &Context<'_>, tool: &Tool<'_>, counter: &Counter) -> 
 
     let before = products(&running).await?;
     runbooks::check(context, &tool.stack, &running, &before).await?;
-    let mut rehearsed = vec!["rehearse", "api-5xx", "change-oldest-message", "events-pipe-failed"];
-    if context.long {
-        rehearsed = vec!["rehearse", "--all"];
-    }
-    tool.run("rehearse", &rehearsed).await.context("each alarm must ring, and end")?;
+    let rehearse = |alarms: &[&str]| tool.command("rehearse", &[&["rehearse"], alarms].concat());
+    rehearsals::check(context, &tool.stack, &running, rehearse).await?;
     let before = products(&running).await?;
     tool.run("down", &["down"]).await?;
     if Emulator::running(&tool.stack).is_some() {
