@@ -42,6 +42,23 @@ fn accepts_valid_file_and_removes_former_rejects() {
 }
 
 #[test]
+fn splits_tags_at_the_list_delimiter_and_suggests_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.csv");
+    fs::write(&file, format!("{HEADER}A,Lamp,19.90,EUR,\"sale, new\",\nB,Lamp,5,EUR,\"sale, sale\",\n")).unwrap();
+    let text = |options: &[&str]| {
+        let arguments = ["products", "import", "--map", "Preis=price"];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_catalogctl")).args(arguments).args(options).arg(&file).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = text(&[]);
+    assert!(whole.contains("Valid:    2") && whole.contains("part of a tag in 2 rows"), "{whole}");
+    let split = text(&["--list-delimiter", ","]);
+    assert!(split.contains("Valid:    1") && !split.contains("part of a tag"), "{split}");
+}
+
+#[test]
 fn writes_rejected_rows_that_can_be_corrected_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     let (file, rejects) = (folder.path().join("a.csv"), folder.path().join("a.csv.rejects.csv"));

@@ -67,7 +67,8 @@ enum Column {
     ProductId,
     Status,
     Text(String),
-    List(String),
+    /// A list, and the character between its items.
+    List(String, char),
     Attributes,
     Attribute(String),
     /// A line of newline-delimited JSON, whose members can have other names.
@@ -88,7 +89,7 @@ pub struct Columns(Vec<Column>);
 
 impl Columns {
     /// Fails for an unknown or repeated column: ignoring it would import a product without what the column holds.
-    pub fn new(header: &StringRecord, mappings: &[Mapping], key: Key) -> Result<Self> {
+    pub fn new(header: &StringRecord, mappings: &[Mapping], key: Key, list_delimiter: u8) -> Result<Self> {
         let of_rejects = is_of_rejects(header);
         if of_rejects && header.iter().skip(REJECT_COLUMNS.len()).eq([JSON_COLUMN]) {
             let ignored = std::iter::repeat_n(Column::Ignored, REJECT_COLUMNS.len() - 1);
@@ -111,7 +112,7 @@ impl Columns {
             if !seen.insert(field.to_owned()) {
                 bail!("more than one column holds {field}");
             }
-            columns.push(column(field, key)?);
+            columns.push(column(field, key, char::from(list_delimiter))?);
         }
         let needed = match key {
             Key::Sku => Some("sku"),
@@ -161,8 +162,8 @@ impl Columns {
                     let text = if is_trimmed { cell.trim() } else { cell };
                     asked.patch.insert(field.clone(), or_null(Value::from(text)));
                 }
-                Column::List(field) => {
-                    asked.patch.insert(field.clone(), or_null(list(cell)));
+                Column::List(field, delimiter) => {
+                    asked.patch.insert(field.clone(), or_null(list(cell, *delimiter)));
                 }
                 Column::Attributes => match serde_json::from_str::<Map<String, Value>>(cell) {
                     Ok(object) => drop(asked.patch.insert(ATTRIBUTES.to_owned(), Value::Object(object))),
@@ -197,7 +198,7 @@ pub fn deleted(status: &str) -> Option<Violation> {
     (status == "DELETED").then(|| Violation::new("status", "NOT_ALLOWED", message))
 }
 
-fn column(field: &str, key: Key) -> Result<Column> {
+fn column(field: &str, key: Key, list_delimiter: char) -> Result<Column> {
     Ok(match field.strip_prefix(ATTRIBUTE) {
         Some(attribute) if !attribute.is_empty() => Column::Attribute(attribute.to_owned()),
         _ if field == "productId" && key == Key::ProductId => Column::ProductId,
@@ -205,7 +206,7 @@ fn column(field: &str, key: Key) -> Result<Column> {
         _ if field == ATTRIBUTES => Column::Attributes,
         _ if OUTPUT_ONLY.contains(&field) => Column::Ignored,
         _ if TEXTS.contains(&field) => Column::Text(field.to_owned()),
-        _ if LISTS.contains(&field) => Column::List(field.to_owned()),
+        _ if LISTS.contains(&field) => Column::List(field.to_owned(), list_delimiter),
         _ => bail!(
             "unknown column {field:?}; expected one of: {}, {}, {ATTRIBUTES}, {ATTRIBUTE}NAME. Remove the column, or \
              name its field with --map '{field}=FIELD'",
@@ -215,11 +216,11 @@ fn column(field: &str, key: Key) -> Result<Column> {
     })
 }
 
-/// A JSON array of strings, or the items between the characters `|`, without surrounding whitespace.
-fn list(cell: &str) -> Value {
+/// A JSON array of strings, or the items between the delimiters, without surrounding whitespace.
+fn list(cell: &str, delimiter: char) -> Value {
     match serde_json::from_str::<Vec<String>>(cell) {
         Ok(items) => items.into(),
-        Err(_) => cell.split('|').map(|item| Value::from(item.trim())).collect(),
+        Err(_) => cell.split(delimiter).map(|item| Value::from(item.trim())).collect(),
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
 
     fn columns(header: &[&str], mappings: &[&str], key: Key) -> Result<Columns> {
         let mappings: Vec<Mapping> = mappings.iter().map(|mapping| mapping.parse().unwrap()).collect();
-        Columns::new(&StringRecord::from(header.to_vec()), &mappings, key)
+        Columns::new(&StringRecord::from(header.to_vec()), &mappings, key, b'|')
     }
 
     fn read(header: &[&str], cells: &[&str]) -> Result<Asked, Vec<Violation>> {
@@ -257,6 +258,18 @@ mod tests {
         let found = read(&header, &["x", "3", "DELETED", "", "red"]).unwrap_err();
         let fields: Vec<&str> = found.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["status", "attributes"]);
+    }
+
+    #[test]
+    fn splits_lists_at_the_delimiter_only() {
+        let header = StringRecord::from(vec!["name", "tags"]);
+        let row = StringRecord::from(vec!["Lamp, red", "sale, new | old"]);
+        let tags = |delimiter| {
+            let columns = Columns::new(&header, &[], Key::Row, delimiter).unwrap();
+            columns.read(&row).unwrap().patch["tags"].clone()
+        };
+        assert_eq!(tags(b'|'), json!(["sale, new", "old"]));
+        assert_eq!(tags(b','), json!(["sale", "new | old"]));
     }
 
     #[test]

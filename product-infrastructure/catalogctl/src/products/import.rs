@@ -14,7 +14,7 @@ use super::columns::{Asked, Key, Mapping};
 use super::contract::{REQUIRED, Violation, violations};
 use super::digest::half;
 use super::rejects::Rejects;
-use super::rows::{Format, Reading, Row, Rows};
+use super::rows::{Format, Reading, Row, Rows, Source};
 use crate::exit_status::ExitStatus;
 use crate::output;
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ const ROWS_AT_ONCE: u64 = 256;
 /// file again is harmless.
 ///
 /// CSV is UTF-8 and begins with a header. Its columns are name, price, currency, sku, description, category, tags, imageUrls
-/// (the items of the last two separated by `|`, or a JSON array), and attributes (a JSON object) or attributes.NAME.
+/// (the items of the last two separated by --list-delimiter, or a JSON array), and attributes (a JSON object) or attributes.NAME.
 /// Newline-delimited JSON has an object with these fields on each line. An absent column or field leaves the product's field
 /// unchanged; an empty cell or null removes it. An apostrophe before =, +, -, @ or another apostrophe at the start of a cell is
 /// removed: an export writes it so that no spreadsheet takes the cell for a formula. A product needs name, price and currency: a
@@ -67,6 +67,9 @@ pub struct Arguments {
     /// Character between two cells of CSV, such as ';', or tab
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub delimiter: u8,
+    /// Character between two items of a cell of tags or imageUrls
+    #[arg(long, value_name = "CHARACTER", default_value = "|", value_parser = delimiter)]
+    pub list_delimiter: u8,
     /// Send the rows to the API (default: check them)
     #[arg(long)]
     pub apply: bool,
@@ -84,6 +87,9 @@ pub struct Checked {
     pub rows: u64,
     pub valid: u64,
     pub rejected: u64,
+    /// Rows with a tag that contains a comma or a semicolon, which may be meant as a delimiter; for people.
+    #[serde(skip)]
+    pub tags_with_delimiter: u64,
     /// The file of the rejected rows, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejects_file: Option<PathBuf>,
@@ -110,6 +116,12 @@ fn text(checked: &Checked) -> String {
     if let Some(file) = &checked.rejects_file {
         text.push_str(&format!("\nThe rejected rows and the reasons are in {}.", file.display()));
     }
+    if checked.tags_with_delimiter > 0 {
+        text.push_str(&format!(
+            "\nA comma or a semicolon is part of a tag in {} rows. If it separates tags, add --list-delimiter.",
+            checked.tags_with_delimiter
+        ));
+    }
     text
 }
 
@@ -123,6 +135,7 @@ async fn check(arguments: &Arguments) -> Result<Checked> {
     while let Some(row) = rows.next_row().with_context(failed)? {
         checked.rows += 1;
         let found = check.violations(&row);
+        checked.tags_with_delimiter += u64::from(has_delimiter_in_tag(&row));
         if found.is_empty() {
             checked.valid += 1;
         } else {
@@ -137,11 +150,21 @@ async fn check(arguments: &Arguments) -> Result<Checked> {
     Ok(checked)
 }
 
+/// Whether a tag of a CSV row looks like several.
+fn has_delimiter_in_tag(row: &Row) -> bool {
+    if !matches!(row.source, Source::Cells(_)) {
+        return false;
+    }
+    let tags = row.asked.as_ref().ok().and_then(|asked| asked.patch.get("tags")?.as_array());
+    tags.is_some_and(|tags| tags.iter().any(|tag| tag.as_str().is_some_and(|tag| tag.contains([',', ';']))))
+}
+
 /// How the file is read.
 pub fn reading(arguments: &Arguments) -> Reading<'_> {
     Reading {
         format: arguments.format.unwrap_or_else(|| Format::of(&arguments.file)),
         delimiter: arguments.delimiter,
+        list_delimiter: arguments.list_delimiter,
         mappings: &arguments.map,
         key: arguments.key,
     }
@@ -208,7 +231,7 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{Source, read_json};
+    use super::super::rows::read_json;
     use super::*;
 
     fn row(number: u64, json: &str) -> Row {

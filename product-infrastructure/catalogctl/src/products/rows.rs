@@ -43,6 +43,8 @@ pub struct Reading<'a> {
     pub format: Format,
     /// The character between two cells of CSV.
     pub delimiter: u8,
+    /// The character between two items of a cell that holds a list.
+    pub list_delimiter: u8,
     pub mappings: &'a [Mapping],
     pub key: Key,
 }
@@ -69,21 +71,35 @@ pub enum Source {
 
 /// A file of products.
 pub enum Rows<'a> {
-    Csv { reader: Box<csv::Reader<File>>, header: StringRecord, columns: Columns, number: u64 },
-    Ndjson { reader: BufReader<File>, mappings: &'a [Mapping], number: u64, line: u64 },
+    /// `behind` is how many lines the reader's count is behind: it ends a row at the carriage return, and counts line feeds.
+    Csv {
+        reader: Box<csv::Reader<File>>,
+        header: StringRecord,
+        columns: Columns,
+        number: u64,
+        behind: u64,
+    },
+    Ndjson {
+        reader: BufReader<File>,
+        mappings: &'a [Mapping],
+        number: u64,
+        line: u64,
+    },
 }
 
 impl<'a> Rows<'a> {
     /// Opens the file and reads the header of CSV.
     pub fn open(file: &Path, reading: Reading<'a>) -> Result<Self> {
-        let Reading { format, delimiter, mappings, key } = reading;
+        let Reading { format, delimiter, list_delimiter, mappings, key } = reading;
         match format {
             Format::Csv => {
                 // Rows of another length are rejected one by one, with their line.
                 let mut reader = ReaderBuilder::new().flexible(true).delimiter(delimiter).from_path(file)?;
                 let header = reader.headers()?.clone();
-                let columns = Columns::new(&header, mappings, key)?;
-                Ok(Self::Csv { reader: Box::new(reader), header, columns, number: 0 })
+                let columns = Columns::new(&header, mappings, key, list_delimiter)?;
+                let lines_of_header = 1 + header.as_slice().bytes().filter(|byte| *byte == b'\n').count() as u64;
+                let behind = (1 + lines_of_header).saturating_sub(reader.position().line());
+                Ok(Self::Csv { reader: Box::new(reader), header, columns, number: 0, behind })
             }
             Format::Ndjson => {
                 Ok(Self::Ndjson { reader: BufReader::new(File::open(file)?), mappings, number: 0, line: 0 })
@@ -102,13 +118,13 @@ impl<'a> Rows<'a> {
     /// The next row; `None` at the end of the file.
     pub fn next_row(&mut self) -> Result<Option<Row>> {
         match self {
-            Self::Csv { reader, columns, number, .. } => {
+            Self::Csv { reader, columns, number, behind, .. } => {
                 let mut record = ByteRecord::new();
                 if !reader.read_byte_record(&mut record)? {
                     return Ok(None);
                 }
                 *number += 1;
-                let line = record.position().map_or(0, csv::Position::line);
+                let line = record.position().map_or(0, |position| position.line() + *behind);
                 let (asked, origin) = (read_cells(columns, &record), columns.origin(&record).unwrap_or(*number));
                 Ok(Some(Row { number: *number, line, origin, source: Source::Cells(record), asked }))
             }
@@ -261,10 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn counts_lines_as_an_editor_does() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reading =
+            Reading { format: Format::Csv, delimiter: b',', list_delimiter: b'|', mappings: &[], key: Key::Row };
+        let csv = "name,\"price\"\nLamp,1\n\"Desk\nlamp\",2\nTable,3\n";
+        for text in [csv.to_owned(), csv.replace('\n', "\r\n")] {
+            std::fs::write(file.path(), &text).unwrap();
+            let mut rows = Rows::open(file.path(), reading).unwrap();
+            let lines: Vec<u64> = std::iter::from_fn(|| rows.next_row().unwrap()).map(|row| row.line).collect();
+            assert_eq!(lines, [2, 3, 5], "{text:?}");
+        }
+    }
+
+    #[test]
     fn bounds_a_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![b'x'; 2 * 1024 * 1024]).unwrap();
-        let reading = Reading { format: Format::Ndjson, delimiter: b',', mappings: &[], key: Key::Sku };
+        let reading =
+            Reading { format: Format::Ndjson, delimiter: b',', list_delimiter: b'|', mappings: &[], key: Key::Sku };
         let error = Rows::open(file.path(), reading).unwrap().next_row().unwrap_err().to_string();
         assert_eq!(error, "line 1 is longer than 1024 KiB");
     }
