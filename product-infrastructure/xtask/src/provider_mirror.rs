@@ -35,6 +35,13 @@ pub struct ProviderSource {
     pub description: String,
 }
 
+impl ProviderSource {
+    /// Whether a cache is filled by what `init` downloads. Terraform doesn't guard it against two that fill it at once.
+    pub fn fills_cache(&self) -> bool {
+        self.set.iter().any(|(name, _)| name == PLUGIN_CACHE)
+    }
+}
+
 /// The machine, as far as the choice depends on it.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -272,6 +279,7 @@ mod tests {
         let cache = fixture.folder.path().join("out/providers");
         let source = fixture.choose();
         assert_eq!(source.set, [(PLUGIN_CACHE.into(), cache.clone().into_os_string())]);
+        assert!(source.fills_cache());
         assert!(cache.is_dir());
     }
 

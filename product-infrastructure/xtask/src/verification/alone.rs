@@ -3,6 +3,9 @@
 //!
 //! No parent folder's configuration is found from there, no sibling can be reached. Compiled dependencies are shared all
 //! the same: Cargo tells them apart by what they are made of, not by who asks for them.
+//!
+//! The functions' checks have a target directory of their own, which begins with the dependencies that the tree's has: a
+//! measurement of coverage first removes what an earlier one left, and another lane may be using it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,29 +21,34 @@ use crate::process::External;
 use crate::terraform::events::{self, Event};
 use crate::terraform::root::Root;
 use crate::terraform::{foreign_settings, provider_source};
-use crate::workspace::INFRASTRUCTURE;
+use crate::workspace::{INFRASTRUCTURE, Workspace};
 
 /// The folder for the copies, deleted at the end.
 pub struct Alone {
     folder: PathBuf,
     /// Two checks may want the copy of one repository.
     copying: tokio::sync::Mutex<()>,
+    /// The functions' target directory.
+    target: PathBuf,
 }
 
 impl Alone {
-    pub fn new() -> Result<Self> {
+    pub fn new(workspace: &Workspace) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("catalogue-alone-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
         // Cargo and llvm-cov compare paths, and a temporary folder may be reached through a link.
         let folder = folder.canonicalize().with_context(|| format!("failed to resolve {}", folder.display()))?;
-        Ok(Self { folder, copying: tokio::sync::Mutex::default() })
+        Ok(Self { folder, copying: tokio::sync::Mutex::default(), target: workspace.target().join("alone") })
     }
 
     /// Runs a repository's `check.sh`: format, lints, tests and coverage.
     pub async fn tests(&self, context: &Context<'_>, repository: &'static str) -> Result<Tally, Failed> {
         let folder = self.copy(context, repository).await?;
         let (log, progress) = (format!("tests {repository}"), context.progress.clone());
-        self.script(context, &folder, "check.sh", &log)
+        // This tool's own records stay where the checks on a stack add theirs.
+        let target = if repository == INFRASTRUCTURE { context.workspace.target() } else { self.target.clone() };
+        self.script(context, &folder, &target, "check.sh", &log)
+            .at_low_priority()
             // The tests of faults read it.
             .envs(context.long.then_some(("FAULTS", "long")))
             .watch(move |line| libtest::show(line, &progress))
@@ -49,7 +57,8 @@ impl Alone {
         let options: &[&str] = if repository == INFRASTRUCTURE { &["--workspace"] } else { &[] };
         let list = || {
             // As the script has built them, and without adding to what it has recorded.
-            self.coverage_command(context, &folder, &format!("tests {repository} list"))
+            self.coverage_command(context, &folder, &target, &format!("tests {repository} list"))
+                .at_low_priority()
                 .args(["llvm-cov", "--locked", "--no-report"])
                 .args(options)
         };
@@ -76,6 +85,7 @@ impl Alone {
         let outcome =
             External::new(folder.join("scripts/check-terraform.sh"), context.log(&format!("terraform {repository}")))
                 .directory(&folder)
+                .at_low_priority()
                 .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
                 .without_env(&source.unset)
                 .envs(source.set.iter().map(|(name, value)| (name, value)))
@@ -123,7 +133,7 @@ impl Alone {
         }
         let folder = self.copy(context, INFRASTRUCTURE).await?;
         let progress = context.progress.clone();
-        self.script(context, &folder, "coverage.sh", "coverage")
+        self.script(context, &folder, &context.workspace.target(), "coverage.sh", "coverage")
             .watch(move |line| libtest::show(line, &progress))
             .run(&format!("measuring the coverage of {INFRASTRUCTURE}"))
             .await?;
@@ -132,7 +142,7 @@ impl Alone {
 
     /// Keeps a copy of the binary out of the way of other builds.
     async fn build_instrumented(&self, context: &Context<'_>, folder: &Path) -> Result<()> {
-        self.coverage_command(context, folder, "build-instrumented")
+        self.coverage_command(context, folder, &context.workspace.target(), "build-instrumented")
             .args(["llvm-cov", "run", "--locked", "--package", "xtask", "--no-report", "--", "--version"])
             .run("building xtask for the system test")
             .await?;
@@ -142,15 +152,50 @@ impl Alone {
         Ok(())
     }
 
-    fn coverage_command(&self, context: &Context<'_>, folder: &Path, log: &str) -> External {
-        shared(context, cargo::command(context.log(log)).directory(folder))
+    /// The target directory of the functions' checks.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Downloads Terraform's provider into the cache, if there is one to fill, before two checks would do it at once.
+    pub async fn fill_provider_cache(&self, context: &Context<'_>) -> Result<()> {
+        let source = provider_source(context.workspace)?;
+        if !source.fills_cache() {
+            return Ok(());
+        }
+        let step = context.progress.step("download Terraform's provider");
+        let folder = self.copy(context, context.workspace.functions()[0]).await?;
+        External::new("terraform", context.log("provider"))
+            .directory(folder.join("terraform"))
+            .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
+            .without_env(&source.unset)
+            .envs(source.set.iter().map(|(name, value)| (name, value)))
+            .args(["init", "-backend=false", "-input=false", "-no-color"])
+            .run("downloading Terraform's provider")
+            .await?;
+        step.done("");
+        Ok(())
+    }
+
+    /// Gives the functions' checks what the tree has compiled so far. Nothing may be compiled at the same time.
+    pub fn take_dependencies(&self, context: &Context<'_>) -> Result<()> {
+        // Neither Cargo's lock, which would then hold both directories, nor what a compiler changes in place.
+        for part in [".fingerprint", "build", "deps"] {
+            let part = Path::new("debug").join(part);
+            link_files(&context.workspace.target().join(&part), &self.target.join(&part))?;
+        }
+        Ok(())
+    }
+
+    fn coverage_command(&self, context: &Context<'_>, folder: &Path, target: &Path, log: &str) -> External {
+        shared(context, target, cargo::command(context.log(log)).directory(folder))
     }
 
     /// One of a repository's scripts.
-    fn script(&self, context: &Context<'_>, folder: &Path, name: &str, log: &str) -> External {
+    fn script(&self, context: &Context<'_>, folder: &Path, target: &Path, name: &str, log: &str) -> External {
         let script = External::new(folder.join("scripts").join(name), context.log(log))
             .without_env(cargo::traces(std::env::vars_os().map(|(name, _)| name)));
-        shared(context, script.directory(folder))
+        shared(context, target, script.directory(folder))
     }
 
     /// A copy of what git has, or would have, of a repository; made once.
@@ -166,18 +211,17 @@ impl Alone {
     }
 }
 
-/// With this tree's tools and compiled dependencies.
-fn shared(context: &Context<'_>, command: External) -> External {
-    let target = context.workspace.target();
+/// With this tree's tools and the compiled dependencies in `target`.
+fn shared(context: &Context<'_>, target: &Path, command: External) -> External {
     let mut path = vec![context.workspace.tools().join("bin")];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     command
         .env("PATH", std::env::join_paths(path).unwrap_or_default())
         // Only the crate itself is instrumented, so its dependencies are those that every other build has made. What keeps
         // them the same is that no build here wants debug information of them.
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_LLVM_COV_TARGET_DIR", &target)
-        .env("CARGO_LLVM_COV_BUILD_DIR", &target)
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_LLVM_COV_TARGET_DIR", target)
+        .env("CARGO_LLVM_COV_BUILD_DIR", target)
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
 }
 
@@ -198,13 +242,31 @@ fn copy_files(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes `to` hold the files of `from`, by hard links: same content, same times, no space. What `to` has stays as it is.
+fn link_files(from: &Path, to: &Path) -> Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to).with_context(|| format!("failed to create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))? {
+        let entry = entry.with_context(|| format!("failed to read {}", from.display()))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().with_context(|| format!("failed to read {}", source.display()))?.is_dir() {
+            link_files(&source, &target)?;
+        } else if !target.exists() {
+            fs::hard_link(&source, &target).with_context(|| format!("failed to link {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn copies_lie_outside_the_tree_and_go_away() {
-        let alone = Alone::new().unwrap();
+        let alone = Alone::new(&crate::workspace::fixture::workspace(&["get-product"])).unwrap();
         let folder = alone.folder.clone();
         let from = folder.join("from");
         fs::create_dir_all(from.join("src")).unwrap();
@@ -214,5 +276,23 @@ mod tests {
         assert!(alone.instrumented().is_none());
         drop(alone);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn linked_files_keep_content_and_time_and_replace_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        link_files(&from, &to).unwrap();
+        assert!(!to.exists());
+        fs::create_dir_all(from.join("deps")).unwrap();
+        fs::create_dir_all(to.join("deps")).unwrap();
+        fs::write(from.join("deps/a"), "compiled").unwrap();
+        fs::write(from.join("deps/b"), "the tree's").unwrap();
+        fs::write(to.join("deps/b"), "its own").unwrap();
+        link_files(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("deps/a")).unwrap(), "compiled");
+        assert_eq!(fs::read_to_string(to.join("deps/b")).unwrap(), "its own");
+        let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+        assert_eq!(modified(to.join("deps/a")), modified(from.join("deps/a")));
     }
 }

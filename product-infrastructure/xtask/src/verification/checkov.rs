@@ -61,6 +61,7 @@ pub async fn check(context: &Context<'_>, root: Root) -> Result<Tally> {
     // One root a call: of several it scans the first again and again.
     let finished = External::new(Environment::checkov(context.workspace).program("checkov"), &log)
         .directory(&folder)
+        .at_low_priority()
         .without_env(settings)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .args(["--directory", ".", "--framework", "terraform", "--skip-download", "--compact"])

@@ -1,5 +1,9 @@
-//! Everything that CI runs, in the order from cheap to expensive. A failure does not keep the other checks from running:
-//! one run reports everything that is wrong.
+//! Everything that CI runs. A failure does not keep the other checks from running: one run reports everything that is
+//! wrong.
+//!
+//! First what is cheap, and this tool's own tests, whose build the others use. Then two lanes at once, because each alone
+//! leaves a core idle for most of its time: the checks on a running stack, which mostly wait for Terraform and for one
+//! process that stands in for AWS; and those of each repository by itself, at a lower priority.
 
 mod alone;
 mod checkov;
@@ -95,13 +99,24 @@ impl Check {
             Self::Reference,
             Self::Scripts,
         ];
+        checks.push(Self::Tests(INFRASTRUCTURE));
+        checks.extend([Self::Readme, Self::System]);
         checks.extend(workspace.repositories().map(Self::Dependencies));
         checks.extend(Root::all(workspace).map(Self::Checkov));
         checks.extend(workspace.repositories().map(Self::Terraform));
-        // This tool comes last: its profiles must still be there when the system test has added its own.
         checks.extend(workspace.functions().iter().copied().map(Self::Tests));
-        checks.extend([Self::NewFunction, Self::Tests(INFRASTRUCTURE), Self::Readme, Self::System, Self::Coverage]);
+        checks.extend([Self::NewFunction, Self::Coverage]);
         checks
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Readme | Self::System => Lane::Stack,
+            Self::Dependencies(_) | Self::Checkov(_) | Self::Terraform(_) | Self::NewFunction => Lane::Repositories,
+            Self::Tests(repository) if repository != INFRASTRUCTURE => Lane::Repositories,
+            Self::Coverage => Lane::End,
+            _ => Lane::Start,
+        }
     }
 
     /// Whether it can run in parallel with another of its kind, because it uses one core only.
@@ -131,6 +146,19 @@ impl fmt::Display for Check {
             Self::Coverage => write!(formatter, "coverage {INFRASTRUCTURE}"),
         }
     }
+}
+
+/// Checks that run one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// Before all others.
+    Start,
+    /// On a running stack.
+    Stack,
+    /// Of each repository by itself, at the same time as [`Lane::Stack`].
+    Repositories,
+    /// After all others.
+    End,
 }
 
 /// How many lines of a scanner's findings are shown. The log has them all.
@@ -189,18 +217,37 @@ pub async fn run(workspace: &Workspace, stack: Stack, arguments: &cli::Test, pro
     tools::ensure(workspace, &stack, needs, progress).await?;
     let tour_precedes_system = [Check::Readme, Check::System].iter().all(|check| checks.contains(check));
     let long = arguments.long;
-    let context = Context { workspace, stack, progress, alone: Alone::new()?, program, tour_precedes_system, long };
+    let context =
+        Context { workspace, stack, progress, alone: Alone::new(workspace)?, program, tour_precedes_system, long };
 
-    let (mut outcomes, started) = (Vec::new(), Instant::now());
+    let started = Instant::now();
+    let lane = |lane| in_turn(&context, checks.iter().copied().filter(|check| check.lane() == lane).collect());
+    let mut outcomes = lane(Lane::Start).await?;
+    if checks.iter().any(|check| matches!(check.lane(), Lane::Repositories)) {
+        context.alone.take_dependencies(&context)?;
+    }
+    if checks.iter().any(|check| matches!(check, Check::Terraform(_) | Check::NewFunction)) {
+        context.alone.fill_provider_cache(&context).await?;
+    }
+    let (stack, repositories) = tokio::join!(lane(Lane::Stack), lane(Lane::Repositories));
+    outcomes.extend(stack?);
+    outcomes.extend(repositories?);
+    outcomes.extend(lane(Lane::End).await?);
+    Ok(conclude(&outcomes, started.elapsed(), progress))
+}
+
+/// Performs the checks of a lane; neighbours that can share the machine run together.
+async fn in_turn(context: &Context<'_>, checks: Vec<Check>) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
     for group in checks.chunk_by(|one, next| one.shares_the_machine() && next.shares_the_machine()) {
         let group: Vec<Outcome> =
-            stream::iter(group).map(|check| perform_visibly(&context, *check)).buffered(AT_ONCE).collect().await;
+            stream::iter(group).map(|check| perform_visibly(context, *check)).buffered(AT_ONCE).collect().await;
         outcomes.extend(group);
         if is_interrupted() {
             bail!("interrupted");
         }
     }
-    Ok(conclude(&outcomes, started.elapsed(), progress))
+    Ok(outcomes)
 }
 
 async fn perform_visibly(context: &Context<'_>, check: Check) -> Outcome {
@@ -302,6 +349,11 @@ mod tests {
         assert_eq!(count(|check| matches!(check, Check::Tests(_))), 3);
         assert_eq!(count(|check| matches!(check, Check::Terraform(_))), 3);
         assert_eq!(checks.last(), Some(&Check::Coverage));
+        let lane = |check: Check| check.lane();
+        assert_eq!(lane(Check::Tests("get-product")), Lane::Repositories);
+        // The checks on a stack use its build, and `Coverage` the records of both.
+        assert_eq!(lane(Check::Tests(INFRASTRUCTURE)), Lane::Start);
+        assert_eq!((lane(Check::Readme), lane(Check::System)), (Lane::Stack, Lane::Stack));
     }
 
     #[test]

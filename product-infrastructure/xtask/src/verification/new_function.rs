@@ -23,9 +23,10 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
         ] {
             cargo::command(&log)
                 .append()
+                .at_low_priority()
                 .directory(&created.folder)
                 // Its dependencies are those of its siblings, compiled as for their tests.
-                .env("CARGO_TARGET_DIR", context.workspace.target())
+                .env("CARGO_TARGET_DIR", context.alone.target())
                 .env("CARGO_PROFILE_DEV_DEBUG", "0")
                 .args(arguments)
                 .run(&format!("`cargo {}` in a new function like {like}", arguments[0]))
@@ -33,6 +34,7 @@ pub async fn check(context: &Context<'_>) -> Result<Tally> {
         }
         External::new(created.folder.join("scripts/check-terraform.sh"), &log)
             .append()
+            .at_low_priority()
             .directory(&created.folder)
             .without_env(foreign_settings(std::env::vars_os().map(|(name, _)| name)))
             .without_env(&source.unset)
