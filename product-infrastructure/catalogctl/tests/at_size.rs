@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `RECORDS` is the number of records (default 1,000,000: about eight minutes for each command at 2,100 records a second).
-//! `COMMANDS` names some of the commands, such as `verify,export`. `ROWS` is the number of rows of the import (default 100,000:
+//! `COMMANDS` names some of the commands, such as `verify,export`; `rebuild` fills a table in memory, of 1 kB for each record. `ROWS` is the number of rows of the import (default 100,000:
 //! about seven minutes at the highest rate, 1,000 requests a second). The bucket or API and the command are two processes on one
 //! machine, so the records and rows a second are a lower bound.
 
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::audit_bucket::{Bucket, Latency};
 use support::lives::{Catalogue, product_id};
 use support::product_api::{KEY, ProductApi};
+use support::{products_table, system};
 
 /// The median times of S3 in a region, measured by others: 20 ms for a small object, 60 ms for a page of keys.
 const LATENCY: Latency = Latency { get: Duration::from_millis(20), list: Duration::from_millis(60) };
@@ -45,22 +46,38 @@ async fn reads_every_record() {
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let (product, sku) = (product_id(products / 2), format!("SKU-{}-0", products / 2));
-    let commands = std::env::var("COMMANDS").unwrap_or_else(|_| "verify,history,history-by-sku,export".to_owned());
+    let table = products_table::start().await;
+    products_table::create(&aws_sdk_dynamodb::Client::new(&system::configuration(&table)), "again").await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.html").display().to_string();
+
+    let commands =
+        std::env::var("COMMANDS").unwrap_or_else(|_| "verify,history,history-by-sku,export,report,rebuild".to_owned());
     for command in commands.split(',') {
         let arguments: &[&str] = match command {
             "verify" => &["audit", "verify", "--without-table", "--json"],
             "history" => &["audit", "history", &product, "--json"],
             "history-by-sku" => &["audit", "history", "--sku", &sku, "--json"],
             "export" => &["audit", "export"],
-            _ => panic!("COMMANDS names {command:?}; expected verify, history, history-by-sku or export"),
+            "report" => &["audit", "report", "--without-table", "--out", &report, "--json"],
+            "rebuild" => &["audit", "rebuild", "--into", "again", "--json"],
+            _ => panic!(
+                "COMMANDS names {command:?}; expected verify, history, history-by-sku, export, report or rebuild"
+            ),
         };
         let output = tempfile::NamedTempFile::new().unwrap();
-        let (seconds, kibibytes) = run(&endpoint, arguments, &output).await;
+        let (seconds, kibibytes) = run([&endpoint, &table], arguments, &output).await;
         let printed = fs::read_to_string(output.path()).unwrap();
         let lines = u64::try_from(printed.lines().count()).unwrap();
         match command {
             "verify" => assert!(printed.contains("\"INTACT\"") && printed.contains(&format!("\"objects\": {records}"))),
             "history" | "history-by-sku" => assert_eq!(printed.matches("\"recordType\"").count() as u64, ROUNDS),
+            "report" => assert!(printed.contains("\"sha256\""), "{printed}"),
+            "rebuild" => assert!(
+                printed.contains(&format!("\"products\": {products}"))
+                    && printed.contains(&format!("\"journalEntries\": {records}")),
+                "{printed}"
+            ),
             _ => assert_eq!(lines, records),
         }
         println!(
@@ -122,10 +139,10 @@ fn fill(bucket: &Bucket, products: u64) {
     }
 }
 
-/// Runs a command on the bucket; see [`measure`].
-async fn run(endpoint: &str, arguments: &[&str], output: &tempfile::NamedTempFile) -> (f64, u64) {
+/// Runs a command on the bucket and the engine of tables at these addresses; see [`measure`].
+async fn run([bucket, tables]: [&str; 2], arguments: &[&str], output: &tempfile::NamedTempFile) -> (f64, u64) {
     let mut command = support::system::program(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), arguments);
-    command.args(["--env", "dev", "--quiet"]).env("AWS_ENDPOINT_URL", endpoint);
+    command.args(["--env", "dev", "--quiet"]).env("AWS_ENDPOINT_URL", bucket).env("AWS_ENDPOINT_URL_DYNAMODB", tables);
     measure(command, output).await
 }
 
