@@ -141,18 +141,19 @@ impl Aws {
     /// Where a service's client sends its requests. A client keeps to itself what it makes of a region, so that is the
     /// SDK's rule once more; were it wrong, a connection would be opened that nobody uses.
     fn endpoint(&self, service: Service) -> Option<String> {
-        let regional = || self.sdk.region().map(|region| format!("https://{}.{region}.amazonaws.com", service.host()));
+        let regional = || self.sdk.region().map(|region| service.endpoint_in(region));
         service.endpoint_from_env().or_else(regional)
     }
 }
 
 impl Service {
-    fn host(self) -> &'static str {
-        match self {
+    fn endpoint_in(self, region: &Region) -> String {
+        let host = match self {
             Self::DynamoDb => "dynamodb",
             Self::Sqs => "sqs",
             Self::S3 => "s3",
-        }
+        };
+        format!("https://{host}.{region}.amazonaws.com")
     }
 
     fn endpoint_from_env(self) -> Option<String> {
@@ -209,6 +210,18 @@ fn count_certificates(pem: &[u8]) -> Result<usize, Box<dyn std::error::Error + S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_endpoint_of_each_service_in_region() {
+        let region = Region::new("eu-west-1");
+        for (service, endpoint) in [
+            (Service::DynamoDb, "https://dynamodb.eu-west-1.amazonaws.com"),
+            (Service::Sqs, "https://sqs.eu-west-1.amazonaws.com"),
+            (Service::S3, "https://s3.eu-west-1.amazonaws.com"),
+        ] {
+            assert_eq!(service.endpoint_in(&region), endpoint);
+        }
+    }
 
     #[test]
     fn accepts_the_five_roots_of_amazon() {

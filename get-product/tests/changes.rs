@@ -179,6 +179,19 @@ async fn rejects_invalid_parameters_and_cursor_of_another_product() {
 }
 
 #[tokio::test]
+async fn returns_no_cursor_with_the_last_page() {
+    let client = products_table::start().await;
+    products_table::put(&client, creation()).await;
+    for number in 1..3 {
+        products_table::put(&client, rejected(&event_id(number))).await;
+    }
+    for (limit, is_last) in [("2", false), ("3", true), ("4", true)] {
+        let page = body(&changes(&client, ID, &[("limit", limit)]).await);
+        assert_eq!(page["nextCursor"].is_null(), is_last, "limit {limit} of 3 changes");
+    }
+}
+
+#[tokio::test]
 async fn reads_pages_of_large_changes_to_the_end() {
     let client = products_table::start().await;
     for number in 1..=60 {

@@ -170,7 +170,15 @@ mod tests {
             let span = tracing::error_span!("request", requestId = "r-1", productId = tracing::field::Empty);
             let _entered = span.enter();
             span.record("productId", tracing::field::display("p-1"));
-            tracing::error!(status = 503_u64, cold = true, error = "a\n\"b\"", outcome = ?Some(1), "request failed");
+            tracing::error!(
+                status = 503_u64,
+                clock = -7_i64,
+                share = 0.5,
+                cold = true,
+                error = "a\n\"b\"",
+                outcome = ?Some(1),
+                "request failed"
+            );
         });
         let mut line: Map<String, Value> = serde_json::from_str(&log).unwrap();
         let timestamp = line.remove("timestamp").unwrap();
@@ -181,7 +189,7 @@ mod tests {
             serde_json::json!({
                 "level": "ERROR", "target": module_path!(), "message": "request failed",
                 "requestId": "r-1", "productId": "p-1",
-                "status": 503, "cold": true, "error": "a\n\"b\"", "outcome": "Some(1)",
+                "status": 503, "clock": -7, "share": 0.5, "cold": true, "error": "a\n\"b\"", "outcome": "Some(1)",
             })
         );
     }
