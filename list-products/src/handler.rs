@@ -188,3 +188,23 @@ impl From<IndexError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_page_before_its_items_exceed_the_limit() {
+        // A string in JSON has two quotation marks, and an item in an array a comma.
+        let of_bytes = |bytes: usize| "x".repeat(bytes - 3);
+        for (last, fits) in [(MAX_BODY_BYTES - 30, true), (MAX_BODY_BYTES - 29, false)] {
+            let mut items = Items::default();
+            for item in [of_bytes(10), of_bytes(20)] {
+                assert!(items.push(&item).unwrap());
+            }
+            assert_eq!(items.push(&of_bytes(last)).unwrap(), fits, "{last} bytes");
+            assert_eq!(items.items.len(), if fits { 3 } else { 2 });
+        }
+        assert!(Items::default().push(&of_bytes(MAX_BODY_BYTES + 1)).unwrap(), "a page is never empty");
+    }
+}

@@ -5,6 +5,8 @@ mod support;
 use lambda_http::Body;
 use lambda_http::http::Response;
 use list_products::handler::handle;
+use list_products::http::cursor;
+use list_products::http::parameters::{ListParameters, canonical};
 use list_products::http::proxy_integration::serve;
 use list_products::repositories::dynamodb::DynamoDbIndex;
 use serde_json::{Value, json};
@@ -258,6 +260,7 @@ async fn continues_with_cursor_if_requested_products_are_too_large_for_one_respo
         items += page["items"].as_array().unwrap().len();
         missing += page["missing"].as_array().unwrap().len();
         pages += 1;
+        assert!(pages <= requested.len(), "the walk does not end");
         cursor = page["nextCursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
             break;
@@ -265,6 +268,23 @@ async fn continues_with_cursor_if_requested_products_are_too_large_for_one_respo
     }
     assert_eq!((items, missing), (90, 10));
     assert!(pages > 1);
+}
+
+#[tokio::test]
+async fn rejects_cursor_that_does_not_count_requested_ids() {
+    let catalogue = Catalogue::empty().await;
+    let requested = [1, 2, 3].map(id).join(",");
+    let query = canonical(&ListParameters::parse([("ids", requested.as_str())]).unwrap().selection);
+    let status = async |position| {
+        let cursor = cursor::encode(&query, position);
+        catalogue.list(&[("ids", &requested), ("cursor", &cursor)]).await.status().as_u16()
+    };
+    for position in ["1", "2"] {
+        assert_eq!(status(position).await, 200, "{position}");
+    }
+    for position in ["", "x", "-1", "0", "01", "+1", "3", "4", "99999999999999999999"] {
+        assert_eq!(status(position).await, 400, "{position}");
+    }
 }
 
 #[tokio::test]

@@ -10,12 +10,16 @@ use list_products::models::identifiers::ProductId;
 use list_products::models::product::Product;
 use list_products::models::selection::{FeedPosition, NameFilter, Order, Position, PriceRange, Selection};
 use list_products::models::timestamp::Timestamp;
+use list_products::repositories::dynamodb::DynamoDbIndex;
 use list_products::repositories::product_index::{ChangedProduct, IndexError, ProductIndex, Row};
 use list_products::services::list_products::{Page, list_products};
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde_json::{Value, json};
 use support::catalogue::Entry;
 use support::memory_index::MemoryIndex;
+use support::products_table::TABLE;
+use support::scripted_table;
 
 /// A memory index that keeps the number of rows of each read.
 #[derive(Default)]
@@ -170,6 +174,60 @@ async fn reads_one_round_if_catalogue_is_smaller_than_a_page() {
         assert_eq!((page.rows.len(), page.more), (products as usize, false));
         assert_eq!((cost.calls, cost.rounds, cost.rows), (4, 1, products as usize));
     }
+}
+
+/// The answer of a Query that reads these products; `more` if it ends before the partition does.
+fn answer(entries: &[Entry], more: bool) -> Value {
+    let items: Vec<Value> = entries.iter().map(|entry| scripted_table::item(entry.item(1))).collect();
+    let mut answer = json!({"Items": items});
+    if more {
+        answer["LastEvaluatedKey"] = items.last().unwrap().clone();
+    }
+    answer
+}
+
+#[tokio::test]
+async fn requests_only_the_rows_that_a_page_lacks_if_a_read_ends_early() {
+    let entries: Vec<Entry> = (0..6).map(|number| Entry::new(number, "Lamp", "EUR", u64::from(number))).collect();
+    for (after, first, rest, limits) in [
+        (None, &entries[..3], &entries[3..5], [5, 2]),
+        // The range begins with the row at the cursor, which is read once more and left out.
+        (Some(entries[0].position()), &entries[..3], &entries[3..], [6, 3]),
+    ] {
+        let (client, requests) = scripted_table::start([answer(first, true), answer(rest, false)]).await;
+        let index = DynamoDbIndex::new(client, TABLE);
+
+        let rows = index.by_price(0, &PriceRange::default(), Order::Ascending, after.as_ref(), 5).await.unwrap();
+
+        assert_eq!(rows.len(), 5);
+        let requested: Vec<Value> = requests.all().into_iter().map(|request| request["Limit"].clone()).collect();
+        assert_eq!(requested, limits);
+    }
+}
+
+#[tokio::test]
+async fn requests_unprocessed_keys_again_in_at_most_five_rounds() {
+    let entries = [Entry::new(1, "Lamp", "EUR", 1), Entry::new(2, "Lamp", "EUR", 2)];
+    let [one, other] = entries.each_ref().map(|entry| scripted_table::item(entry.item(1)));
+    let unprocessed = json!({TABLE: {"Keys": [{"PK": other["PK"], "SK": other["SK"]}]}});
+    let ids = entries.each_ref().map(Entry::product_id);
+    let first = json!({"Responses": {TABLE: [one]}, "UnprocessedKeys": unprocessed});
+    let nothing = json!({"Responses": {TABLE: []}, "UnprocessedKeys": unprocessed});
+    let last = json!({"Responses": {TABLE: [other]}, "UnprocessedKeys": {}});
+
+    let (client, requests) = scripted_table::start([first.clone(), nothing.clone(), last]).await;
+    let products = DynamoDbIndex::new(client, TABLE).by_ids(&ids).await.unwrap();
+    assert_eq!(products.into_iter().map(|product| product.id).collect::<Vec<_>>(), ids);
+    let requested = requests.all().into_iter().map(|request| request["RequestItems"][TABLE]["Keys"].clone());
+    assert_eq!(
+        requested.skip(1).collect::<Vec<_>>(),
+        [unprocessed[TABLE]["Keys"].clone(), unprocessed[TABLE]["Keys"].clone()]
+    );
+
+    let (client, requests) = scripted_table::start([vec![first], vec![nothing; 9]].concat()).await;
+    let refused = DynamoDbIndex::new(client, TABLE).by_ids(&ids).await;
+    assert!(matches!(refused, Err(IndexError::Unavailable(_))), "{refused:?}");
+    assert_eq!(requests.all().len(), 5);
 }
 
 proptest! {

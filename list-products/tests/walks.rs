@@ -317,6 +317,7 @@ async fn returns_same_list_with_every_limit() {
             loop {
                 let (items, next) = page(&store, 4, &question, limit, cursor.as_deref()).await;
                 seen.extend(items.into_iter().map(|(id, _)| id));
+                assert!(seen.len() <= ids.len(), "limit {limit}");
                 cursor = next;
                 if cursor.is_none() {
                     break;

@@ -282,6 +282,8 @@ mod tests {
             (vec![("name", "   ")], "name", "TOO_SHORT"),
             (vec![("name", "a\tb")], "name", "INVALID_FORMAT"),
             (vec![("namePrefix", "a ")], "namePrefix", "TOO_SHORT"),
+            // Two characters as stored, but one as sent.
+            (vec![("namePrefix", "\u{df}")], "namePrefix", "TOO_SHORT"),
             (vec![("sku", " ")], "sku", "TOO_SHORT"),
             (vec![("ids", "")], "ids", "INVALID_FORMAT"),
             (vec![("ids", "1,2")], "ids", "INVALID_FORMAT"),
@@ -299,6 +301,27 @@ mod tests {
         assert_eq!(rejected(&[("category", &"x".repeat(101))]), [("category".to_owned(), "TOO_LONG")]);
         assert_eq!(rejected(&[("sku", &"x".repeat(65))]), [("sku".to_owned(), "TOO_LONG")]);
         assert_eq!(rejected(&[("ids", &[ID; 101].join(","))]), [("ids".to_owned(), "TOO_MANY")]);
+    }
+
+    #[test]
+    fn accepts_values_at_their_limits() {
+        for (name, length) in [
+            ("category", 1),
+            ("category", 100),
+            ("name", 1),
+            ("name", 200),
+            ("namePrefix", 2),
+            ("namePrefix", 200),
+            ("sku", 1),
+            ("sku", 64),
+        ] {
+            let value = "x".repeat(length);
+            assert!(ListParameters::parse([(name, value.as_str())]).is_ok(), "{name} of {length} characters");
+        }
+        let ids = [ID; 100].join(",");
+        assert!(ListParameters::parse([("ids", ids.as_str())]).is_ok());
+        let one_price = [("currency", "EUR"), ("minPrice", "2"), ("maxPrice", "2.00")];
+        assert!(ListParameters::parse(one_price).is_ok());
     }
 
     #[test]

@@ -217,10 +217,11 @@ mod tests {
     fn contains_only_positions_of_its_own_list() {
         let position = |text: &str| text.replace("{id}", ID).parse::<Position>().unwrap();
         let eur = Currency::EUR;
-        let prices = PriceRange { currency: Some(eur), min: Money::from_minor_units(5, eur), max: None };
+        let [min, max] = [5, 9].map(|minor| Money::from_minor_units(minor, eur));
+        let prices = PriceRange { currency: Some(eur), min, max };
         let by_price = Selection::ByPrice { category: None, prices, order: Order::Ascending };
-        assert!(by_price.contains(&position("EUR#5#{id}#")));
-        for other in ["EUR#4#{id}#", "USD#5#{id}#", "EUR#5#{id}#oak"] {
+        assert!(by_price.contains(&position("EUR#5#{id}#")) && by_price.contains(&position("EUR#9#{id}#")));
+        for other in ["EUR#4#{id}#", "EUR#10#{id}#", "USD#5#{id}#", "EUR#5#{id}#oak"] {
             assert!(!by_price.contains(&position(other)), "{other}");
         }
         let exact = Selection::ByName(NameFilter::Exact(FoldedText::new("Oak")));

@@ -10,4 +10,5 @@ pub mod openapi;
 pub mod products_table;
 pub mod proxy_events;
 pub mod scale;
+pub mod scripted_table;
 pub mod store;
