@@ -5,6 +5,8 @@ mod support;
 use std::time::Duration;
 
 use audit_logger::handler::handle;
+use audit_logger::models::audit_object::AuditObject;
+use audit_logger::repositories::audit_log::{AuditLog, AuditLogError, Written};
 use audit_logger::repositories::s3::S3AuditLog;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use axum::http::StatusCode;
@@ -118,6 +120,8 @@ async fn records_changes_without_change_event_as_out_of_band() {
     let event_key = format!("EVENT#{}", entry["eventId"].as_str().unwrap());
     let mut by_ttl = record("REMOVE", "NOTE", Some(json!({"n": 1})), None);
     by_ttl["userIdentity"] = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
+    let mut by_another_service = by_ttl.clone();
+    by_another_service["userIdentity"]["principalId"] = json!("replication.dynamodb.amazonaws.com");
     let without_event = json!({"productId": ID});
     for (what, record, cause) in [
         ("an edited product", record("MODIFY", "META", Some(product(ONE, 1)), Some(product(ONE, 2))), "MANUAL"),
@@ -128,6 +132,8 @@ async fn records_changes_without_change_event_as_out_of_band() {
         ("an entry under another key", record("INSERT", &format!("EVENT#{NEXT}"), None, Some(entry.clone())), "MANUAL"),
         ("something else of a product", record("INSERT", "NOTE", None, Some(json!({"n": 0.5}))), "MANUAL"),
         ("an expired note", by_ttl, "TTL"),
+        ("a note that another service removed", by_another_service, "MANUAL"),
+        ("a claim of no product", claim_record("INSERT", None, claim("x", ONE)), "MANUAL"),
         ("a claim without event", claim_record("INSERT", None, Some(json!({"productId": ID}))), "MANUAL"),
         (
             "a claim with a note",
@@ -277,6 +283,28 @@ async fn returns_messages_while_bucket_refuses() {
     let unreachable = S3AuditLog::new(&audit_bucket::unreachable(), BUCKET);
     let bodies: Vec<String> = records.iter().map(Value::to_string).collect();
     assert_eq!(failures(&unreachable, &bodies).await, ["m0", "m1"]);
+}
+
+#[tokio::test]
+async fn tells_refused_calls_from_an_unavailable_bucket() {
+    let audit = Audit::empty().await;
+    let object = AuditObject { key: "events/a.json".to_owned(), bytes: b"{}".to_vec() };
+    audit.bucket.store(&object.key, &object.bytes);
+    assert_eq!(audit.log.write(&object).await.unwrap(), Written::Existed);
+    // Reads are served all the time: only a status of 412 says that the object exists.
+    for (status, is_refused) in
+        [(400, true), (403, true), (404, true), (408, false), (409, false), (429, false), (500, false), (503, false)]
+    {
+        audit.bucket.refuse_writes(StatusCode::from_u16(status).unwrap());
+        match audit.log.write(&object).await.unwrap_err() {
+            AuditLogError::Refused(_) => assert!(is_refused, "{status}"),
+            AuditLogError::Unavailable(_) => assert!(!is_refused, "{status}"),
+            AuditLogError::Different(_) => panic!("{status} compared the objects"),
+        }
+    }
+    let without_key = AuditObject { key: String::new(), ..object };
+    let error = audit.log.write(&without_key).await.unwrap_err();
+    assert!(matches!(error, AuditLogError::Refused(_)), "{error:?}");
 }
 
 #[tokio::test]

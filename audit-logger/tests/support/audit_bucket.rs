@@ -22,6 +22,7 @@ pub const BUCKET: &str = "bbws-product-audit-logs-dev";
 pub struct Bucket {
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     refusal: Arc<Mutex<Option<StatusCode>>>,
+    refusal_of_writes: Arc<Mutex<Option<StatusCode>>>,
 }
 
 impl Bucket {
@@ -38,6 +39,11 @@ impl Bucket {
     /// From now on each request is refused with `status`, or served.
     pub fn refuse(&self, status: Option<StatusCode>) {
         *self.refusal.lock().unwrap() = status;
+    }
+
+    /// From now on each write is refused with `status`; reads are served.
+    pub fn refuse_writes(&self, status: StatusCode) {
+        *self.refusal_of_writes.lock().unwrap() = Some(status);
     }
 }
 
@@ -81,7 +87,7 @@ async fn put_object(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    if let Some(status) = *bucket.refusal.lock().unwrap() {
+    if let Some(status) = bucket.refusal.lock().unwrap().or(*bucket.refusal_of_writes.lock().unwrap()) {
         return status;
     }
     // The bucket's policy refuses writes that could overwrite an object.
