@@ -16,11 +16,12 @@ bucket=${bucket/bbws-terraform-state/bbws-product-audit-logs}
 mkdir -p "$WORK"
 keys=$(aws apigateway get-api-keys --name-query "$prefix" --query 'items[].[id,name]' --output json)
 registered=$(aws s3api list-objects-v2 --bucket "$bucket" --prefix clients/ --query 'Contents[].Key' --output json)
-# A name ends with CLIENT-GENERATION, or with GENERATION alone for the default client.
+# A name ends with CLIENT-GENERATION, or with GENERATION alone for the default client. Which clients there can be:
+# contracts/register-entry.schema.json.
 missing=$(jq --null-input --raw-output --compact-output --arg prefix "$prefix" --argjson keys "$keys" --argjson registered "${registered:-null}" '
   $keys[]? | . as [$id, $name]
   | select(($registered // []) | index("clients/\($id).json") | not)
-  | ($name | ltrimstr($prefix) | capture("^(?:(?<client>[a-z][a-z0-9-]*)-)?(?<generation>[1-9][0-9]*)$"))
+  | ($name | ltrimstr($prefix) | capture("^(?:(?<client>[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?)-)?(?<generation>[1-9][0-9]*)$"))
   | {apiKeyId: $id, client: (.client // "default"), generation: (.generation | tonumber), schemaVersion: 1}')
 [[ -n $missing ]] || exit 0
 

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use regex_lite::Regex;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -249,8 +250,12 @@ impl LocalAws {
 /// with GENERATION alone for the default client.
 fn register_entry<'a>(key: &'a Value, prefix: &str) -> Option<(&'a str, Value)> {
     let (id, end) = (key["id"].as_str()?, key["name"].as_str()?.strip_prefix(prefix)?);
-    let (client, generation) = end.rsplit_once('-').unwrap_or(("default", end));
-    let generation: u32 = generation.parse().ok()?;
+    // The same expression as in scripts/register-keys.sh.
+    let form = Regex::new("^(?:(?<client>[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?)-)?(?<generation>[1-9][0-9]*)$")
+        .expect("the expression is valid");
+    let form = form.captures(end)?;
+    let client = form.name("client").map_or("default", |client| client.as_str());
+    let generation: u32 = form["generation"].parse().ok()?;
     let entry = json!({"apiKeyId": id, "client": client, "generation": generation, "schemaVersion": 1});
     Some((id, entry))
 }
@@ -325,14 +330,22 @@ mod tests {
         assert!(versions("An error occurred").is_err());
     }
 
+    /// `scripts/register-keys.sh` is held to the same examples, in `tests/scripts.rs`.
     #[test]
-    fn register_entry_has_client_and_generation() {
-        let entry =
-            |name: &str| register_entry(&json!({"id": "k", "name": name}), "p-").map(|(_, entry)| entry.to_string());
-        let expected = r#"{"apiKeyId":"k","client":"price-feed","generation":2,"schemaVersion":1}"#;
-        assert_eq!(entry("p-price-feed-2").as_deref(), Some(expected));
-        assert!(entry("p-3").unwrap().contains(r#""client":"default","generation":3"#));
-        assert_eq!((entry("p-shop"), entry("other-1")), (None, None));
+    fn register_entry_is_that_of_the_contract() {
+        let entry = |id: &str, name: &str| {
+            register_entry(&json!({"id": id, "name": name}), "p-").map(|(_, entry)| entry.to_string())
+        };
+        let named = include_str!("../../contracts/examples/register-entry/valid/named-client.json");
+        let default = include_str!("../../contracts/examples/register-entry/valid/default-client.json");
+        let [named, default] =
+            [named, default].map(|text| Some(serde_json::from_str::<Value>(text).unwrap().to_string()));
+        assert_eq!(entry("a1b2c3d4e5", "p-price-feed-2"), named);
+        assert_eq!(entry("f6g7h8i9j0", "p-1"), default);
+        for name in ["p-shop", "other-1", "p-0", "p-shop-0", "p-shop-01", "p-shop-+1", "p-Shop-1", "p--1", "p-shop--1"]
+        {
+            assert_eq!(entry("k", name), None, "{name}");
+        }
     }
 
     /// An AWS that gives these answers, one to a request, and what it was asked.

@@ -245,6 +245,85 @@ fn publishes_findings_and_nothing_when_verification_fails() {
     assert_eq!(calls.len(), 1, "nothing is published: {calls:?}");
 }
 
+/// An entry of `contracts/examples/register-entry`.
+fn register_example(name: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/examples/register-entry");
+    serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+/// What register-keys.sh does in sit when API Gateway has these keys and the bucket these objects. Each put is a call: the
+/// arguments up to the file, then what the file holds.
+fn register_keys(mode: &str, keys: &[(&str, &str)], registered: &Value) -> (Ended, Vec<String>) {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "product-infrastructure/terraform/environments/sit.s3.tfbackend",
+        "bucket       = \"bbws-terraform-state-sit-shop\"\n",
+    );
+    sandbox.program(
+        "aws",
+        r#"
+case "$1 $2" in
+  "apigateway get-api-keys") echo "$KEYS" ;;
+  "s3api list-objects-v2") echo "$REGISTERED" ;;
+  "s3api put-object")
+    [[ $* == *"--checksum-algorithm SHA256 --if-none-match *" ]]
+    echo "$4 $6 $(cat "$8")" >> "$CALLS" ;;
+  *) exit 1 ;;
+esac
+"#,
+    );
+    let keys = keys.iter().map(|(id, end)| json!([id, format!("bbws-product-api-sit-{end}")])).collect::<Value>();
+    let variables = [("ENVIRONMENT", "sit"), ("KEYS", &keys.to_string()), ("REGISTERED", &registered.to_string())];
+    let ended = sandbox.run_with("register-keys.sh", &[mode], &variables);
+    (ended, sandbox.calls())
+}
+
+#[test]
+fn registers_keys_as_the_contract_says() {
+    let keys = [("a1b2c3d4e5", "price-feed-2"), ("f6g7h8i9j0", "1")];
+    let (ended, calls) = register_keys("write", &keys, &Value::Null);
+    ended.expect(0, "Registered API key a1b2c3d4e5 of client price-feed.");
+    let puts: Vec<(&str, Value)> = calls
+        .iter()
+        .map(|call| call.rsplit_once(' ').unwrap())
+        .map(|(object, entry)| (object, serde_json::from_str(entry).unwrap()))
+        .collect();
+    let object = |id: &str| format!("bbws-product-audit-logs-sit-shop clients/{id}.json");
+    let (named, default) = (object("a1b2c3d4e5"), object("f6g7h8i9j0"));
+    let expected = [
+        (named.as_str(), register_example("valid/named-client.json")),
+        (default.as_str(), register_example("valid/default-client.json")),
+    ];
+    assert_eq!(puts, expected);
+
+    let (ended, calls) = register_keys("check", &keys, &json!(["clients/a1b2c3d4e5.json"]));
+    ended.expect(1, "API key f6g7h8i9j0 isn't in the register of keys");
+    assert_eq!(calls, [""; 0], "a check writes nothing");
+    let (ended, calls) = register_keys("write", &keys[..1], &json!(["clients/a1b2c3d4e5.json"]));
+    ended.expect(0, "");
+    assert_eq!(calls, [""; 0], "an entry is written once");
+}
+
+/// Only client and generation come from a key's name, and as strings: the other invalid examples can't reach the script.
+#[test]
+fn registers_no_key_whose_entry_would_break_the_contract() {
+    for example in [
+        "client-ends-with-hyphen",
+        "client-in-upper-case",
+        "client-too-long",
+        "client-with-bidi-character",
+        "generation-not-whole",
+        "generation-zero",
+    ] {
+        let entry = register_example(&format!("invalid/{example}.json"));
+        let end = format!("{}-{}", entry["client"].as_str().unwrap(), entry["generation"]);
+        let keys = [("a1b2c3d4e5", end.as_str()), ("f6g7h8i9j0", "1")];
+        let (ended, calls) = register_keys("write", &keys, &Value::Null);
+        ended.expect(0, "Registered API key f6g7h8i9j0 of client default.");
+        assert_eq!(calls.len(), 1, "{example}: {calls:?}");
+    }
+}
+
 #[test]
 fn prod_is_set_up_with_reviewers_only() {
     let sandbox = github();

@@ -4,6 +4,7 @@
 //! can't be overwritten or deleted, so that a record's key ID keeps its client's name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -27,13 +28,23 @@ pub struct Register {
     pub findings: Vec<Finding>,
 }
 
-/// An entry's content.
+/// The version of an entry's form: alone, because another version may have other members.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
+struct Version {
     schema_version: u32,
+}
+
+/// An entry's content, as `contracts/register-entry.schema.json` says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Entry {
+    #[serde(rename = "schemaVersion")]
+    _schema_version: u32,
     api_key_id: String,
     client: String,
+    #[serde(rename = "generation")]
+    _generation: NonZeroU32,
 }
 
 impl Register {
@@ -87,10 +98,13 @@ impl Register {
             // A delete marker is a finding already.
             Body::Gone => return,
         };
+        if let Ok(Version { schema_version }) = serde_json::from_slice(bytes)
+            && schema_version != 1
+        {
+            return find(Fault::Unreadable, &format!("unsupported schemaVersion {schema_version} (supported: 1)"));
+        }
         match serde_json::from_slice::<Entry>(bytes) {
-            Ok(entry) if entry.schema_version != 1 => {
-                find(Fault::Unreadable, &format!("unsupported schemaVersion {} (supported: 1)", entry.schema_version));
-            }
+            Ok(entry) if entry.api_key_id.is_empty() => find(Fault::Unreadable, "the entry has no API key ID"),
             Ok(entry) if listed.key != format!("clients/{}.json", entry.api_key_id) => {
                 find(Fault::Key, "the entry is of another API key");
             }
@@ -100,7 +114,7 @@ impl Register {
             Ok(entry) => {
                 self.clients.insert(entry.api_key_id, entry.client);
             }
-            Err(_) => find(Fault::Unreadable, "the entry isn't valid JSON with schemaVersion, apiKeyId and client"),
+            Err(_) => find(Fault::Unreadable, "the entry doesn't match register-entry.schema.json"),
         }
     }
 
@@ -146,6 +160,36 @@ pub mod tests {
         assert_eq!((register.client("k2"), register.client("k3")), (Some("shop"), None));
         assert_eq!((register.describe("k2").as_str(), register.describe("k3").as_str()), ("shop (k2)", "k3"));
         assert!(register.has_client("shop") && !register.has_client("k2"));
+    }
+
+    #[test]
+    fn takes_exactly_the_entries_that_the_contract_allows() {
+        let examples = |verdict: &str| {
+            let folder = format!("{}/../contracts/examples/register-entry/{verdict}", env!("CARGO_MANIFEST_DIR"));
+            let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+            files.collect::<Vec<_>>()
+        };
+        let schema = include_str!("../../../contracts/register-entry.schema.json");
+        let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+        let taken = |bytes: &[u8]| {
+            let entry: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let id = entry["apiKeyId"].as_str().unwrap_or_default();
+            let mut register = Register::default();
+            let listed = Listed::once(format!("clients/{id}.json"));
+            register.take(&listed, &Body::Bytes(bytes.to_vec()), Lock::Locked);
+            let faults: Vec<Fault> = register.findings.iter().map(|finding| finding.fault).collect();
+            (register.client(id).map(str::to_owned), faults, entry)
+        };
+        for example in examples("valid") {
+            let (client, faults, entry) = taken(&example);
+            assert_eq!((client.as_deref(), faults), (entry["client"].as_str(), vec![]), "{entry}");
+            assert!(schema.is_valid(&entry), "{entry}");
+        }
+        for example in examples("invalid") {
+            let (client, faults, entry) = taken(&example);
+            assert_eq!((client, faults), (None, vec![Fault::Unreadable]), "{entry}");
+            assert!(!schema.is_valid(&entry), "{entry}");
+        }
     }
 
     #[test]
