@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use list_products::models::folded_text::FoldedText;
 use list_products::models::identifiers::ProductId;
+use list_products::models::money::{Currency, Money};
 use list_products::models::product::Product;
 use list_products::models::selection::{FeedPosition, NameFilter, Order, Position, PriceRange, Selection};
 use list_products::models::timestamp::Timestamp;
@@ -203,6 +204,31 @@ async fn requests_only_the_rows_that_a_page_lacks_if_a_read_ends_early() {
         let requested: Vec<Value> = requests.all().into_iter().map(|request| request["Limit"].clone()).collect();
         assert_eq!(requested, limits);
     }
+}
+
+#[tokio::test]
+async fn reads_nothing_if_the_cursor_is_after_the_range() {
+    let (client, requests) = scripted_table::start([]).await;
+    let money = |minor| Money::from_minor_units(minor, Currency::EUR);
+    let prices = PriceRange { currency: Some(Currency::EUR), min: money(1), max: money(9) };
+    let after = Entry::new(1, "Lamp", "EUR", 10).position();
+
+    let rows = DynamoDbIndex::new(client, TABLE).by_price(0, &prices, Order::Ascending, Some(&after), 5).await.unwrap();
+
+    // DynamoDB refuses a range whose end is before its beginning.
+    assert_eq!((rows.len(), requests.all().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn requests_the_attributes_of_products_and_all_of_the_feed() {
+    let (client, requests) = scripted_table::start([json!({"Items": []}), json!({"Items": []})]).await;
+    let index = DynamoDbIndex::new(client, TABLE);
+    index.by_price(0, &PriceRange::default(), Order::Ascending, None, 5).await.unwrap();
+    index.changed(0, Timestamp::now(), None, 5).await.unwrap();
+
+    let [list, feed] = requests.all().try_into().unwrap();
+    assert!(list["ProjectionExpression"].as_str().unwrap().contains("#priceMinor"), "{list}");
+    assert_eq!(feed["ProjectionExpression"], Value::Null);
 }
 
 #[tokio::test]

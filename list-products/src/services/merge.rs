@@ -139,4 +139,38 @@ mod tests {
             }
         }
     }
+
+    impl Positioned for u32 {
+        type Position = u32;
+
+        fn position(&self) -> u32 {
+            *self
+        }
+    }
+
+    /// The first 20 rows of these shards and more, and the shards that were read, in turn. A share of four shards is 11 rows.
+    async fn first_20(shards: [Vec<u32>; 4]) -> (Vec<u32>, Vec<u32>) {
+        let reads = std::sync::Mutex::new(Vec::new());
+        let read = async |shard: u32, after: Option<u32>, limit| {
+            reads.lock().unwrap().push(shard);
+            let rows = shards[shard as usize].iter().copied();
+            Ok(rows.filter(|row| after.is_none_or(|after| *row > after)).take(limit).collect())
+        };
+        let rows = first_rows(4, Order::Ascending, None, 20, read).await.unwrap();
+        (rows, reads.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn reads_on_if_all_shares_together_are_just_the_page() {
+        // The first shard's share ends with the page's last row, and only that shard can tell whether one follows.
+        let (rows, reads) = first_20([(9..30).collect(), (0..9).collect(), vec![], vec![]]).await;
+        assert_eq!((rows.into_iter().take(21).collect::<Vec<_>>(), reads), ((0..21).collect(), vec![0, 1, 2, 3, 0]));
+    }
+
+    #[tokio::test]
+    async fn reads_once_if_the_longest_share_reaches_the_last_row() {
+        let longest = (0..10).chain([19, 30]).collect();
+        let (rows, reads) = first_20([longest, (10..19).collect(), vec![20], vec![]]).await;
+        assert_eq!((rows, reads), ((0..21).collect(), vec![0, 1, 2, 3]));
+    }
 }
