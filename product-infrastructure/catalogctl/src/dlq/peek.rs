@@ -23,6 +23,7 @@ use crate::timestamp;
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Dead-letter queue
+    #[arg(value_name = "change|audit|events")]
     pub queue: DeadLetters,
     /// Maximum number of messages to show
     #[arg(long, value_name = "N", default_value_t = 100)]

@@ -31,6 +31,7 @@ use crate::target::Target;
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Dead-letter queue: change or audit
+    #[arg(value_name = "change|audit")]
     pub queue: DeadLetters,
     /// Apply the changes (default: dry run)
     #[arg(long)]

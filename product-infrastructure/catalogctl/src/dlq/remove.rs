@@ -25,6 +25,7 @@ use crate::target::Target;
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Dead-letter queue
+    #[arg(value_name = "change|audit|events")]
     pub queue: DeadLetters,
     /// ID of a message to delete, as `dlq peek` shows it; can be repeated
     #[arg(long = "message", value_name = "ID", required = true)]

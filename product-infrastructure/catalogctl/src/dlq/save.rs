@@ -21,6 +21,7 @@ use crate::target::Target;
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Dead-letter queue
+    #[arg(value_name = "change|audit|events")]
     pub queue: DeadLetters,
     /// File to create, readable by its owner only
     pub file: PathBuf,
