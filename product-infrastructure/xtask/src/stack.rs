@@ -126,7 +126,7 @@ impl Stack {
         let path = self.folder.join("lock");
         let file = File::create(&path).with_context(|| format!("failed to open {}", path.display()))?;
         match file.try_lock() {
-            Ok(()) => Ok(StackLock { _file: file }),
+            Ok(()) => Ok(StackLock { file }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another xtask is changing the stack {:?}; wait until it is done, or end it, and try again",
                 self.name
@@ -160,7 +160,16 @@ impl Stack {
 /// Held while a command changes a stack.
 #[derive(Debug)]
 pub struct StackLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StackLock {
+    /// Unlocks instead of only closing: a program that another thread is starting has a copy of the file, and the lock with
+    /// it, until it runs (flock(2)).
+    fn drop(&mut self) {
+        // A lock that can't be released here ends with this process.
+        _ = self.file.unlock();
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +200,8 @@ mod tests {
         let stack = Stack::new(&workspace(folder.path()), "test");
         let held = stack.lock().unwrap();
         assert!(stack.lock().unwrap_err().to_string().contains("another xtask"));
+        // As of a program that is being started.
+        let _copy = held.file.try_clone().unwrap();
         drop(held);
         stack.lock().unwrap();
     }

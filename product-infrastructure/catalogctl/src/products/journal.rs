@@ -171,6 +171,15 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    /// Unlocks instead of only closing: a program that another thread is starting has a copy of the file, and the lock with
+    /// it, until it runs (flock(2)).
+    fn drop(&mut self) {
+        // A lock that can't be released here ends with this process.
+        _ = self.file.unlock();
+    }
+}
+
 #[derive(Default)]
 struct Read {
     import_id: String,
@@ -245,6 +254,8 @@ mod tests {
         // Cut by an interruption.
         journal.file.write_all(b"{\"row\":5,\"outc").unwrap();
         assert!(Journal::open(&source, &identity("sku")).err().unwrap().to_string().contains("is running"));
+        // As of a program that is being started.
+        let _copy = journal.file.try_clone().unwrap();
         drop(journal);
 
         let mut journal = Journal::open(&source, &identity("sku")).unwrap();
