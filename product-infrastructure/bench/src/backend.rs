@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,9 +118,8 @@ pub struct Backend {
 
 #[derive(Debug)]
 struct Shared {
-    answers: Answers,
     behaviour: Behaviour,
-    /// Who answers for DynamoDB, if not [`Answers`].
+    /// Who answers for DynamoDB, if not [`ANSWERS`].
     engine: Option<SocketAddr>,
     in_engine: Mutex<InEngine>,
     count: AtomicUsize,
@@ -163,7 +162,6 @@ impl Backend {
 
     fn serve(tls: Option<&Tls>, behaviour: Behaviour, engine: Option<SocketAddr>) -> Result<Self> {
         let shared = Arc::new(Shared {
-            answers: Answers::new(),
             behaviour,
             engine,
             in_engine: Mutex::default(),
@@ -222,7 +220,7 @@ impl Shared {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             match answered {
                 Some(answer) => connection.write(&answer)?,
-                None => connection.write(&self.answers.to(&request, self.behaviour.has_products))?,
+                None => connection.write(&ANSWERS.to(&request, self.behaviour.has_products))?,
             }
         }
         Ok(())
@@ -246,6 +244,9 @@ impl Shared {
         answer
     }
 }
+
+/// The same for every backend, so that a response that one has made is there for the next.
+static ANSWERS: LazyLock<Answers> = LazyLock::new(Answers::new);
 
 /// The responses, ready to be written.
 #[derive(Debug)]

@@ -152,6 +152,9 @@ pub fn measure_all(subjects: &[subject::Subject], rounds: usize, meter: &Meter) 
     }
     let bench = measure::Bench { cores, tls: backend::Tls::new()?, share: cpu_share::CpuShare::new() };
     let mut samples = vec![metric::Samples::default(); subjects.len()];
+    for subject in subjects {
+        bench.prepare(subject).with_context(|| format!("{} can't be measured", subject.name))?;
+    }
     meter.length((rounds * subjects.len()) as u64);
     for round in 1..=rounds {
         for (subject, samples) in subjects.iter().zip(&mut samples) {

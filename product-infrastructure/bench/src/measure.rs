@@ -40,6 +40,13 @@ struct Started {
 }
 
 impl Bench {
+    /// Makes a call that isn't measured: it checks the program's response before the measurement begins, and has the backend make
+    /// the responses that the program asks for.
+    pub fn prepare(&self, subject: &Subject) -> Result<()> {
+        let started = self.start(subject, false, Duration::ZERO)?;
+        started.one(subject).map(drop).map_err(|error| anyhow!("{error:#}. {}", last_words(&subject.launch)))
+    }
+
     /// Takes one sample of everything.
     pub fn round(&self, subject: &Subject, samples: &mut Samples) -> Result<()> {
         // The program's own output explains more than the error.
