@@ -266,9 +266,17 @@ struct Answers {
     put: Vec<u8>,
     object: Vec<u8>,
     unknown: Vec<u8>,
-    /// The responses to requests with a projection, by the address of the whole response and the expression: made once, so that
-    /// making them isn't measured. Not by request: its map of placeholders has another order each time.
-    projected: Mutex<HashMap<(usize, String), Vec<u8>>>,
+    /// The responses to requests with a projection: made once, so that making them isn't measured.
+    projected: Mutex<HashMap<Projected, Vec<u8>>>,
+}
+
+/// What decides a response to a request with a projection.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Projected {
+    /// The address of the whole response.
+    whole: usize,
+    expression: String,
+    placeholders: Vec<String>,
 }
 
 impl Answers {
@@ -319,9 +327,13 @@ impl Answers {
         let whole = self.whole(request, has_products);
         let text = std::str::from_utf8(&request.body).unwrap_or_default();
         let Some((_, rest)) = text.split_once("\"ProjectionExpression\":\"") else { return Cow::Borrowed(whole) };
-        let expression = rest.split('"').next().unwrap_or_default();
+        let key = Projected {
+            whole: whole.as_ptr().addr(),
+            expression: rest.split('"').next().unwrap_or_default().to_owned(),
+            placeholders: placeholders(text),
+        };
         let mut projected = self.projected.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = projected.entry((whole.as_ptr().addr(), expression.to_owned()));
+        let made = projected.entry(key);
         Cow::Owned(
             made.or_insert_with(|| project(whole, &request.body).unwrap_or_else(|| self.unknown.clone())).clone(),
         )
@@ -404,6 +416,14 @@ fn project(response: &[u8], request: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(ok("application/x-amz-json-1.0", &body))
+}
+
+/// What the placeholders of a request stand for, sorted, since a request has them in another order each time.
+fn placeholders(request: &str) -> Vec<String> {
+    let names = request.split_once("\"ExpressionAttributeNames\":{").and_then(|(_, rest)| rest.split('}').next());
+    let mut names: Vec<String> = names.unwrap_or_default().split(',').map(str::to_owned).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The number that follows `mark`.
@@ -490,6 +510,9 @@ mod tests {
             text("DynamoDB_20120810.Query", &body);
         }
         assert_eq!(answers.projected.lock().unwrap().len(), bodies.len() + 1, "a response was made twice");
+        // The same expression for another index stands for other attributes.
+        let other = text("DynamoDB_20120810.Query", &names(r##""#a":"PK","#b":"SK""##));
+        assert!(other.contains("\"PK\"") && !other.contains("\"name\""), "{other}");
     }
 
     #[test]
