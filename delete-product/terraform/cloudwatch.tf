@@ -9,14 +9,16 @@ locals {
   logs     = "catalogctl logs ${local.repository} --env ${var.environment} --since 15m"
   failures = "${local.logs} --filter '?ERROR ?\"Task timed out\" ?\"Runtime exited\" ?panicked'"
   slow     = "${local.logs} --filter '{ $.record.metrics.durationMs > ${var.duration_p95_threshold_ms} }'"
-  runbooks = "Runbook: ${local.infrastructure.runbooks_url}"
+  console  = "https://${var.aws_region}.console.aws.amazon.com/cloudwatch/home?region=${var.aws_region}"
+  # What every description ends with.
+  links = "Dashboard: ${local.console}#dashboards:name=${local.infrastructure.dashboard_name} Runbook: ${local.infrastructure.runbooks_url}"
 }
 
 # Crashes, time-outs and errors returned to Lambda. A 5xx that the function answers is not among them; API Gateway's
 # alarm counts those.
 resource "aws_cloudwatch_metric_alarm" "errors" {
   alarm_name        = "${local.function_name}-errors"
-  alarm_description = "${local.urgency}: more than 5 % of ${local.function_name}'s invocations failed. Impact: ${local.impact} First command: `${local.failures}`. ${local.runbooks}/function-errors.md"
+  alarm_description = "${local.urgency}: more than 5 % of ${local.function_name}'s invocations failed. Impact: ${local.impact} First command: `${local.failures}`. ${local.links}/function-errors.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = 5
@@ -62,7 +64,7 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
 
 resource "aws_cloudwatch_metric_alarm" "duration_p95" {
   alarm_name        = "${local.function_name}-duration-p95"
-  alarm_description = "TODAY: the 95th percentile of ${local.function_name}'s duration is above ${var.duration_p95_threshold_ms} ms. Impact: ${local.impact} First command: `${local.slow}`. ${local.runbooks}/function-duration-p95.md"
+  alarm_description = "TODAY: the 95th percentile of ${local.function_name}'s duration is above ${var.duration_p95_threshold_ms} ms. Impact: ${local.impact} First command: `${local.slow}`. ${local.links}/function-duration-p95.md"
 
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.duration_p95_threshold_ms

@@ -4,7 +4,7 @@
 # is retried and heals. What is left for this alarm is failing that goes on, before the first messages are moved to the dead-letter queue.
 resource "aws_cloudwatch_metric_alarm" "batch_item_failures" {
   alarm_name        = "${local.function_name}-batch-item-failures"
-  alarm_description = "NOW: ${local.function_name} has been returning messages for redelivery for ten minutes. Impact: ${local.impact} After five attempts a message moves to the dead-letter queue. First command: `${local.failures}`. ${local.runbooks}/batch-item-failures.md"
+  alarm_description = "NOW: ${local.function_name} has been returning messages for redelivery for ten minutes. Impact: ${local.impact} After five attempts a message moves to the dead-letter queue. First command: `${local.failures}`. ${local.links}/batch-item-failures.md"
 
   namespace           = "ProductCatalogue"
   metric_name         = "BatchItemFailures"

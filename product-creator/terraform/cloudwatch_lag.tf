@@ -14,7 +14,7 @@ variable "change_lag_p95_threshold_ms" {
 # this says how long changes took, the retries included.
 resource "aws_cloudwatch_metric_alarm" "change_lag" {
   alarm_name        = "${local.function_name}-change-lag"
-  alarm_description = "TODAY: the 95th percentile of the time from acceptance to commit is above ${var.change_lag_p95_threshold_ms / 1000} s. Impact: clients see products as they were before their changes. First command: `${local.failures}`. ${local.runbooks}/change-lag.md"
+  alarm_description = "TODAY: the 95th percentile of the time from acceptance to commit is above ${var.change_lag_p95_threshold_ms / 1000} s. Impact: clients see products as they were before their changes. First command: `${local.failures}`. ${local.links}/change-lag.md"
 
   namespace           = "ProductCatalogue"
   metric_name         = "ChangeLagMs"

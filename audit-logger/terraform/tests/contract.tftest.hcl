@@ -35,6 +35,7 @@ override_data {
       s3_audit_bucket_arn              = "arn:aws:s3:::bbws-product-audit-logs-dev"
       sns_topic_arn                    = "arn:aws:sns:eu-west-1:111122223333:bbws-product-alerts-dev"
       permission_boundary_arn          = "arn:aws:iam::111122223333:policy/bbws-product-function-boundary-dev"
+      dashboard_name                   = "bbws-product-catalogue-dev"
       runbooks_url                     = "https://example.com/runbooks"
       logs_policy_arn                  = "arn:aws:iam::111122223333:policy/bbws-product-function-logs-dev"
     }

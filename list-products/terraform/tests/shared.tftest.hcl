@@ -35,6 +35,7 @@ override_data {
       s3_audit_bucket_arn              = "arn:aws:s3:::bbws-product-audit-logs-dev"
       sns_topic_arn                    = "arn:aws:sns:eu-west-1:111122223333:bbws-product-alerts-dev"
       permission_boundary_arn          = "arn:aws:iam::111122223333:policy/bbws-product-function-boundary-dev"
+      dashboard_name                   = "bbws-product-catalogue-dev"
       runbooks_url                     = "https://example.com/runbooks"
       logs_policy_arn                  = "arn:aws:iam::111122223333:policy/bbws-product-function-logs-dev"
     }
@@ -123,8 +124,8 @@ run "every_alarm_reaches_somebody_and_names_its_runbook" {
   }
 
   assert {
-    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.duration_p95] : can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Runbook: https://example.com/runbooks/[a-z0-9-]+\\.md$", alarm.alarm_description))])
-    error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, runbook."
+    condition     = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.duration_p95] : can(regex("^(NOW|TODAY): .+ Impact: .+ First command: `.+`\\. Dashboard: https://[^ ]+#dashboards:name=bbws-product-catalogue-dev Runbook: https://example.com/runbooks/[a-z0-9-]+\\.md$", alarm.alarm_description)) && length(alarm.alarm_description) <= 1024])
+    error_message = "A description is the e-mail that on-call reads: urgency, symptom, impact, first command, dashboard, runbook, in 1,024 characters."
   }
 
   assert {
