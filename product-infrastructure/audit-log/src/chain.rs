@@ -38,7 +38,8 @@ pub struct Chain {
     pub sku: Option<(String, Option<EventId>)>,
     /// Event and hash of the records before the head, newest last.
     recent: Vec<(EventId, Digest)>,
-    open: Option<Open>,
+    /// In a box, because few chains have one, and it is as large as all the rest.
+    open: Option<Box<Open>>,
 }
 
 /// A chain's newest record.
@@ -142,7 +143,7 @@ impl Chain {
 
     /// Closes an open break and reports it.
     fn settle(&mut self, verdict: Verdict) -> Option<Finding> {
-        let Open { kind, former, created, sku } = self.open.take()?;
+        let Open { kind, former, created, sku } = *self.open.take()?;
         let (head, version) = (self.head.event, self.head.version);
         let (head_key, former_key) = (head.object_key(), former.event.object_key());
         if verdict == Verdict::Inserted {
@@ -217,7 +218,7 @@ impl Chain {
         } else {
             let (kind, sku) = (self.break_before(link), self.sku.clone());
             let open = Open { kind, former: head.clone(), created: self.created, sku };
-            self.open = Some(open);
+            self.open = Some(Box::new(open));
             if link.before.is_none() {
                 self.created = created(event, link);
             }
@@ -348,7 +349,7 @@ mod tests {
     /// A chain whose head, record 2, doesn't fit the former head, record 1.
     fn broken(kind: Break, former: Option<bool>, newest: Option<bool>) -> Chain {
         let open = Open { kind, former: head(1, former), created: None, sku: None };
-        Chain { head: head(2, newest), created: None, sku: None, recent: Vec::new(), open: Some(open) }
+        Chain { head: head(2, newest), created: None, sku: None, recent: Vec::new(), open: Some(Box::new(open)) }
     }
 
     fn gap() -> Break {
