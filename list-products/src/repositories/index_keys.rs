@@ -47,7 +47,7 @@ pub fn feed_pk(shard: u32) -> String {
 /// language has, because the audit tools compute the same key.
 pub fn shard_of(id: ProductId, shards: u32) -> u32 {
     let digest = Sha256::digest(id.to_string().as_bytes());
-    let first = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let first = u64::from_be_bytes(std::array::from_fn(|place| digest[place]));
     // The remainder of a division by a u32 fits a u32.
     u32::try_from(first % u64::from(shards.max(1))).unwrap_or(u32::MAX)
 }

@@ -444,6 +444,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn patch_leaves_nothing_empty() {
+        let before =
+            serde_json::json!({"name": "Lamp", "version": 1, "tags": ["new"], "attributes": {"colour": "red"}});
+        let patch = serde_json::json!({"tags": [], "attributes": {"colour": null}});
+        assert_eq!(merged(&before, &patch), serde_json::json!({"name": "Lamp"}));
+        let patch = serde_json::json!({"attributes": {"size": "L"}});
+        let expected =
+            serde_json::json!({"name": "Lamp", "tags": ["new"], "attributes": {"colour": "red", "size": "L"}});
+        assert_eq!(merged(&before, &patch), expected);
+    }
+
     /// The golden examples, as audit-logger writes them.
     fn examples(folder: &str) -> Vec<(String, Value)> {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../contracts/examples")).join(folder);
@@ -478,6 +490,7 @@ mod tests {
                 let (key, bytes) = object(&document);
                 let record = check(&key, &bytes).unwrap_or_else(|finding| panic!("{name}: {finding}"));
                 assert_eq!(record.document(), &document, "{name}");
+                assert_eq!(record.line().as_bytes(), bytes, "{name}");
                 assert!(record.product_id().is_some() && record.millis() > 1_700_000_000_000, "{name}");
             }
         }

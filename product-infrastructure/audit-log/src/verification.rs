@@ -586,3 +586,47 @@ fn event_of(key: &str) -> Option<EventId> {
 fn order(object: &str, verdict: Verdict) -> (bool, String, bool) {
     (!object.starts_with("events/"), object.to_owned(), verdict == Verdict::Integrity)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::sha256;
+
+    #[test]
+    fn digest_is_that_of_what_sha256sum_prints() {
+        let mut digest = ObjectsDigest::default();
+        digest.add("events/1.json", &sha256("a"));
+        digest.add("events/2.json", &sha256("b"));
+        // printf a >events/1.json; printf b >events/2.json; sha256sum events/*.json | sha256sum
+        assert_eq!(digest.finish(), "92025210820e69e6baab2bad89ea1b5f831f7b1dfa0a80349427eff9881f5e2d");
+    }
+
+    fn object(key: String, content: Content) -> Object {
+        Object { key, versions: 1, delete_markers: 0, first: None, digest: None, lock: Lock::Unknown, content }
+    }
+
+    #[test]
+    fn counts_the_objects_it_takes() {
+        let mut verification = Verification::new(Window::default(), None);
+        for taken in 0..3 {
+            assert_eq!(verification.objects(), taken);
+            verification.take(&object(format!("events/{taken}.json"), Content::Gone));
+        }
+        assert_eq!(verification.finish(0).objects, 3);
+    }
+
+    #[test]
+    fn journal_names_the_product_of_an_unreadable_record() {
+        let event = EventId::parse("019c1f00-5a00-7000-8000-000000000001").unwrap();
+        let product = ProductId::parse("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03").unwrap();
+        let entry = EntryFacts { product, digest: sha256(""), recorded_at: 0, seen: false };
+        let journal = HashMap::from([(event, entry)]);
+        let mut verification =
+            Verification::new(Window::default(), Some(TableFacts { journal, ..TableFacts::default() }));
+        let unreadable = Finding::new(event.object_key(), Fault::Unreadable, "not JSON");
+        verification.take(&object(event.object_key(), Content::Invalid(unreadable, b"{".to_vec())));
+        let findings = verification.finish(u64::MAX).findings;
+        let found: Vec<_> = findings.iter().map(|finding| (finding.fault, finding.product_id)).collect();
+        assert_eq!(found, [(Fault::Unreadable, Some(product))], "the journal's entry isn't missing either");
+    }
+}

@@ -101,8 +101,7 @@ fn object(value: Value) -> Map<String, Value> {
 /// The shard of a product.
 pub fn shard(id: &str) -> u64 {
     let digest = Sha256::digest(id.as_bytes());
-    let first = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    first.checked_rem(SHARDS).unwrap_or_default()
+    u64::from_be_bytes(std::array::from_fn(|place| digest[place])).checked_rem(SHARDS).unwrap_or_default()
 }
 
 /// An object's members as attributes.
