@@ -20,7 +20,7 @@ pub async fn build(workspace: &Workspace, stack: &Stack, name: &str, progress: &
     let step = progress.step(format!("build {name}"));
     let finished = cargo::command(stack.log(&format!("build-{name}")))
         .directory(workspace.tools_workspace())
-        .args(["build", "--locked", "--package", name, "--message-format=json-render-diagnostics"])
+        .args(["build", "--locked", "--workspace", "--bin", name, "--message-format=json-render-diagnostics"])
         .run(&format!("the build of {name}"))
         .await?;
     let binary =

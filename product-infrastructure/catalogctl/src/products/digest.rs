@@ -1,7 +1,7 @@
 //! Digests as names: short, and the same for the same content.
 
-use audit_log::json::hex;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// The first half of the digest of a value of a field.
 pub fn half(field: &str, value: &str) -> [u8; 16] {
@@ -10,11 +10,7 @@ pub fn half(field: &str, value: &str) -> [u8; 16] {
 
 /// A digest as a UUID of version 8 (RFC 9562, section 5.8).
 pub fn uuid(digest: Sha256) -> String {
-    let mut bytes = first_half(digest);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    Uuid::new_v8(first_half(digest)).to_string()
 }
 
 fn first_half(digest: Sha256) -> [u8; 16] {

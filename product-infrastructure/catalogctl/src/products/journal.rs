@@ -8,14 +8,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-
-use super::digest::uuid;
+use uuid::Uuid;
 
 /// What a run must have in common with an earlier one to continue it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +121,7 @@ impl Journal {
         }
         let interrupted = read(&file, identity).with_context(failed)?;
         let continued = interrupted.is_some();
-        let Read { import_id, done, earlier } = interrupted.unwrap_or_else(|| Read::new(identity));
+        let Read { import_id, done, earlier } = interrupted.unwrap_or_else(Read::new);
         if continued {
             file.seek(SeekFrom::End(0)).with_context(failed)?;
         } else {
@@ -189,13 +186,8 @@ struct Read {
 
 impl Read {
     /// A new import, of an ID that no other has.
-    fn new(identity: &Identity) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let digest = Sha256::new()
-            .chain_update(now.to_be_bytes())
-            .chain_update(std::process::id().to_be_bytes())
-            .chain_update(&identity.file_sha256);
-        Self { import_id: uuid(digest), ..Self::default() }
+    fn new() -> Self {
+        Self { import_id: Uuid::new_v4().to_string(), ..Self::default() }
     }
 }
 

@@ -143,7 +143,7 @@ impl Alone {
     /// Keeps a copy of the binary out of the way of other builds.
     async fn build_instrumented(&self, context: &Context<'_>, folder: &Path) -> Result<()> {
         self.coverage_command(context, folder, &context.workspace.target(), "build-instrumented")
-            .args(["llvm-cov", "run", "--locked", "--package", "xtask", "--no-report", "--", "--version"])
+            .args(["llvm-cov", "run", "--locked", "--bin", "xtask", "--no-report", "--", "--version"])
             .run("building xtask for the system test")
             .await?;
         let built = context.workspace.target().join("debug/xtask");
