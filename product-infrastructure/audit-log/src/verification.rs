@@ -511,7 +511,7 @@ impl Verification {
         }
         let remembered: Vec<(EventId, Digest)> = chain.newest_first().collect();
         let index = remembered.iter().position(|(_, hash)| *hash == facts.chain_hash).unwrap_or(1);
-        let first = remembered[index.saturating_sub(1).min(remembered.len() - 1)].0;
+        let first = remembered[index.saturating_sub(1)].0;
         let why = format!("the chain continues after version {}, the last one of the table's product", facts.version);
         Some(Finding::new(first.object_key(), Fault::Inserted, why))
     }
@@ -628,5 +628,99 @@ mod tests {
         let findings = verification.finish(u64::MAX).findings;
         let found: Vec<_> = findings.iter().map(|finding| (finding.fault, finding.product_id)).collect();
         assert_eq!(found, [(Fault::Unreadable, Some(product))], "the journal's entry isn't missing either");
+    }
+
+    const EVENTS: [&str; 2] = ["019c1f00-5a00-7000-8000-000000000001", "019c1f00-5a00-7000-8000-000000000002"];
+
+    fn event(number: usize) -> EventId {
+        EventId::parse(EVENTS[number]).unwrap()
+    }
+
+    fn product() -> ProductId {
+        ProductId::parse("3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03").unwrap()
+    }
+
+    /// Windows and numbers of archived objects, and whether a record before them can be missing.
+    fn circumstances() -> [(Window, usize, bool); 3] {
+        let later = Window { from: Some(event(0).date().next_day().unwrap()), to: None };
+        [(Window::default(), 0, true), (later, 0, false), (Window::default(), 1, false)]
+    }
+
+    fn archived() -> Object {
+        object("events/year=2020/month=01/day=01/x.json".to_owned(), Content::Archived)
+    }
+
+    #[test]
+    fn version_that_a_refusal_names_must_have_been_reached() {
+        for (window, count, found) in circumstances() {
+            let mut verification = Verification::new(window, None);
+            (0..count).for_each(|_| verification.take(&archived()));
+            for number in [0, 1] {
+                let change = Change {
+                    event_id: event(number),
+                    product_id: product(),
+                    version: Some(3),
+                    recorded_at: 0,
+                    digest: sha256(""),
+                    link: None,
+                    form: None,
+                    document: serde_json::Value::Null,
+                };
+                let content = Content::Record(Record::Change(Box::new(change)));
+                verification.take(&object(event(number).object_key(), content));
+            }
+            let findings = verification.finish(0).findings;
+            let named: Vec<_> = findings.iter().map(|finding| (finding.object.clone(), finding.fault)).collect();
+            let expected = (event(0).object_key(), Fault::Missing);
+            assert_eq!(named, Vec::from_iter(found.then_some(expected)), "{window:?}, {count} archived");
+        }
+    }
+
+    #[test]
+    fn product_of_the_table_must_have_records() {
+        for (window, count, found) in circumstances() {
+            let facts = ProductFacts {
+                version: 2,
+                last_event: event(0),
+                chain_hash: sha256(""),
+                product: sha256(""),
+                created: (event(0), sha256("")),
+                sku: None,
+            };
+            let products = HashMap::from([(product(), facts)]);
+            let table = TableFacts { products, ..TableFacts::default() };
+            let mut verification = Verification::new(window, Some(table));
+            (0..count).for_each(|_| verification.take(&archived()));
+            let findings = verification.finish(0).findings;
+            assert_eq!(findings.len(), usize::from(found), "{window:?}, {count} archived: {findings:?}");
+            assert!(findings.iter().all(|finding| finding.object == event(0).object_key()));
+        }
+    }
+
+    #[test]
+    fn findings_are_in_the_order_of_events() {
+        let mut verification = Verification::new(Window::default(), None);
+        let found = [
+            ("out-of-band/1.json", Fault::Bytes),
+            ("events/2.json", Fault::Bytes),
+            ("events/1.json", Fault::Bytes),
+            ("events/1.json", Fault::Schema),
+        ];
+        found.iter().for_each(|(object, fault)| verification.find(Finding::new(*object, *fault, "")));
+        let findings = verification.finish(0).findings;
+        let order: Vec<_> = findings.iter().map(|finding| (finding.object.as_str(), finding.fault)).collect();
+        assert_eq!(order, [found[3], found[2], found[1], found[0]]);
+    }
+
+    #[test]
+    fn lock_of_a_version_is_known_or_counted() {
+        let mut verification = Verification::new(Window::default(), None);
+        verification.take(&Object {
+            versions: 0,
+            delete_markers: 1,
+            ..object("events/1.json".to_owned(), Content::Gone)
+        });
+        verification.take(&object("events/2.json".to_owned(), Content::Archived));
+        assert_eq!(verification.finish(0).locks_unknown, 1);
     }
 }

@@ -258,6 +258,10 @@ fn detects_altered_price_with_recomputed_hashes() {
         put(&mut bucket, &key, object(&entry).1);
         assert_first(&verify(&bucket, Some(&world.table)), &key, "a price");
         assert_first(&verify(&bucket, None), &key, "a price, without the table");
+        if Some(&key) == world.chain(0).last() {
+            let without_journal = TableFacts { journal: Default::default(), ..world.table.clone() };
+            assert_eq!(verify(&bucket, Some(&without_journal)).findings[0].fault, Fault::Altered);
+        }
     }
 }
 
@@ -298,7 +302,12 @@ fn chains_cut_off_at_their_end_are_found_with_the_table() {
             assert_first(&report, &chain[kept], "with the journal");
             assert_eq!(report.findings.len(), chain.len() - kept);
             let without_journal = TableFacts { journal: Default::default(), ..world.table.clone() };
-            assert_first(&verify(&bucket, Some(&without_journal)), chain.last().unwrap(), "without the journal");
+            let report = verify(&bucket, Some(&without_journal));
+            assert_first(&report, chain.last().unwrap(), "without the journal");
+            if (1..chain.len() - 1).contains(&kept) {
+                let newest = format!("the {} newest records", chain.len() - kept);
+                assert!(report.findings[0].why.contains(&newest), "{newest}: {}", report.findings[0].why);
+            }
         }
     }
 }
@@ -312,6 +321,9 @@ fn without_the_table_a_missing_end_shows_only_in_what_was_decided_after_it() {
     let report = verify(&bucket, None);
     assert_eq!(report.findings.len(), 1);
     assert!(report.findings[0].why.contains("the chain ends with version"), "{:?}", report.findings);
+    // In a window too, if the chain has a record in it.
+    let window = Window { from: Some(day("2020-01-01").unwrap()), to: None };
+    assert_eq!(verify_in(window, &bucket, None).findings, report.findings);
 }
 
 #[test]
@@ -650,20 +662,23 @@ fn window_follows_chains_from_their_first_record_in_it() {
 #[test]
 fn recent_changes_are_pending() {
     let world = World::new();
-    let newest = world.changes().pop().unwrap();
-    let recorded_at = world.table.journal.values().map(|entry| entry.recorded_at).max().unwrap();
-    let mut bucket = world.bucket.clone();
-    bucket.remove(&newest);
-    let run = |settled| {
-        let mut verification = Verification::new(Window::default(), Some(world.table.clone()));
-        for (key, stored) in &bucket {
-            verification.take(&object_of(key, &stored.bytes));
-        }
-        verification.finish(settled)
-    };
-    let report = run(recorded_at - 1);
-    assert_eq!((report.integrity, report.pending), (Integrity::Intact, 1), "{:?}", report.findings);
-    assert_first(&run(recorded_at), &newest, "settled");
+    let newest_applied = (0..4).filter_map(|number| world.chain(number).pop()).max().unwrap();
+    for newest in [world.changes().pop().unwrap(), newest_applied] {
+        let entry = world.table.journal.iter().find(|(event, _)| event.object_key() == newest);
+        let recorded_at = entry.unwrap().1.recorded_at;
+        let mut bucket = world.bucket.clone();
+        bucket.remove(&newest);
+        let run = |settled| {
+            let mut verification = Verification::new(Window::default(), Some(world.table.clone()));
+            for (key, stored) in &bucket {
+                verification.take(&object_of(key, &stored.bytes));
+            }
+            verification.finish(settled)
+        };
+        let report = run(recorded_at - 1);
+        assert_eq!((report.integrity, report.pending), (Integrity::Intact, 1), "{:?}", report.findings);
+        assert_first(&run(recorded_at), &newest, "settled");
+    }
 }
 
 #[test]
@@ -791,6 +806,7 @@ fn reads_again_what_changed_between_two_reads() {
         verification.take(&object_of(key, &stored.bytes));
     }
     assert_eq!(verification.unsettled(), [*product]);
+    assert_eq!(verification.chains().get(*product).unwrap().head.version, current.version);
     let journal = world.table.journal.iter().map(|(event, entry)| (*event, *entry));
     verification.read_again(*product, Some(current.clone()), journal);
     assert_eq!(verification.unsettled(), []);
