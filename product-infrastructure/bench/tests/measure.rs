@@ -66,5 +66,5 @@ fn does_not_measure_wrong_response() {
     let floor = Subject { answer: Answer::Status(404), ..floor(&tree, folder.path()) };
     let measuring = std::thread::spawn(move || measure_all(&[floor], 1, &Meter::hidden()));
     let error = format!("{:#}", measuring.join().unwrap().unwrap_err());
-    assert!(error.contains("failed to measure floor (round 1)") && error.contains("Status(404)"), "{error}");
+    assert!(error.contains("floor can't be measured") && error.contains("Status(404)"), "{error}");
 }
