@@ -120,7 +120,7 @@ async fn row_without_required_fields_creates_nothing() {
 async fn finds_products_by_id() {
     let shop = Shop::with("a.csv", ROWS).await;
     shop.import(&["a.csv"]).await.expect(0);
-    let id = &shop.api.ids()[0];
+    let id = shop.api.id_of("A");
     let unknown = "3f0c2f5e-8d1b-4c6a-9e57-2b8a4d1f6c03";
     fs::write(shop.file("b.csv"), format!("productId,price\n{id},1\n{unknown},2\n")).unwrap();
     assert_eq!(counts(&shop.import(&["b.csv", "--key", "productId"]).await.expect(2)), [0, 1, 0, 1, 0]);

@@ -92,6 +92,11 @@ impl ProductApi {
         self.state().products.keys().cloned().collect()
     }
 
+    /// The ID of the product with the SKU. The order of IDs says nothing, because an import creates several at a time.
+    pub fn id_of(&self, sku: &str) -> String {
+        self.state().by_sku[sku].clone()
+    }
+
     pub fn delete(&self, id: &str) {
         let mut state = self.state();
         let product = state.products.remove(id).unwrap();
